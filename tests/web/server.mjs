@@ -1,0 +1,164 @@
+// A small static server for the browser tests, with switches for hosts that misbehave.
+//
+//   /pkg/…      the package, from the installed tarball        /models/…  prepared models
+//   /cases/…    stored inputs and outputs (tests/models)        /data/…    prepared pictures and labels
+//   /pages/…    pages of these tests (tests/web/pages)          /site/…    the built demo page
+//
+// Switches are path segments in front of any of these, so that relative URLs keep them:
+//
+//   ~isolated        COOP and COEP headers, for cross-origin isolation
+//   ~csp             script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; no eval, no blob
+//   ~html            answers every file with an HTML page and 200, as a single-page host does
+//   ~html-wasm       the same for .wasm files alone; ~html-worker for worker.js, ~html-data for .bin
+//   ~wasm-as-text    serves .wasm as text/plain
+//   ~status-503      answers every file with that status (any number)
+//   ~cut-1000        sends 1000 bytes and the Content-Length of 1000
+//   ~drop-1000       promises the whole Content-Length, sends 1000 bytes, then drops the connection
+//   ~gzip            Content-Encoding: gzip, with the encoded Content-Length
+//   ~chunked         no Content-Length
+//   ~slow-100000     sends that many bytes a second
+import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
+import { cases, data, installed, models, site } from "./places.mjs";
+
+const types = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".mjs": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".jpg": "image/jpeg",
+  ".webmanifest": "application/manifest+json",
+};
+
+const fallbackPage = '<!doctype html>\n<html lang="en"><head><title>Shop</title></head><body><div id="root"></div></body></html>\n';
+
+const pages = fileURLToPath(new URL("./pages", import.meta.url));
+let packageFolder;
+const mounts = {
+  pkg: () => (packageFolder ??= join(installed(), "node_modules/firebrand")),
+  models: () => models,
+  cases: () => cases,
+  data: () => data,
+  pages: () => pages,
+  site: () => site,
+};
+
+function locate(path) {
+  const [, mount, ...rest] = path.split("/");
+  const base = mounts[mount]?.();
+  if (!base) return undefined;
+  const file = normalize(join(base, ...rest));
+  if (file !== base && !file.startsWith(base + sep)) return undefined;
+  if (existsSync(file) && statSync(file).isDirectory()) return join(file, "index.html");
+  return file;
+}
+
+function switchesOf(path) {
+  const switches = new Map();
+  const segments = path.split("/").filter((segment, index) => {
+    if (index === 0 || !segment.startsWith("~")) return true;
+    const [, name, value] = /^~([a-z-]*[a-z])(?:-(\d+))?$/.exec(segment) ?? [];
+    if (name) switches.set(name, value === undefined ? true : Number(value));
+    return false;
+  });
+  return { switches, path: segments.join("/") };
+}
+
+const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+async function answer(request, response) {
+  const url = new URL(request.url, "http://localhost");
+  const { switches, path } = switchesOf(decodeURIComponent(url.pathname));
+  const headers = { "Cache-Control": "no-store" };
+  if (switches.has("isolated")) {
+    headers["Cross-Origin-Opener-Policy"] = "same-origin";
+    headers["Cross-Origin-Embedder-Policy"] = "require-corp";
+  }
+  if (switches.has("csp")) {
+    headers["Content-Security-Policy"] =
+      "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self'";
+  }
+
+  const extension = extname(path);
+  const isPage = path.startsWith("/pages/");
+  const html =
+    (switches.has("html") && !isPage) ||
+    (switches.has("html-wasm") && extension === ".wasm") ||
+    (switches.has("html-data") && extension === ".bin") ||
+    (switches.has("html-worker") && path.endsWith("/worker.js"));
+  if (html) {
+    response.writeHead(200, { ...headers, "Content-Type": "text/html; charset=utf-8" });
+    return response.end(fallbackPage);
+  }
+  if (switches.has("status") && !isPage) {
+    response.writeHead(switches.get("status"), { ...headers, "Content-Type": "text/plain" });
+    return response.end("not now\n");
+  }
+
+  const file = locate(path);
+  if (!file || !existsSync(file)) {
+    response.writeHead(404, { ...headers, "Content-Type": "text/plain" });
+    return response.end(`no ${path}\n`);
+  }
+  headers["Content-Type"] =
+    switches.has("wasm-as-text") && extension === ".wasm" ? "text/plain" : (types[extname(file)] ?? "application/octet-stream");
+
+  const hostile = ["cut", "drop", "gzip", "chunked", "slow"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
+  if (!hostile) {
+    response.writeHead(200, { ...headers, "Content-Length": statSync(file).size });
+    return createReadStream(file).pipe(response);
+  }
+
+  let body = readFileSync(file);
+  if (switches.has("gzip")) {
+    body = gzipSync(body);
+    headers["Content-Encoding"] = "gzip";
+  }
+  if (switches.has("cut")) body = body.subarray(0, switches.get("cut"));
+  if (!switches.has("chunked")) headers["Content-Length"] = body.length;
+  response.writeHead(200, headers);
+  if (switches.has("drop")) {
+    response.write(body.subarray(0, switches.get("drop")));
+    await wait(50);
+    return response.destroy();
+  }
+  const perSecond = switches.get("slow");
+  if (!perSecond) return response.end(body);
+  const piece = Math.max(1, Math.ceil(perSecond / 20));
+  for (let at = 0; at < body.length && !response.destroyed; at += piece) {
+    response.write(body.subarray(at, at + piece));
+    await wait(50);
+  }
+  return response.end();
+}
+
+/** Starts the server; port 0 takes any free one. `root` serves that folder under /site/. */
+export function serve({ port = 0, root } = {}) {
+  if (root) mounts.site = () => normalize(root);
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error) => {
+      process.stderr.write(`${request.url}: ${error.stack}\n`);
+      if (!response.headersSent) response.writeHead(500, { "Content-Type": "text/plain" });
+      response.end(`${error.message}\n`);
+    });
+  });
+  return new Promise((done, fail) => {
+    server.once("error", fail);
+    server.listen(port, "127.0.0.1", () => {
+      const address = `http://127.0.0.1:${server.address().port}`;
+      done({ address, close: () => new Promise((closed) => (server.closeAllConnections(), server.close(closed))) });
+    });
+  });
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { address } = await serve({ port: Number(process.env.PORT ?? 8123) });
+  process.stdout.write(`serving on ${address}\n`);
+}
