@@ -17,7 +17,7 @@ export const data = join(cache, "data");
 /** Stored ONNX Runtime inputs and outputs, one folder per model and case. */
 export const cases = join(root, "tests/models");
 /** The built demo page. */
-export const site = process.env.FIREBRAND_SITE ?? join(root, "www/dist");
+export const site = process.env.FIREBRAND_SITE ?? join(root, "site");
 
 /** The tarball that `make pkg` wrote. */
 export function tarball() {
