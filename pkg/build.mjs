@@ -1,0 +1,61 @@
+// Builds dist/: the two entries and what they share, their types, and the WebAssembly beside them.
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const dist = join(here, "dist");
+const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "firebrand");
+const wasm = process.env.FIREBRAND_WASM ?? join(cache, "wasm");
+const builds = ["cpu-simd128", "cpu-relaxed", "webgpu"];
+const parts = ["firebrand.js", "firebrand_bg.wasm"];
+
+const missing = builds.flatMap((build) => parts.map((part) => join(wasm, build, part))).filter((file) => !existsSync(file));
+if (missing.length > 0) {
+  process.stderr.write(`The package needs the WebAssembly, and these files are not there: run "make wasm" first.\n  ${missing.join("\n  ")}\n`);
+  process.exit(1);
+}
+
+rmSync(dist, { recursive: true, force: true });
+const bundle = await rolldown({
+  cwd: here,
+  input: { index: "src/index.ts", worker: "src/worker.ts" },
+  platform: "neutral",
+  external: /^node:/,
+  treeshake: { moduleSideEffects: [{ test: /worker\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
+});
+await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true });
+await bundle.close();
+
+for (const build of builds) {
+  mkdirSync(join(dist, "wasm", build), { recursive: true });
+  for (const part of parts) cpSync(join(wasm, build, part), join(dist, "wasm", build, part));
+}
+
+execFileSync(process.execPath, [join(here, "node_modules/typescript/bin/tsc"), "-p", join(here, "tsconfig.build.json")], { stdio: "inherit" });
+keepReachableTypes(join(dist, "types/src"), dist);
+
+for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
+  const file = join(here, "..", licence);
+  if (existsSync(file)) cpSync(file, join(here, licence));
+}
+
+/** Moves the declarations that `index.d.ts` leads to into `to`, and drops those of internal modules. */
+function keepReachableTypes(from, to) {
+  const waiting = [join(from, "index.d.ts")];
+  const kept = new Map();
+  for (let file = waiting.pop(); file; file = waiting.pop()) {
+    if (kept.has(file)) continue;
+    const text = readFileSync(file, "utf8");
+    kept.set(file, text);
+    for (const [, path] of text.matchAll(/from "(\.[^"]+)\.js"/g)) waiting.push(resolve(dirname(file), `${path}.d.ts`));
+  }
+  rmSync(join(to, "types"), { recursive: true });
+  for (const [file, text] of kept) writeFileSync(join(to, relative(from, file)), text);
+}
+
+const total = readdirSync(dist, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).length;
+process.stdout.write(`dist: ${total} files\n`);

@@ -1,0 +1,205 @@
+//! The side that holds the model: it opens the runtime, reads the files, and runs. It lives in a
+//! worker, or in place; either way it sees messages only.
+import { chooseDevice, surroundings, type Choice } from "./device.js";
+import { FirebrandError, describe } from "./error.js";
+import { progressOf, type ReportBytes } from "./progress.js";
+import { toFailure, type Progress, type Reply, type Request, type SessionInfo, type WireTensor } from "./protocol.js";
+import { abandonRuntime, chooseBuild, openRuntime, type Build, type Glue, type WasmSession } from "./runtime.js";
+import { besideModel, checkModelBytes, fileNameOf, read, readExternal } from "./source.js";
+
+type Send = (reply: Reply, transfer?: Transferable[]) => void;
+type LoadRequest = Extract<Request, { type: "load" }>;
+
+/** Over HTTP/1.1 a browser allows six connections; a model in many files must not take them all. */
+const filesAtOnce = 4;
+
+export class Host {
+  readonly #send: Send;
+  readonly #open: typeof openRuntime;
+  readonly #closing = new AbortController();
+  #runtime: { build: Build; glue: Glue } | undefined;
+  #session: WasmSession | undefined;
+  #busy: Promise<void> = Promise.resolve();
+  #trapped: ((error: unknown) => void) | undefined;
+
+  constructor(send: Send, open: typeof openRuntime = openRuntime) {
+    this.#send = send;
+    this.#open = open;
+  }
+
+  /** Answers a request: progress, then one reply. */
+  receive(request: Request): void {
+    this.#busy = this.#answer(request);
+  }
+
+  /**
+   * Takes in an error that no promise carried: a trap inside an asynchronous WebAssembly call leaves
+   * its promise pending for good.
+   */
+  trap(error: unknown): void {
+    if (this.#trapped) return this.#trapped(error);
+    this.#abandon();
+    this.#send({ type: "failed", failure: { ...toFailure(error), fatal: true } });
+  }
+
+  /** Stops fetching, and frees the model as soon as nothing uses it. */
+  close(): void {
+    this.#closing.abort();
+    void this.#busy.then(() => this.#free());
+  }
+
+  async #answer(request: Request): Promise<void> {
+    const trapped = new Promise<never>((_, reject) => (this.#trapped = reject));
+    trapped.catch(() => {});
+    try {
+      await Promise.race([this.#perform(request), trapped]);
+    } catch (error) {
+      const failure = toFailure(error);
+      if (failure.fatal) this.#abandon();
+      this.#send({ type: "failed", failure });
+    } finally {
+      this.#trapped = undefined;
+    }
+  }
+
+  #perform(request: Request): Promise<void> {
+    switch (request.type) {
+      case "load":
+        return this.#load(request);
+      case "run":
+        return this.#run(request.inputs, request.outputs);
+      case "inspect":
+        return this.#inspect(request);
+    }
+  }
+
+  async #load(request: LoadRequest): Promise<void> {
+    const choice = await chooseDevice(request.device, surroundings(), request.avoidGpu);
+    const files = this.#readFiles(request);
+    if (choice.device === "cpu" || request.device === "webgpu") return this.#prepare(choice, files);
+    try {
+      await this.#prepare(choice, files);
+    } catch (error) {
+      // Only what the GPU is to blame for is worth a second try on the CPU.
+      const { kind } = toFailure(error);
+      if (!["device_unavailable", "device_lost", "internal", "out_of_memory", "network", "unsupported"].includes(kind)) throw error;
+      await files.model;
+      this.#abandon();
+      await this.#prepare({ device: "cpu", reason: `WebGPU could not be used (${describe(messageOf(error))})` }, files);
+    }
+  }
+
+  async #prepare(choice: Choice, files: Files): Promise<void> {
+    const build = chooseBuild(choice.device);
+    const began = performance.now();
+    const progress = this.#progress("runtime");
+    const opening = this.#open(build, { signal: this.#closing.signal, onProgress: (loaded, total) => progress(loaded, total) }).then((glue) => {
+      this.#runtime = { build, glue };
+      return { glue, runtimeMs: performance.now() - began };
+    });
+    const [{ glue, runtimeMs }, model] = await Promise.all([opening, files.model]);
+    const external = await files.external(glue.externalFiles(model));
+    const modelMs = files.elapsed();
+
+    const prepare = this.#progress("prepare");
+    prepare(0, 1);
+    const preparing = performance.now();
+    const session = await glue.WasmSession.load(model, external, choice.device);
+    if (this.#closing.signal.aborted) {
+      session.free();
+      throw new FirebrandError("aborted", "the call was aborted by its signal");
+    }
+    this.#session = session;
+    const prepareMs = performance.now() - preparing;
+    prepare(1, 1);
+    const info: SessionInfo = {
+      ...session.info(),
+      deviceReason: choice.reason,
+      timings: { runtimeMs, modelMs, prepareMs },
+    };
+    this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info });
+  }
+
+  async #run(inputs: WireTensor[], outputs: string[] | undefined): Promise<void> {
+    const session = this.#session;
+    if (!session) throw new FirebrandError("internal", "a run came before its model was loaded");
+    const began = performance.now();
+    const results = (await session.run(inputs, outputs)).map((tensor) => ({ ...tensor, data: ownElements(tensor.data) }));
+    const lastRunMs = performance.now() - began;
+    const buffers = results.flatMap(({ data }) => (data instanceof Uint8Array ? [data.buffer as ArrayBuffer] : []));
+    this.#send({ type: "ran", outputs: results, lastRunMs, memoryBytes: session.info().memoryBytes }, buffers);
+  }
+
+  async #inspect({ source }: Extract<Request, { type: "inspect" }>): Promise<void> {
+    const build = chooseBuild("cpu");
+    const progress = this.#progress("runtime");
+    const { signal } = this.#closing;
+    const [glue, model] = await Promise.all([
+      this.#open(build, { signal, onProgress: (loaded, total) => progress(loaded, total) }),
+      this.#readModel(source),
+    ]);
+    this.#runtime = { build, glue };
+    this.#send({ type: "inspected", report: glue.inspect(model) });
+  }
+
+  async #readModel(source: LoadRequest["source"]): Promise<Uint8Array> {
+    const progress = this.#progress("model", fileNameOf(source));
+    const reported = source.from === "blob" && source.read;
+    const bytes = await read(source, { signal: this.#closing.signal, onProgress: reported ? undefined : progress });
+    checkModelBytes(bytes, source);
+    return bytes;
+  }
+
+  #readFiles({ source, externalData }: LoadRequest): Files {
+    const began = performance.now();
+    let ended = began;
+    const model = this.#readModel(source).finally(() => (ended = performance.now()));
+    model.catch(() => {});
+    let known: Promise<Record<string, Uint8Array>> | undefined;
+    const readAll = async (names: string[]) => {
+      const waiting = [...new Set(names)];
+      const found: Record<string, Uint8Array> = {};
+      const next = async () => {
+        for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+          const given = externalData[file] ?? externalData[file.replace(/^\.\//, "")];
+          const options = { signal: this.#closing.signal, onProgress: this.#progress("model", file) };
+          found[file] = await readExternal(file, given ?? besideModel(file, source), options);
+        }
+      };
+      await Promise.all(Array.from({ length: filesAtOnce }, next));
+      ended = performance.now();
+      return found;
+    };
+    return { model, external: (names) => (known ??= readAll(names)), elapsed: () => ended - began };
+  }
+
+  #progress(phase: Progress["phase"], file?: string): ReportBytes {
+    return progressOf(phase, file, (progress) => this.#send({ type: "progress", progress }));
+  }
+
+  #abandon(): void {
+    if (this.#runtime) abandonRuntime(this.#runtime.build, this.#runtime.glue);
+    this.#runtime = undefined;
+    this.#session = undefined;
+  }
+
+  #free(): void {
+    this.#session?.free();
+    this.#session = undefined;
+  }
+}
+
+interface Files {
+  model: Promise<Uint8Array>;
+  external(names: string[]): Promise<Record<string, Uint8Array>>;
+  elapsed(): number;
+}
+
+/** Elements in a buffer of their own, which may be given away. */
+function ownElements(data: Uint8Array | string[]): Uint8Array | string[] {
+  return data instanceof Uint8Array && data.byteLength !== data.buffer.byteLength ? data.slice() : data;
+}
+
+function messageOf(error: unknown): unknown {
+  return typeof error === "object" && error !== null && "message" in error ? error.message : error;
+}

@@ -1,0 +1,32 @@
+//! What differs between browsers and Node. Built-in modules are asked for at run time, so that
+//! bundlers for browsers never meet a `node:` import.
+
+type BuiltinModules = {
+  "node:fs/promises": typeof import("node:fs/promises");
+  "node:path": typeof import("node:path");
+  "node:url": typeof import("node:url");
+  "node:worker_threads": typeof import("node:worker_threads");
+};
+
+/** A module that is built into Node, or `undefined` elsewhere. */
+export function builtin<Name extends keyof BuiltinModules>(name: Name): BuiltinModules[Name] | undefined {
+  if (typeof process !== "object" || typeof process.getBuiltinModule !== "function") return undefined;
+  return process.getBuiltinModule(name) as BuiltinModules[Name] | undefined;
+}
+
+/** Whether strings may name files: there is a file system, and no page whose address they could be relative to. */
+export function hasFiles(): boolean {
+  return builtin("node:fs/promises") !== undefined && baseUrl() === undefined;
+}
+
+/** What relative URLs are relative to. */
+export function baseUrl(): string | undefined {
+  if (typeof document === "object") return document.baseURI;
+  if (typeof location === "object") return location.href;
+  return undefined;
+}
+
+/** Whether calls get a worker of their own unless the caller says otherwise. */
+export function prefersWorker(): boolean {
+  return typeof Worker === "function";
+}

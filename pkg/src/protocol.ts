@@ -1,0 +1,158 @@
+//! The messages between a session and the host that holds its model, in a worker or in place.
+//! A session sends one request at a time; a host answers each with progress and then one reply.
+import { FirebrandError, describe, type ErrorKind } from "./error.js";
+import type { DType } from "./tensor.js";
+
+/** Where bytes come from, in a form that crosses to a worker at little cost. */
+export type Source =
+  | { from: "url"; url: string }
+  | { from: "path"; path: string }
+  /** `name` is what messages call it; `read` says that reading it was already reported as progress. */
+  | { from: "blob"; blob: Blob; name?: string; read?: boolean };
+
+/** What is being waited for, and how far it is. */
+export interface Progress {
+  /** `"runtime"`: fetching the WebAssembly; `"model"`: fetching the model's files; `"prepare"`: planning and packing weights. */
+  phase: "runtime" | "model" | "prepare";
+  /** Bytes so far, decoded; for `"prepare"` 0 and then 1. */
+  loaded: number;
+  /** All bytes, where it is known beforehand; for `"prepare"` 1. */
+  total?: number;
+  /** The file's name, where the phase has several. */
+  file?: string;
+}
+
+/** An input or output of a model. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  /** The length of each axis; where it may vary, the model's own name for it, or `"?"`. */
+  readonly shape: readonly (number | string)[];
+}
+
+/** A device that a session runs on. */
+export type Device = "webgpu" | "cpu";
+
+/** What a session runs on, and what it took to get there. Times are in milliseconds. */
+export interface SessionInfo {
+  readonly device: Device;
+  /** Why this device, in one sentence. */
+  readonly deviceReason: string;
+  /** The precision in which floats are computed. */
+  readonly precision: "float32";
+  readonly runtimeVersion: string;
+  /** The WebAssembly instruction set in use. */
+  readonly simd: "relaxed" | "simd128";
+  /** Always 1 in this version. */
+  readonly threads: number;
+  /** The plan's nodes, by where they run. */
+  readonly nodes: { readonly total: number; readonly webgpu: number; readonly cpu: number };
+  /** The GPU, where it is known. */
+  readonly adapter?: string;
+  /** Bytes of the model's weights. */
+  readonly weightBytes: number;
+  /** Bytes of WebAssembly memory in use by the runtime. */
+  readonly memoryBytes: number;
+  readonly timings: {
+    /** Fetching and compiling the WebAssembly. */
+    readonly runtimeMs: number;
+    /** Fetching the model's files, at the same time as the runtime. */
+    readonly modelMs: number;
+    /** Reading the model, planning, packing weights. */
+    readonly prepareMs: number;
+  };
+  /** The latest run, without waiting in line and crossing to the worker. */
+  readonly lastRunMs?: number;
+}
+
+/** What {@link inspect} tells about a model without running it. */
+export interface ModelReport {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /** The operators in use, and whether this version has them. `domain` is `""` for ONNX's own. */
+  readonly operators: readonly { readonly name: string; readonly domain: string; readonly count: number; readonly supported: boolean }[];
+  /** Files that hold weights beside the model, by relative path. */
+  readonly externalFiles: readonly string[];
+}
+
+export interface WireTensor {
+  name: string;
+  dtype: DType;
+  shape: readonly number[];
+  data: Uint8Array | string[];
+}
+
+export type Request =
+  | {
+      type: "load";
+      source: Source;
+      externalData: Record<string, Source>;
+      device: "auto" | Device;
+      /** Why `"auto"` must stay off the GPU, if it must. */
+      avoidGpu?: string;
+    }
+  | { type: "run"; inputs: WireTensor[]; outputs?: string[] }
+  | { type: "inspect"; source: Source };
+
+export interface Failure {
+  kind: ErrorKind;
+  message: string;
+  node?: string | undefined;
+  operator?: string | undefined;
+  file?: string | undefined;
+  cause?: { name: string; message: string };
+  /** The host's WebAssembly can no longer be trusted. */
+  fatal: boolean;
+}
+
+export type Reply =
+  | { type: "progress"; progress: Progress }
+  | { type: "loaded"; inputs: ValueInfo[]; outputs: ValueInfo[]; info: SessionInfo }
+  | { type: "ran"; outputs: WireTensor[]; lastRunMs: number; memoryBytes: number }
+  | { type: "inspected"; report: ModelReport }
+  | { type: "failed"; failure: Failure };
+
+/**
+ * What a thrown value means. WebAssembly throws plain objects with a `kind` for errors it knows;
+ * anything else has left the instance in an unknown state and is fatal.
+ */
+export function toFailure(thrown: unknown): Failure {
+  if (thrown instanceof FirebrandError || isTold(thrown)) {
+    const { kind, message, node, operator, file } = thrown;
+    const failure: Failure = { kind, message, node, operator, file, fatal: kind === "device_lost" };
+    const cause = (thrown as { cause?: unknown }).cause;
+    if (cause !== undefined) failure.cause = causeOf(cause);
+    return failure;
+  }
+  const text = describe(thrown);
+  const outOfMemory = thrown instanceof RangeError || /out of memory|memory\.grow|allocation failed|capacity overflow/i.test(text);
+  return {
+    kind: outOfMemory ? "out_of_memory" : "internal",
+    message: outOfMemory
+      ? `the runtime ran out of memory (${text}); use a smaller model or batch, or close other sessions. The next call starts a fresh runtime`
+      : `the runtime stopped unexpectedly (${text}); this is a defect of Firebrand, please report it. The next call starts a fresh runtime`,
+    cause: causeOf(thrown),
+    fatal: true,
+  };
+}
+
+/** The error that a failure stands for, on the caller's side. */
+export function fromFailure(failure: Failure): FirebrandError {
+  const { kind, message, node, operator, file, cause } = failure;
+  let error: Error | undefined;
+  if (cause) {
+    error = new Error(cause.message);
+    error.name = cause.name;
+  }
+  return new FirebrandError(kind, message, { node, operator, file, cause: error });
+}
+
+function causeOf(thrown: unknown): { name: string; message: string } {
+  return { name: thrown instanceof Error ? thrown.name : "Error", message: describe(thrown) };
+}
+
+function isTold(thrown: unknown): thrown is { kind: ErrorKind; message: string; node?: string; operator?: string; file?: string } {
+  if (typeof thrown !== "object" || thrown === null || thrown instanceof Error) return false;
+  const { kind, message } = thrown as { kind?: unknown; message?: unknown };
+  return typeof kind === "string" && typeof message === "string";
+}

@@ -1,0 +1,197 @@
+//! Getting the WebAssembly: which build fits this machine, fetching, compiling, and what to say when
+//! a host sends something else.
+import { FirebrandError, abortedError, describe } from "./error.js";
+import { builtin } from "./platform.js";
+import type { Device, ModelReport, SessionInfo, ValueInfo, WireTensor } from "./protocol.js";
+import { looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
+
+/** The module that wasm-bindgen writes beside the WebAssembly. */
+export interface Glue {
+  default(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
+  inspect(model: Uint8Array): ModelReport;
+  externalFiles(model: Uint8Array): string[];
+  runtimeInfo(): { version: string; simd: "relaxed" | "simd128"; device: Device };
+  WasmSession: {
+    load(model: Uint8Array, externalData: Record<string, Uint8Array>, device: Device): Promise<WasmSession>;
+  };
+}
+
+export interface WasmSession {
+  inputs(): ValueInfo[];
+  outputs(): ValueInfo[];
+  info(): Omit<SessionInfo, "deviceReason" | "timings" | "lastRunMs">;
+  run(inputs: WireTensor[], outputs?: string[]): Promise<WireTensor[]>;
+  free(): void;
+}
+
+/** A build of the runtime. */
+export type Build = "cpu-simd128" | "cpu-relaxed" | "webgpu";
+
+// Modules whose only function uses one instruction: v128.any_true and i8x16.relaxed_swizzle.
+const usesSimd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+const usesRelaxedSimd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
+
+/**
+ * The quickest build for a device that this machine can run.
+ *
+ * @throws {@link FirebrandError} of kind `device_unavailable` where WebAssembly has no SIMD.
+ */
+export function chooseBuild(device: Device, validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = canRun): Build {
+  if (!validate(new Uint8Array(usesSimd))) {
+    throw new FirebrandError(
+      "device_unavailable",
+      "this browser's WebAssembly has no SIMD, which Firebrand needs: use Chrome or Edge 91, Firefox 89, Safari 16.4, Node 20 or later",
+    );
+  }
+  if (device === "webgpu") return "webgpu";
+  return validate(new Uint8Array(usesRelaxedSimd)) ? "cpu-relaxed" : "cpu-simd128";
+}
+
+function canRun(bytes: Uint8Array<ArrayBuffer>): boolean {
+  return typeof WebAssembly === "object" && WebAssembly.validate(bytes);
+}
+
+/** Where a build's two files are. Bundlers find and copy them by these very expressions. */
+function filesOf(build: Build): { glue: URL; wasm: URL } {
+  switch (build) {
+    case "cpu-simd128":
+      return {
+        glue: new URL("./wasm/cpu-simd128/firebrand.js", import.meta.url),
+        wasm: new URL("./wasm/cpu-simd128/firebrand_bg.wasm", import.meta.url),
+      };
+    case "cpu-relaxed":
+      return {
+        glue: new URL("./wasm/cpu-relaxed/firebrand.js", import.meta.url),
+        wasm: new URL("./wasm/cpu-relaxed/firebrand_bg.wasm", import.meta.url),
+      };
+    case "webgpu":
+      return {
+        glue: new URL("./wasm/webgpu/firebrand.js", import.meta.url),
+        wasm: new URL("./wasm/webgpu/firebrand_bg.wasm", import.meta.url),
+      };
+  }
+}
+
+const opened = new Map<Build, Promise<Glue>>();
+const instances = new Map<Build, number>();
+
+/** Starts a build, once for this page, worker or process, until {@link abandonRuntime}. */
+export async function openRuntime(build: Build, options: ReadOptions = {}): Promise<Glue> {
+  const known = opened.get(build);
+  if (known) {
+    try {
+      return await known;
+    } catch (error) {
+      // Whoever began was aborted; this caller was not.
+      if (!(error instanceof FirebrandError && error.kind === "aborted") || options.signal?.aborted) throw error;
+      return openRuntime(build, options);
+    }
+  }
+  const opening = start(build, options);
+  opened.set(build, opening);
+  opening.catch(() => {
+    if (opened.get(build) === opening) opened.delete(build);
+  });
+  return opening;
+}
+
+/** Forgets an instance that can no longer be trusted; the next {@link openRuntime} starts another. */
+export function abandonRuntime(build: Build, glue: Glue): void {
+  const known = opened.get(build);
+  if (!known) return;
+  void known.then((current) => {
+    if (current === glue && opened.get(build) === known) opened.delete(build);
+  });
+}
+
+async function start(build: Build, options: ReadOptions): Promise<Glue> {
+  const files = filesOf(build);
+  const instance = instances.get(build) ?? 0;
+  instances.set(build, instance + 1);
+  // A module is evaluated once per address, and holds one instance.
+  if (instance > 0) files.glue.searchParams.set("instance", String(instance));
+  const [glue, module] = await Promise.all([importGlue(files.glue.href), compile(files.wasm, options)]);
+  try {
+    await glue.default({ module_or_path: module });
+  } catch (error) {
+    throw new FirebrandError(
+      "internal",
+      `${files.wasm.href} does not fit ${files.glue.href} (${describe(error)}): the two are from different versions; deploy the package's dist folder as a whole, and clear caches`,
+      { file: files.wasm.href, cause: error },
+    );
+  }
+  return glue;
+}
+
+async function importGlue(url: string): Promise<Glue> {
+  try {
+    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Glue;
+  } catch (error) {
+    throw new FirebrandError("network", `${await diagnose(url)}: expected JavaScript; deploy the package's dist folder as a whole`, { file: url, cause: error });
+  }
+}
+
+async function compile(url: URL, options: ReadOptions): Promise<WebAssembly.Module> {
+  const { signal, onProgress } = options;
+  if (url.protocol === "file:" && builtin("node:fs/promises")) {
+    return compileBytes(await read({ from: "url", url: url.href }, options), url.href);
+  }
+  const response = await request(url.href, signal);
+  if (typeof WebAssembly.compileStreaming !== "function" || !mimeOf(response).startsWith("application/wasm")) {
+    const bytes = await readResponse(response, url.href, (start, answer) => (isWasm(start) ? undefined : notWasm(url.href, answer, start)), options);
+    return compileBytes(bytes, url.href);
+  }
+  // Browsers keep the compiled code of a response of theirs, but not of one made by script: so the
+  // response itself is compiled, and a copy of it counted.
+  const counted = readResponse(response.clone(), url.href, () => undefined, { signal, onProgress });
+  counted.catch(() => {});
+  try {
+    const [module] = await Promise.all([WebAssembly.compileStreaming(response), counted]);
+    return module;
+  } catch (error) {
+    if (signal?.aborted) throw abortedError(signal);
+    const bytes = await counted;
+    if (!isWasm(bytes)) throw notWasm(url.href, response, bytes);
+    throw cannotCompile(url.href, error);
+  }
+}
+
+async function compileBytes(bytes: Uint8Array, url: string): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
+  } catch (error) {
+    throw cannotCompile(url, error);
+  }
+}
+
+function isWasm(bytes: Uint8Array): boolean {
+  return bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d;
+}
+
+function notWasm(url: string, response: Response, bytes: Uint8Array): FirebrandError {
+  const got = looksLikeHtml(bytes) ? "a web page" : bytes.byteLength === 0 ? "nothing" : "other bytes";
+  return new FirebrandError(
+    "network",
+    `${url}: expected WebAssembly, got ${got} (status ${response.status}, ${mimeOf(response)}); hosts often answer with their index.html for files they do not have: deploy the package's dist folder as a whole, wasm files included`,
+    { file: url },
+  );
+}
+
+function cannotCompile(url: string, error: unknown): FirebrandError {
+  const reason = describe(error);
+  const advice = /unsafe-eval|Content Security Policy/i.test(reason)
+    ? "add 'wasm-unsafe-eval' to the page's (and the worker's) Content-Security-Policy, in script-src"
+    : "the file may be damaged or this browser too old; deploy it again, or update the browser";
+  return new FirebrandError("device_unavailable", `${url} could not be compiled (${reason}): ${advice}`, { file: url, cause: error });
+}
+
+/** What a host answers for a script that would not start. */
+export async function diagnose(url: string): Promise<string> {
+  try {
+    const response = await fetch(url);
+    void response.body?.cancel().catch(() => {});
+    return `${url} answered ${response.status} ${response.statusText} (${mimeOf(response)})`;
+  } catch (error) {
+    return `${url} could not be fetched (${describe(error)})`;
+  }
+}

@@ -1,0 +1,313 @@
+import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
+import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
+import { prefersWorker } from "./platform.js";
+import { progressOf, tell, type ReportBytes } from "./progress.js";
+import type { Device, ModelReport, Progress, SessionInfo, Source, ValueInfo, WireTensor } from "./protocol.js";
+import { toSource, type DataSource, type ModelSource } from "./source.js";
+import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, zeros, type AnyTensor } from "./tensor.js";
+
+/** How {@link inspect} reads a model. */
+export interface InspectOptions {
+  /**
+   * Whether to work in a worker, so that the page stays live. Default: `true` in browsers, `false`
+   * in Node, where `true` takes a worker thread.
+   */
+  worker?: boolean;
+  /** Ends the call when it aborts; the call rejects with a {@link FirebrandError} of kind `aborted`. */
+  signal?: AbortSignal;
+  /** Told how far loading is, at most every 50 ms for each file. */
+  onProgress?: (progress: Progress) => void;
+}
+
+/** How {@link load} makes a session. */
+export interface LoadOptions extends InspectOptions {
+  /**
+   * `"auto"` takes WebGPU where the machine has a GPU for it, else the CPU, and goes to the CPU
+   * where the GPU fails; `"webgpu"` and `"cpu"` take just that. Default: `"auto"`.
+   */
+  device?: "auto" | Device;
+  /** How many threads to use at most. This version always uses one; `session.info.threads` tells. */
+  threads?: number | "auto";
+  /**
+   * The files that hold weights beside the model, by the names that the model has for them. Those
+   * not given are fetched from beside the model, where it came from a URL or path.
+   */
+  externalData?: Record<string, DataSource>;
+}
+
+/** How one run is made. */
+export interface RunOptions {
+  /** The outputs to compute and return, by name. Default: all. */
+  outputs?: readonly string[];
+  /** Ends the run when it aborts; the run rejects with a {@link FirebrandError} of kind `aborted`. */
+  signal?: AbortSignal;
+}
+
+interface Plan {
+  source: Source;
+  externalData: Record<string, Source>;
+  device: "auto" | Device;
+  open: OpenPort;
+}
+
+interface Loaded {
+  link: Link;
+  inputs: readonly ValueInfo[];
+  outputs: readonly ValueInfo[];
+  info: SessionInfo;
+}
+
+const devices: readonly string[] = ["auto", "webgpu", "cpu"];
+
+/**
+ * Loads a model and makes it ready to run.
+ *
+ * ```js
+ * const session = await load("/models/squeezenet.onnx", { device: "auto" });
+ * ```
+ *
+ * @param source an ONNX model: its URL (relative to the page; in Node also a path), a `Response`, or
+ *   its bytes, which are copied and stay usable
+ * @throws {@link FirebrandError}; its `kind` tells what went wrong
+ */
+export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Session> {
+  return Session.open(source, options);
+}
+
+/**
+ * Tells what a model takes, gives and needs, without running it. Also works for models with
+ * operators that this version does not have.
+ *
+ * @param source as for {@link load}
+ * @throws {@link FirebrandError}; its `kind` tells what went wrong
+ */
+export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<ModelReport> {
+  checkOptions(options);
+  const { signal, onProgress } = options;
+  const from = await toSource(source, { signal, onProgress: modelProgress(onProgress) });
+  const link = new Link(portFor(options));
+  try {
+    return (await link.exchange({ type: "inspect", source: from }, [], { signal, onProgress })).report;
+  } finally {
+    link.close();
+  }
+}
+
+/** A loaded model. Made by {@link load}. */
+export class Session {
+  readonly #plan: Plan;
+  #loaded: Loaded;
+  #turn: Promise<unknown> = Promise.resolve();
+  #avoidGpu: string | undefined;
+  #isDisposed = false;
+  readonly #disposal = new AbortController();
+
+  private constructor(plan: Plan, loaded: Loaded) {
+    this.#plan = plan;
+    this.#loaded = loaded;
+  }
+
+  /** @internal */
+  static async open(given: ModelSource, options: LoadOptions): Promise<Session> {
+    checkOptions(options);
+    const { signal, onProgress } = options;
+    if (signal?.aborted) throw abortedError(signal);
+    const source = await toSource(given, { signal, onProgress: modelProgress(onProgress) });
+    const externalData: Record<string, Source> = {};
+    for (const [name, data] of Object.entries(options.externalData ?? {})) externalData[name] = await toSource(data);
+    const plan: Plan = { source, externalData, device: options.device ?? "auto", open: portFor(options) };
+    return new Session(plan, await start(plan, undefined, { signal, onProgress }));
+  }
+
+  /** What the model takes. */
+  get inputs(): readonly ValueInfo[] {
+    return this.#loaded.inputs;
+  }
+
+  /** What the model gives. */
+  get outputs(): readonly ValueInfo[] {
+    return this.#loaded.outputs;
+  }
+
+  /** What the session runs on, why, and how long things took. It changes where the session has to start afresh. */
+  get info(): SessionInfo {
+    return this.#loaded.info;
+  }
+
+  /**
+   * Runs the model once.
+   *
+   * Inputs are copied when the call is made: the arrays stay the caller's and may be changed at
+   * once. Calls made without waiting for each other are answered one after the other, in order.
+   *
+   * @param inputs a tensor for each of {@link Session.inputs}, by name
+   * @returns a tensor for each output, by name
+   * @throws {@link FirebrandError}: `unknown_input` (the message names the nearest right one),
+   *   `missing_input`, `unknown_output`, `dtype_mismatch`, `shape_mismatch`,
+   *   `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`, `out_of_memory`,
+   *   `device_lost`, `internal`. The session answers the next call after any of them but `disposed`.
+   */
+  async run(inputs: Record<string, Tensor>, options: RunOptions = {}): Promise<Record<string, AnyTensor>> {
+    this.#checkUsable();
+    const wire = toWire(inputs);
+    const { signal } = options;
+    if (signal?.aborted) throw abortedError(signal);
+    const outputs = outputNames(options.outputs);
+    return this.#takeTurn(signal, (either) => this.#perform(wire, outputs, either));
+  }
+
+  /**
+   * Runs the model once and drops the result, so that the first real run does not pay for compiling
+   * kernels and filling caches.
+   *
+   * @param inputs tensors of the shapes that will be used. Default: zeros, with 1 for each axis
+   *   that may vary.
+   * @throws what {@link Session.run} throws
+   */
+  async warmup(inputs?: Record<string, Tensor>): Promise<void> {
+    await this.run(inputs ?? Object.fromEntries(this.inputs.map((input) => [input.name, blank(input)])));
+  }
+
+  /**
+   * Frees the model and ends its worker. Calls that were not answered yet reject with kind
+   * `disposed`, as do later ones; disposing again does nothing.
+   */
+  async dispose(): Promise<void> {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#disposal.abort();
+    this.#loaded.link.close();
+  }
+
+  /** The same as {@link Session.dispose}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  /** Runs `work` when all earlier calls are answered; gives up at once where the signal says so. */
+  #takeTurn<T>(signal: AbortSignal | undefined, work: (either: AbortSignal) => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const ending = new AbortController();
+      const onAbort = () => {
+        reject(abortedError(signal!));
+        ending.abort(signal!.reason);
+      };
+      const onDispose = () => {
+        reject(disposedError());
+        ending.abort();
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#disposal.signal.addEventListener("abort", onDispose, { once: true });
+      const turn = this.#turn.then(async () => {
+        if (!ending.signal.aborted) resolve(await work(ending.signal));
+      });
+      this.#turn = turn.catch(reject).finally(() => {
+        signal?.removeEventListener("abort", onAbort);
+        this.#disposal.signal.removeEventListener("abort", onDispose);
+      });
+    });
+  }
+
+  async #perform(inputs: WireTensor[], outputs: string[] | undefined, signal: AbortSignal): Promise<Record<string, AnyTensor>> {
+    const { link } = await this.#open(signal);
+    // Where the GPU may be given up, the inputs are needed again.
+    const mayRepeat = this.#plan.device === "auto" && this.info.device === "webgpu";
+    const buffers = mayRepeat ? [] : inputs.flatMap(({ data }) => (data instanceof Uint8Array ? [data.buffer as ArrayBuffer] : []));
+    try {
+      const request = { type: "run" as const, inputs, ...(outputs && { outputs }) };
+      const { outputs: results, lastRunMs, memoryBytes } = await link.exchange(request, buffers, { signal });
+      this.#loaded.info = Object.freeze({ ...this.info, lastRunMs, memoryBytes });
+      return Object.fromEntries(results.map(({ name, dtype, shape, data }) => [name, tensorFromElements(dtype, shape, data)]));
+    } catch (error) {
+      const { kind, message } = error as FirebrandError;
+      if (!mayRepeat || !gpuFailures.includes(kind)) throw error;
+      link.close();
+      this.#avoidGpu = `the GPU failed in an earlier run (${message})`;
+      if (kind !== "device_lost") throw error;
+      return this.#perform(inputs, outputs, signal);
+    }
+  }
+
+  /** The host with the model, started afresh where it was ended. */
+  async #open(signal: AbortSignal): Promise<Loaded> {
+    if (!this.#loaded.link.isOpen) {
+      this.#loaded = await start(this.#plan, this.#avoidGpu, { signal });
+      if (this.#isDisposed) this.#loaded.link.close();
+    }
+    return this.#loaded;
+  }
+
+  #checkUsable(): void {
+    if (this.#isDisposed) throw disposedError();
+  }
+}
+
+/** After these, a session that may choose its device stays off the GPU. */
+const gpuFailures: readonly ErrorKind[] = ["device_lost", "internal", "out_of_memory"];
+
+async function start(plan: Plan, avoidGpu: string | undefined, options: { signal?: AbortSignal | undefined; onProgress?: LoadOptions["onProgress"] | undefined }): Promise<Loaded> {
+  const { source, externalData, device } = plan;
+  const link = new Link(plan.open);
+  try {
+    const request = { type: "load" as const, source, externalData, device, ...(avoidGpu !== undefined && { avoidGpu }) };
+    const { inputs, outputs, info } = await link.exchange(request, [], options);
+    return { link, inputs: Object.freeze(inputs), outputs: Object.freeze(outputs), info: Object.freeze(info) };
+  } catch (error) {
+    link.close();
+    throw error;
+  }
+}
+
+function portFor({ worker }: InspectOptions): OpenPort {
+  return (worker ?? prefersWorker()) ? openWorker : openInPlace;
+}
+
+function modelProgress(onProgress: LoadOptions["onProgress"]): ReportBytes {
+  return progressOf("model", undefined, (progress) => tell(onProgress, progress));
+}
+
+function toWire(inputs: Record<string, Tensor>): WireTensor[] {
+  if (typeof inputs !== "object" || inputs === null || Array.isArray(inputs)) {
+    throw new FirebrandError("invalid_argument", `inputs are an object of tensors by input name, such as { pixels: tensor }; got ${inputs === null ? "null" : Array.isArray(inputs) ? "an array" : typeof inputs}`);
+  }
+  return Object.entries(inputs).map(([name, tensor]) => {
+    const where = `input ${JSON.stringify(name)}`;
+    if (typeof tensor !== "object" || tensor === null || !("dtype" in tensor && "data" in tensor && "shape" in tensor)) {
+      throw new FirebrandError("invalid_argument", `${where}: expected a Tensor; make one with new Tensor(dtype, data, shape)`);
+    }
+    // Its array may have been given away since the tensor was made.
+    checkTensor(tensor.dtype, tensor.data, tensor.shape, where);
+    return { name, dtype: tensor.dtype, shape: [...tensor.shape], data: copyElements(tensor) };
+  });
+}
+
+function outputNames(names: readonly string[] | undefined): string[] | undefined {
+  if (names === undefined) return undefined;
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
+    throw new FirebrandError("invalid_argument", 'outputs: expected an array of names, such as ["probs"]');
+  }
+  return [...names];
+}
+
+function blank({ dtype, shape }: ValueInfo): Tensor {
+  const lengths = shape.map((axis) => (typeof axis === "number" ? axis : 1));
+  return new Tensor(dtype, zeros(dtype, elementCount(lengths)), lengths);
+}
+
+function checkOptions(options: LoadOptions): void {
+  if (typeof options !== "object" || options === null) throw new FirebrandError("invalid_argument", "options are an object");
+  const { device, threads, externalData } = options;
+  if (device !== undefined && !devices.includes(device)) {
+    throw new FirebrandError("invalid_argument", `device: expected "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
+  }
+  if (threads !== undefined && threads !== "auto" && !(Number.isSafeInteger(threads) && threads >= 1)) {
+    throw new FirebrandError("invalid_argument", `threads: expected "auto" or a whole number of 1 or more, got ${JSON.stringify(threads)}`);
+  }
+  if (externalData !== undefined && (typeof externalData !== "object" || externalData === null)) {
+    throw new FirebrandError("invalid_argument", "externalData: expected an object of files by name");
+  }
+}
+
+function disposedError(): FirebrandError {
+  return new FirebrandError("disposed", "the session was disposed of; load the model again");
+}
