@@ -1,0 +1,92 @@
+/** SqueezeNet 1.1 behind one question: what is in this photo? */
+import { load, Tensor, type LoadOptions, type Progress, type Session } from "firebrand";
+
+const MODEL = "models/squeezenet1.1.onnx";
+const LABELS = "models/imagenet-labels.json";
+const ANSWERS = 5;
+
+/** `"auto"`, or a device that must be used. */
+export type DeviceChoice = NonNullable<LoadOptions["device"]>;
+
+export interface Answer {
+  readonly name: string;
+  /** From 0 to 1. */
+  readonly probability: number;
+}
+
+/** What one look at a photo gave, and what it took, in milliseconds. */
+export interface Look {
+  readonly answers: readonly Answer[];
+  /** Photo to tensor, on the page. */
+  readonly tensorMs: number;
+  /** Tensor to answer: there and back from the worker. */
+  readonly runMs: number;
+}
+
+export interface ClassifierOptions {
+  device: DeviceChoice;
+  signal: AbortSignal;
+  onProgress(progress: Progress): void;
+}
+
+export class Classifier {
+  private constructor(
+    readonly session: Session,
+    readonly labels: readonly string[],
+    /** From the first request to a session that answers. */
+    readonly loadMs: number,
+  ) {}
+
+  static async load(options: ClassifierOptions): Promise<Classifier> {
+    const started = performance.now();
+    const [session, labels] = await Promise.all([load(MODEL, options), fetchLabels(options.signal)]);
+    return new Classifier(session, labels, performance.now() - started);
+  }
+
+  async look(photo: ImageBitmap): Promise<Look> {
+    const [input] = this.session.inputs;
+    const [output] = this.session.outputs;
+    if (!input || !output) throw new Error(`${MODEL} has no input or no output`);
+
+    const started = performance.now();
+    // The network was trained in Caffe: blue first, minus ImageNet's mean, not scaled.
+    const pixels = Tensor.fromImage(photo, {
+      size: [227, 227],
+      layout: "NCHW",
+      color: "BGR",
+      mean: [103.939, 116.779, 123.68],
+      scale: 1,
+      fit: "cover",
+    });
+    const ready = performance.now();
+    const result = await this.session.run({ [input.name]: pixels });
+    const finished = performance.now();
+
+    const probabilities = result[output.name]?.data as Float32Array;
+    return {
+      answers: best(probabilities, ANSWERS).map((index) => ({
+        name: this.labels[index] ?? `class ${index}`,
+        probability: probabilities[index] ?? 0,
+      })),
+      tensorMs: ready - started,
+      runMs: finished - ready,
+    };
+  }
+
+  dispose(): void {
+    void this.session.dispose();
+  }
+}
+
+async function fetchLabels(signal: AbortSignal): Promise<string[]> {
+  const response = await fetch(LABELS, { signal });
+  if (!response.ok) throw new Error(`${LABELS}: the server answered ${response.status}`);
+  return (await response.json()) as string[];
+}
+
+/** The indices of the largest values, the largest first. */
+function best(values: ArrayLike<number>, count: number): number[] {
+  return Array.from(values, (_, index) => index)
+    .sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0))
+    .slice(0, count);
+}

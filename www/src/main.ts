@@ -1,0 +1,146 @@
+import "./style.css";
+import { AnswerPanel, title } from "./answer-panel";
+import { Classifier, type DeviceChoice, type Look } from "./classifier";
+import { DeviceSwitch } from "./device-switch";
+import { element } from "./page";
+import type { Photo } from "./photo";
+import { LoadProgress } from "./progress";
+import { showSnippet } from "./snippet";
+import { SpeedPanel } from "./speed-panel";
+import { Stage } from "./stage";
+import { themeToggle } from "./theme";
+import { milliseconds, percent, sentence } from "./words";
+
+/** A measurement stops at whichever comes first. */
+const MEASURE_RUNS = 20;
+const MEASURE_MS = 4000;
+
+const panel = new AnswerPanel();
+const speed = new SpeedPanel();
+const stage = new Stage(() => void look());
+const measure = element("measure", HTMLButtonElement);
+const devices = new DeviceSwitch(element("devices", HTMLElement), element("device-note", HTMLElement), (device) => void start(device));
+
+let loading: AbortController | undefined;
+let classifier: Classifier | undefined;
+/** Looks happen one at a time; only the newest photo waits. */
+let looking = false;
+
+/** Loads the model on a device, instead of any that is loaded or loading. */
+async function start(device: DeviceChoice): Promise<void> {
+  loading?.abort();
+  const mine = new AbortController();
+  loading = mine;
+  classifier?.dispose();
+  classifier = undefined;
+  measure.disabled = true;
+  stage.caption("");
+  devices.running("", "");
+
+  const progress = new LoadProgress();
+  panel.loading(progress);
+  try {
+    const loaded = await Classifier.load({
+      device,
+      signal: mine.signal,
+      onProgress(report) {
+        if (loading !== mine) return;
+        progress.report(report);
+        panel.loading(progress);
+      },
+    });
+    if (loading !== mine) {
+      loaded.dispose();
+      return;
+    }
+    classifier = loaded;
+  } catch (error) {
+    if (loading !== mine) return;
+    loading = undefined;
+    if (mine.signal.aborted) panel.idle("Loading was cancelled. Nothing runs, nothing is kept.");
+    else panel.failed(error, device);
+    return;
+  }
+  loading = undefined;
+  speed.loaded(classifier, progress);
+  tellDevice(classifier);
+  if (stage.photo) await look();
+  else panel.ready(`Ready after ${milliseconds(classifier.loadMs)}`, "Give it a photo.");
+}
+
+/** Looks at the photo shown; without a model yet, the end of loading does. */
+async function look(): Promise<void> {
+  if (looking) return;
+  looking = true;
+  let seen: Photo | undefined;
+  while (classifier && stage.photo && stage.photo !== seen) {
+    const by: Classifier = classifier;
+    const photo = stage.photo;
+    panel.busy();
+    try {
+      const result = await by.look(photo.bitmap);
+      if (by !== classifier) continue;
+      speed.add(result);
+      tellDevice(by);
+      if (photo === stage.photo) answer(result, photo);
+    } catch (error) {
+      // A session that is replaced in the middle fails its last look; the next one answers.
+      if (by !== classifier) continue;
+      panel.failed(error, devices.value);
+    }
+    seen = photo;
+  }
+  measure.disabled = !classifier || !stage.photo;
+  looking = false;
+}
+
+/** Said again after each answer: a session may move to another device while it lives. */
+function tellDevice({ session }: Classifier): void {
+  speed.device(session);
+  const { device, deviceReason } = session.info;
+  devices.running(`Running on ${device === "webgpu" ? "WebGPU" : "the CPU"}.`, sentence(deviceReason));
+}
+
+function answer(result: Look, photo: Photo): void {
+  panel.answered(result, photo.name);
+  const [first] = result.answers;
+  if (first) stage.caption(title(first.name), percent(first.probability));
+}
+
+async function measureAgain(): Promise<void> {
+  const by = classifier;
+  const photo = stage.photo;
+  if (!by || !photo || looking) return;
+  looking = true;
+  measure.disabled = true;
+  try {
+    const end = performance.now() + MEASURE_MS;
+    for (let run = 0; run < MEASURE_RUNS && performance.now() < end && by === classifier && photo === stage.photo; run++) {
+      speed.add(await by.look(photo.bitmap));
+    }
+  } catch (error) {
+    if (by === classifier) panel.failed(error, devices.value);
+  } finally {
+    looking = false;
+    measure.disabled = !classifier;
+  }
+  if (photo !== stage.photo || by !== classifier) await look();
+}
+
+themeToggle(element("theme", HTMLButtonElement));
+showSnippet(element("snippet", HTMLElement), element("copy", HTMLButtonElement));
+measure.addEventListener("click", () => void measureAgain());
+element("cancel", HTMLButtonElement).addEventListener("click", () => loading?.abort());
+element("start", HTMLButtonElement).addEventListener("click", () => void start(devices.value));
+element("retry", HTMLButtonElement).addEventListener("click", () => void start(devices.value));
+element("use-cpu", HTMLButtonElement).addEventListener("click", () => {
+  devices.value = "cpu";
+  void start("cpu");
+});
+
+void devices.probe();
+if ((navigator as { connection?: { saveData?: boolean } }).connection?.saveData) {
+  panel.idle("Your browser asks to save data; the model is about 6 MB.");
+} else {
+  void start(devices.value);
+}

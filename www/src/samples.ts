@@ -1,0 +1,13 @@
+/** The sample photos: all CC0 or in the public domain, copied by scripts/assets.mjs. */
+export interface Sample {
+  readonly name: string;
+  readonly file: string;
+  readonly credit: string;
+}
+
+export const samples: readonly Sample[] = [
+  { name: "Coffee", file: "photos/coffee.png", credit: "Rachel Michetti, CC0" },
+  { name: "Chelsea", file: "photos/chelsea.png", credit: "Stéfan van der Walt, CC0" },
+  { name: "Rocket", file: "photos/rocket.jpg", credit: "SpaceX, public domain" },
+  { name: "Astronaut", file: "photos/astronaut.png", credit: "NASA, public domain" },
+];
