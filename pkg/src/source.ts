@@ -60,7 +60,12 @@ export function fileNameOf(source: Source): string | undefined {
   if (source.from === "blob") return source.name?.split("/").at(-1);
   if (source.from === "path") return source.path.split(/[\\/]/).at(-1);
   if (!URL.canParse(source.url) || source.url.startsWith("data:")) return undefined;
-  return decodeURIComponent(new URL(source.url).pathname.split("/").at(-1) ?? "") || undefined;
+  const name = new URL(source.url).pathname.split("/").at(-1) ?? "";
+  try {
+    return decodeURIComponent(name) || undefined;
+  } catch {
+    return name;
+  }
 }
 
 /** Reads a source to its end. */
@@ -76,7 +81,8 @@ export async function read(source: Source, options: ReadOptions = {}): Promise<U
     } else {
       const files = builtin("node:fs/promises");
       if (!files) throw new Error("only Node reads files by path; give a URL that a server answers, or the bytes");
-      bytes = await files.readFile(source.from === "path" ? source.path : new URL(source.url), { signal: options.signal });
+      const { buffer, byteOffset, byteLength } = await files.readFile(source.from === "path" ? source.path : new URL(source.url), { signal: options.signal });
+      bytes = new Uint8Array(buffer, byteOffset, byteLength);
     }
   } catch (error) {
     if (options.signal?.aborted) throw abortedError(options.signal);

@@ -23,7 +23,7 @@ export interface TensorData {
 /** An element type. */
 export type DType = keyof TensorData;
 
-type ArrayConstructor = { new (buffer: ArrayBufferLike, byteOffset: number, length: number): ArrayBufferView; readonly BYTES_PER_ELEMENT: number };
+type ArrayConstructor = { readonly name: string; new (buffer: ArrayBufferLike, byteOffset: number, length: number): ArrayBufferView; readonly BYTES_PER_ELEMENT: number };
 
 const arrays: Record<Exclude<DType, "string">, ArrayConstructor> = {
   float32: Float32Array,
@@ -133,7 +133,7 @@ export function checkTensor(dtype: unknown, data: unknown, shape: unknown, where
     );
   }
   if (!isDeclared(dtype as DType, data)) {
-    const expected = dtype === "string" ? "an array of strings" : arrays[dtype as Exclude<DType, "string">].prototype[Symbol.toStringTag];
+    const expected = dtype === "string" ? "an array of strings" : arrays[dtype as Exclude<DType, "string">].name;
     throw new FirebrandError("dtype_mismatch", `${where}: dtype ${dtype} expects ${expected}, got ${typeName(data)}`);
   }
   const { length } = data as { length: number };
@@ -149,7 +149,7 @@ export function checkTensor(dtype: unknown, data: unknown, shape: unknown, where
 function isDeclared(dtype: DType, data: unknown): boolean {
   if (dtype === "string") return Array.isArray(data) && data.every((element) => typeof element === "string");
   const name = ArrayBuffer.isView(data) ? typeName(data) : undefined;
-  if (name === arrays[dtype].prototype[Symbol.toStringTag]) return true;
+  if (name === arrays[dtype].name) return true;
   return (dtype === "float16" && name === "Float16Array") || (dtype === "uint8" && name === "Uint8ClampedArray");
 }
 
@@ -157,7 +157,7 @@ function isDeclared(dtype: DType, data: unknown): boolean {
 function asDeclared<D extends DType>(dtype: D, data: TensorData[D]): TensorData[D] {
   if (!ArrayBuffer.isView(data)) return Object.freeze([...(data as readonly string[])]) as TensorData[D];
   const array = arrays[dtype as Exclude<DType, "string">];
-  if (typeName(data) === array.prototype[Symbol.toStringTag]) return data;
+  if (typeName(data) === array.name) return data;
   return new array(data.buffer, data.byteOffset, data.byteLength / array.BYTES_PER_ELEMENT) as TensorData[D];
 }
 

@@ -1,0 +1,38 @@
+import { vi } from "vitest";
+import type { Glue, WasmSession } from "../src/runtime.js";
+
+/** A stand-in for the WebAssembly: y = 2 x, with switches for what the real one may do. */
+export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[] } = {}) {
+  const free = vi.fn();
+  const load = vi.fn(async (_model: Uint8Array, _external: Record<string, Uint8Array>, device: "cpu" | "webgpu"): Promise<WasmSession> => ({
+    inputs: () => [{ name: "x", dtype: "float32", shape: ["N"] }],
+    outputs: () => [{ name: "y", dtype: "float32", shape: ["N"] }],
+    info: () => ({
+      device,
+      precision: "float32",
+      runtimeVersion: "0.1.0",
+      simd: "simd128",
+      threads: 1,
+      nodes: { total: 1, webgpu: 0, cpu: 1 },
+      weightBytes: 4,
+      memoryBytes: 65536,
+    }),
+    run: behaviour.run ?? double,
+    free,
+  }));
+  const glue: Glue = {
+    default: async () => undefined,
+    inspect: () => ({ inputs: [], outputs: [], operators: [{ name: "Mul", domain: "", count: 1, supported: true }], externalFiles: [] }),
+    externalFiles: () => behaviour.external ?? [],
+    runtimeInfo: () => ({ version: "0.1.0", simd: "simd128", device: behaviour.device ?? "cpu" }),
+    WasmSession: { load },
+  };
+  return { glue, load, free };
+}
+
+export const double: WasmSession["run"] = async (inputs) => {
+  const x = inputs.find(({ name }) => name === "x");
+  if (!x) throw { kind: "missing_input", message: 'input "x" was not given' };
+  const values = new Float32Array((x.data as Uint8Array).slice().buffer).map((value) => value * 2);
+  return [{ name: "y", dtype: "float32", shape: x.shape, data: new Uint8Array(values.buffer) }];
+};
