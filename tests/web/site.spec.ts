@@ -265,8 +265,12 @@ test("loading shows how far it is, and can be cancelled and begun again", async 
   await page.getByRole("button", { name: "Cancel" }).click();
   await expect(page.getByText("Loading was cancelled.").first()).toBeVisible();
   await expect(bar).toBeHidden();
+  // Focus is where the visitor would go on.
+  await expect(page.getByRole("button", { name: "Load the model" })).toBeFocused();
   await sample(page, "Coffee").click();
   await page.getByRole("button", { name: "Load the model" }).click();
+  await expect(page.getByRole("button", { name: "Cancel" })).toBeFocused();
+  await expect(page.locator("#caption")).toHaveText("Loading the model …");
   await expectAnswer(page, "Espresso");
 });
 

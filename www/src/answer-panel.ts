@@ -84,6 +84,8 @@ export class AnswerPanel {
     element("failure-message", HTMLElement).textContent = failure.message;
     show(element("use-cpu", HTMLElement), device !== "cpu" && failure.ofDevice);
     this.#show("failure");
+    // On a phone it is below the photo.
+    this.#views.failure.scrollIntoView({ block: "nearest" });
   }
 
   /** The photo changed: what is shown, if anything, is about the one before. */
@@ -110,9 +112,14 @@ export class AnswerPanel {
   }
 
   #show(view: View): void {
+    const focused = document.activeElement;
     for (const [name, target] of Object.entries(this.#views)) show(target, name === view);
     show(this.#timing, view === "answers");
     this.#heading.textContent = headings[view];
+    // Focus must not fall off the page with the button that had it.
+    if (focused && Object.values(this.#views).some((hidden) => hidden.hidden && hidden.contains(focused))) {
+      (this.#views[view].querySelector("button") ?? this.#heading).focus();
+    }
   }
 
   #say(text: string): void {

@@ -34,7 +34,7 @@ async function start(device: DeviceChoice): Promise<void> {
   classifier?.dispose();
   classifier = undefined;
   measure.disabled = true;
-  stage.caption("");
+  stage.caption("", "Loading the model …");
   devices.running("", "");
 
   const progress = new LoadProgress();
@@ -57,7 +57,8 @@ async function start(device: DeviceChoice): Promise<void> {
   } catch (error) {
     if (loading !== mine) return;
     loading = undefined;
-    if (mine.signal.aborted) panel.idle("Loading was cancelled. Nothing runs, nothing is kept.");
+    stage.caption("");
+    if (mine.signal.aborted) panel.idle("Loading was cancelled.");
     else panel.failed(error, device);
     return;
   }
@@ -73,10 +74,12 @@ async function look(): Promise<void> {
   if (looking) return;
   looking = true;
   let seen: Photo | undefined;
+  if (loading) stage.caption("", "Loading the model …");
   while (classifier && stage.photo && stage.photo !== seen) {
     const by: Classifier = classifier;
     const photo = stage.photo;
     panel.busy();
+    stage.caption("", "Looking …");
     try {
       const result = await by.look(photo.bitmap);
       if (by !== classifier) continue;
@@ -86,6 +89,7 @@ async function look(): Promise<void> {
     } catch (error) {
       // A session that is replaced in the middle fails its last look; the next one answers.
       if (by !== classifier) continue;
+      stage.caption("");
       panel.failed(error, devices.value);
     }
     seen = photo;
@@ -140,7 +144,7 @@ element("use-cpu", HTMLButtonElement).addEventListener("click", () => {
 
 void devices.probe();
 if ((navigator as { connection?: { saveData?: boolean } }).connection?.saveData) {
-  panel.idle("Your browser asks to save data; the model is about 6 MB.");
+  panel.idle("Your browser asks to save data; the model is 5 MB.");
 } else {
   void start(devices.value);
 }

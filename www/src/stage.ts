@@ -43,12 +43,12 @@ export class Stage {
     return this.#photo;
   }
 
-  /** Writes the best answer over the photo; nothing when it is empty. */
+  /** Writes the best answer over the photo, or what it waits for; nothing when both are empty. */
   caption(name: string, detail = ""): void {
     const strong = document.createElement("strong");
     strong.textContent = name;
-    this.#caption.replaceChildren(strong, ` ${detail}`);
-    show(this.#caption, name !== "");
+    this.#caption.replaceChildren(...(name ? [strong, " "] : []), detail);
+    show(this.#caption, name !== "" || detail !== "");
   }
 
   async #accept(decode: () => Promise<Photo>, sample?: HTMLButtonElement): Promise<void> {
