@@ -1,0 +1,189 @@
+// Installs what the Makefile's targets need, once; says one line for each thing it does.
+//   node scripts/setup.mjs WHAT…      rust | wasm | bindgen | nextest | chromium | npm:FOLDER | models:NAME
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { answer, fetchFailure, run, toolEnvironment } from "./command.mjs";
+import { places, repository } from "./places.mjs";
+
+const minimumRust = [1, 95];
+const nextestVersion = "0.9.143";
+const say = (text) => console.log(text);
+
+async function cargoVersionOf(crate) {
+  const manifest = await readFile(join(repository, "Cargo.toml"), "utf8");
+  const [, version] = manifest.match(new RegExp(`^${crate} = (?:\\{[^}]*version = )?"=([^"]+)"`, "m")) ?? [];
+  if (!version) throw new Error(`Cargo.toml pins no version of ${crate} (expected ${crate} = "=x.y.z")`);
+  return version;
+}
+
+async function apt(packages, why) {
+  const root = process.getuid() === 0;
+  if (!answer("sh", ["-c", "command -v apt-get"])) throw new Error(`${why}: install ${packages.join(", ")} (or their like) and run again`);
+  if (!root && !answer("sh", ["-c", "command -v sudo"])) throw new Error(`${why}: as root, run: apt-get install ${packages.join(" ")}`);
+  say(`install ${packages.join(", ")} (apt): ${why}`);
+  const aptGet = (...args) => {
+    const command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", ...args];
+    return root ? run(command[0], command.slice(1)) : run("sudo", command);
+  };
+  let result = await aptGet("install", "-y", "--no-install-recommends", ...packages);
+  if (result.code !== 0) {
+    await aptGet("update");
+    result = await aptGet("install", "-y", "--no-install-recommends", ...packages);
+  }
+  if (result.code !== 0) throw fetchFailure(packages.join(", "), result.output);
+}
+
+async function rust() {
+  if (!answer("cc", ["--version"])) await apt(["build-essential"], "Rust needs a C linker");
+  const version = answer("rustc", ["--version"]);
+  if (!version) throw new Error("Rust is missing: install it from https://rustup.rs and run again");
+  const [major, minor] = version.match(/(\d+)\.(\d+)/).slice(1).map(Number);
+  if (major < minimumRust[0] || (major === minimumRust[0] && minor < minimumRust[1])) {
+    throw new Error(`expected Rust ${minimumRust.join(".")} or later, got ${version}: run "rustup update stable"`);
+  }
+  return version.split(" ").slice(0, 2).join(" ");
+}
+
+const hasWasmStd = () => {
+  const sysroot = answer("rustc", ["--print", "sysroot"]);
+  return sysroot && existsSync(join(sysroot, "lib/rustlib/wasm32-unknown-unknown/lib"));
+};
+
+const packagePath = (name, ending) => answer("dpkg", ["-L", name])?.split("\n").find((path) => path.endsWith(ending));
+
+/** Which compiler makes wasm here, as { kind, version, cargo, args, env } in the cache. */
+async function wasm() {
+  await rust();
+  const file = join(places.tools, "wasm-toolchain.json");
+  await mkdir(dirname(file), { recursive: true });
+  const record = async (toolchain) => {
+    await writeFile(file, `${JSON.stringify(toolchain, null, 2)}\n`);
+    return `wasm32 (${toolchain.kind}, ${toolchain.version})`;
+  };
+  const installed = async () => record({ kind: "installed target", version: answer("rustc", ["--version"]), cargo: "cargo", args: [], env: {} });
+
+  if (hasWasmStd()) return installed();
+  if (answer("rustup", ["--version"])) {
+    say("install the wasm32-unknown-unknown target (rustup)");
+    const added = await run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
+    if (added.code === 0 && hasWasmStd()) return installed();
+    say("  rustup cannot fetch it here; going on with Debian's compiler and std built from source");
+  }
+  if (!packagePath("rustc-web", "bin/rustc") || !packagePath("cargo-web", "bin/cargo") || !packagePath("rust-web-src", "library/std/src/lib.rs")) {
+    await apt(["rustc-web", "cargo-web", "rust-web-src"], "this Rust has no standard library for wasm32");
+  }
+  const rustc = packagePath("rustc-web", "bin/rustc");
+  const cargo = packagePath("cargo-web", "bin/cargo");
+  const sysroot = answer("rustc", ["--print", "sysroot"]);
+  const host = answer("rustc", ["-vV"])?.match(/^host: (.*)$/m)?.[1];
+  let linker = join(sysroot, "lib/rustlib", host, "bin/rust-lld");
+  if (!existsSync(linker)) {
+    if (!existsSync("/usr/bin/wasm-ld-19")) await apt(["lld-19"], "linking WebAssembly");
+    linker = "/usr/bin/wasm-ld-19";
+  }
+  return record({
+    kind: "Debian, std from source",
+    version: answer(rustc, ["--version"]),
+    cargo,
+    args: ["-Z", "build-std=std,panic_abort"],
+    env: {
+      RUSTC: rustc,
+      RUSTC_BOOTSTRAP: "1",
+      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linker,
+      PATH: `${dirname(rustc)}:${process.env.PATH}`,
+    },
+  });
+}
+
+async function cargoInstall(crate, version, binary, minutes) {
+  say(`build ${crate} ${version} (cargo install, about ${minutes} minutes, once)`);
+  const install = (...flags) => run("cargo", ["install", crate, "--version", version, "--root", places.tools, "--bin", binary, ...flags], {
+    env: toolEnvironment({ CARGO_TARGET_DIR: places.toolsTarget }),
+    show: process.stderr.isTTY,
+  });
+  let result = await install("--locked");
+  if (result.code !== 0 && !/error: could not compile/.test(result.output)) {
+    say(`  a version in ${crate}'s lock file cannot be had here; choosing newer ones`);
+    result = await install();
+  }
+  if (result.code !== 0) throw fetchFailure(`${crate} ${version}`, result.output);
+}
+
+async function bindgen() {
+  const version = await cargoVersionOf("wasm-bindgen");
+  const have = () => answer("wasm-bindgen", ["--version"]) === `wasm-bindgen ${version}`;
+  if (!have()) await cargoInstall("wasm-bindgen-cli", version, "wasm-bindgen", 4);
+  if (!have()) throw new Error(`wasm-bindgen: expected ${version}, got ${answer("wasm-bindgen", ["--version"])}: remove ${join(places.tools, "bin")} and run again`);
+  return `wasm-bindgen ${version}`;
+}
+
+async function nextest() {
+  if (!answer("cargo", ["nextest", "--version"])) await cargoInstall("cargo-nextest", nextestVersion, "cargo-nextest", 8);
+  return answer("cargo", ["nextest", "--version"]).split("\n")[0].replace(/ \(.*/, "");
+}
+
+const chromiums = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** The Chromium that tests and measurements use, or undefined. */
+export function findChromium() {
+  const paths = [process.env.CHROME_PATH, ...chromiums.map((name) => answer("sh", ["-c", `command -v ${name}`]))];
+  return paths.find((path) => path && existsSync(path));
+}
+
+async function chromium() {
+  if (process.env.CHROME_PATH && !existsSync(process.env.CHROME_PATH)) throw new Error(`CHROME_PATH is ${process.env.CHROME_PATH}, where there is no file`);
+  if (!findChromium()) await apt(["chromium"], "the tests run in a real browser");
+  const path = findChromium();
+  if (!path) throw new Error("Chromium is missing: install it or set CHROME_PATH");
+  return answer(path, ["--version"])?.replace(/ built on.*/, "") ?? path;
+}
+
+/** Whether node_modules holds what the lock file asks for; npm keeps its own record of what it installed. */
+async function npmIsInstalled(folder) {
+  const read = (file) => readFile(file, "utf8").then(JSON.parse, () => undefined);
+  const lock = await read(join(folder, "package-lock.json"));
+  const have = await read(join(folder, "node_modules/.package-lock.json"));
+  if (!lock || !have) return false;
+  return Object.entries(lock.packages).every(([path, wanted]) => {
+    if (!path.includes("node_modules/")) return true;
+    const got = have.packages[path];
+    if (!got) return Boolean(wanted.optional);
+    return got.version === wanted.version && got.integrity === wanted.integrity && existsSync(join(folder, path));
+  });
+}
+
+async function npm(folder) {
+  const path = join(repository, folder);
+  if (!existsSync(join(path, "package-lock.json"))) throw new Error(`${folder}/package-lock.json is missing: it belongs to the repository`);
+  if (await npmIsInstalled(path)) return `${folder}/node_modules`;
+  say(`install the npm packages of ${folder}/`);
+  const result = await run("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund"], { cwd: path });
+  if (result.code !== 0) throw fetchFailure(`npm packages of ${folder}/`, result.output);
+  return `${folder}/node_modules`;
+}
+
+async function models(names) {
+  await npm("scripts");
+  const result = await run(process.execPath, [join(repository, "scripts/models.mjs"), ...names.split(",")], { show: true });
+  if (result.code !== 0) process.exit(result.code);
+  return `models and data (${names})`;
+}
+
+const steps = { rust, wasm, bindgen, nextest, chromium, npm, models };
+
+if (process.argv[1] === import.meta.filename) {
+  try {
+    if (Number(process.versions.node.split(".")[0]) < 20) throw new Error(`expected Node.js 20 or later, got ${process.version}`);
+    const ready = [];
+    for (const what of process.argv.slice(2)) {
+      const [name, argument] = what.split(/:(.*)/);
+      if (!steps[name]) throw new Error(`nothing is known of "${what}"; there are ${Object.keys(steps).join(", ")}`);
+      ready.push(await steps[name](argument));
+    }
+    say(`ready: ${ready.join(", ")}`);
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
+}
