@@ -1,0 +1,613 @@
+//! The CPU device: convolution, matrix products and views by burn-flex, the rest by
+//! [`crate::kernels`].
+
+use burn_backend::ops::{ConvOptions, FloatTensorOps, IntTensorOps, ModuleOps};
+use burn_flex::{Flex, FlexTensor, Layout};
+use burn_std::{Bytes, Shape, bf16, f16};
+
+use super::{Array, BinaryOp, CompareOp, Device, DeviceKind, Lrn, PadMode, PoolOp, ReduceOp, UnaryOp, Window};
+use crate::error::{Result, bail};
+use crate::graph::{DataType, Element};
+use crate::kernels::layout::{self, Strided};
+use crate::kernels::{elementwise, pool, reduce};
+
+/// The CPU. Every dtype but strings; float16 and bfloat16 are computed in float32.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cpu;
+
+/// Runs the body with `$T` as the Rust type of `$dtype`; bool is `u8`.
+macro_rules! for_dtype {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            DataType::Float32 => {
+                type $T = f32;
+                $body
+            }
+            DataType::Float64 => {
+                type $T = f64;
+                $body
+            }
+            DataType::Float16 => {
+                type $T = f16;
+                $body
+            }
+            DataType::BFloat16 => {
+                type $T = bf16;
+                $body
+            }
+            DataType::Int8 => {
+                type $T = i8;
+                $body
+            }
+            DataType::Int16 => {
+                type $T = i16;
+                $body
+            }
+            DataType::Int32 => {
+                type $T = i32;
+                $body
+            }
+            DataType::Int64 => {
+                type $T = i64;
+                $body
+            }
+            DataType::Uint8 | DataType::Bool => {
+                type $T = u8;
+                $body
+            }
+            DataType::Uint16 => {
+                type $T = u16;
+                $body
+            }
+            DataType::Uint32 => {
+                type $T = u32;
+                $body
+            }
+            DataType::Uint64 => {
+                type $T = u64;
+                $body
+            }
+            DataType::String => bail!(Internal, "a string tensor reached arithmetic"),
+        }
+    };
+}
+
+/// Runs `$float` with a float type or `$int` with an integer type; half floats are widened to
+/// float32 before and narrowed after by the caller (see [`widen`]).
+macro_rules! float_or_int {
+    ($dtype:expr, $T:ident => $float:expr, $I:ident => $int:expr) => {
+        match $dtype {
+            DataType::Float32 => {
+                type $T = f32;
+                $float
+            }
+            DataType::Float64 => {
+                type $T = f64;
+                $float
+            }
+            DataType::Int8 => {
+                type $I = i8;
+                $int
+            }
+            DataType::Int16 => {
+                type $I = i16;
+                $int
+            }
+            DataType::Int32 => {
+                type $I = i32;
+                $int
+            }
+            DataType::Int64 => {
+                type $I = i64;
+                $int
+            }
+            DataType::Uint8 => {
+                type $I = u8;
+                $int
+            }
+            DataType::Uint16 => {
+                type $I = u16;
+                $int
+            }
+            DataType::Uint32 => {
+                type $I = u32;
+                $int
+            }
+            DataType::Uint64 => {
+                type $I = u64;
+                $int
+            }
+            other => bail!(Internal, "{other} reached arithmetic"),
+        }
+    };
+}
+
+/// The elements of `tensor` as they lie in memory.
+pub(crate) fn strided<T: Element>(tensor: &FlexTensor) -> Strided<'_, T> {
+    let layout = tensor.layout();
+    Strided {
+        data: bytemuck::cast_slice(tensor.bytes()),
+        offset: layout.start_offset(),
+        shape: layout.shape(),
+        strides: layout.strides(),
+    }
+}
+
+/// A tensor over row-major elements; `dtype` may be `Bool` for `u8`.
+pub(crate) fn tensor_of<T: Element>(dtype: DataType, shape: &[usize], elements: Vec<T>) -> FlexTensor {
+    let burn = dtype.to_burn().expect("strings are no Burn tensors");
+    FlexTensor::new(Bytes::from_elems(elements), Layout::contiguous(Shape::from(shape.to_vec())), burn)
+}
+
+/// The row-major elements of `tensor`.
+pub(crate) fn elements<T: Element>(tensor: &FlexTensor) -> Vec<T> {
+    let view = strided::<T>(tensor);
+    let mut out = vec![<T as bytemuck::Zeroable>::zeroed(); view.shape.iter().product()];
+    let strides = layout::row_major(view.shape);
+    layout::copy(&view, &mut out, 0, &strides);
+    out
+}
+
+/// The row-major elements of `tensor`, borrowed where they lie so already.
+fn row_major_slice<T: Element>(tensor: &FlexTensor) -> std::borrow::Cow<'_, [T]> {
+    match tensor.layout().contiguous_offsets() {
+        Some((start, end)) => std::borrow::Cow::Borrowed(&bytemuck::cast_slice(tensor.bytes())[start..end]),
+        None => std::borrow::Cow::Owned(elements(tensor)),
+    }
+}
+
+fn dtype_of(tensor: &FlexTensor) -> DataType {
+    DataType::from_burn(tensor.dtype())
+}
+
+/// A half-precision tensor as float32, and the dtype to narrow the result to.
+fn widen(tensor: FlexTensor) -> Result<(FlexTensor, Option<DataType>)> {
+    match dtype_of(&tensor) {
+        half @ (DataType::Float16 | DataType::BFloat16) => Ok((cast(&tensor, DataType::Float32)?, Some(half))),
+        _ => Ok((tensor, None)),
+    }
+}
+
+fn narrow(tensor: FlexTensor, to: Option<DataType>) -> Result<Array> {
+    Ok(Array::Cpu(match to {
+        Some(dtype) => cast(&tensor, dtype)?,
+        None => tensor,
+    }))
+}
+
+/// Converts every element: floats to integers are truncated and saturate, integers wrap, and
+/// what is not 0 is true.
+pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
+    let from = dtype_of(tensor);
+    if from == to {
+        return Ok(tensor.clone());
+    }
+    let shape = tensor.layout().shape().to_vec();
+    // Every type widens exactly to one of three, and each narrows to every type.
+    macro_rules! narrow_all {
+        ($wide:expr, $W:ty, $is_float:expr) => {{
+            let wide: Vec<$W> = $wide;
+            macro_rules! to {
+                ($T:ty) => {
+                    tensor_of::<$T>(to, &shape, wide.iter().map(|&v| v as $T).collect())
+                };
+            }
+            match to {
+                DataType::Float32 => to!(f32),
+                DataType::Float64 => to!(f64),
+                DataType::Float16 => tensor_of(to, &shape, wide.iter().map(|&v| f16::from_f64(v as f64)).collect()),
+                DataType::BFloat16 => tensor_of(to, &shape, wide.iter().map(|&v| bf16::from_f64(v as f64)).collect()),
+                DataType::Int8 => to!(i8),
+                DataType::Int16 => to!(i16),
+                DataType::Int32 => to!(i32),
+                DataType::Int64 => to!(i64),
+                DataType::Uint8 => to!(u8),
+                DataType::Uint16 => to!(u16),
+                DataType::Uint32 => to!(u32),
+                DataType::Uint64 => to!(u64),
+                DataType::Bool => tensor_of::<u8>(to, &shape, wide.iter().map(|&v| (v != 0 as $W) as u8).collect()),
+                DataType::String => bail!(Internal, "a cast to string reached arithmetic"),
+            }
+        }};
+    }
+    macro_rules! wide {
+        ($T:ty => $W:ty, $f:expr) => {
+            row_major_slice::<$T>(tensor).iter().map($f).collect::<Vec<$W>>()
+        };
+    }
+    Ok(match from {
+        DataType::Float32 => narrow_all!(wide!(f32 => f64, |&v| f64::from(v)), f64, true),
+        DataType::Float64 => narrow_all!(wide!(f64 => f64, |&v| v), f64, true),
+        DataType::Float16 => narrow_all!(wide!(f16 => f64, |&v| v.to_f64()), f64, true),
+        DataType::BFloat16 => narrow_all!(wide!(bf16 => f64, |&v| v.to_f64()), f64, true),
+        DataType::Uint64 => narrow_all!(wide!(u64 => u64, |&v| v), u64, false),
+        DataType::Int8 => narrow_all!(wide!(i8 => i64, |&v| i64::from(v)), i64, false),
+        DataType::Int16 => narrow_all!(wide!(i16 => i64, |&v| i64::from(v)), i64, false),
+        DataType::Int32 => narrow_all!(wide!(i32 => i64, |&v| i64::from(v)), i64, false),
+        DataType::Int64 => narrow_all!(wide!(i64 => i64, |&v| v), i64, false),
+        DataType::Uint8 | DataType::Bool => narrow_all!(wide!(u8 => i64, |&v| i64::from(v)), i64, false),
+        DataType::Uint16 => narrow_all!(wide!(u16 => i64, |&v| i64::from(v)), i64, false),
+        DataType::Uint32 => narrow_all!(wide!(u32 => i64, |&v| i64::from(v)), i64, false),
+        DataType::String => bail!(Internal, "a cast from string reached arithmetic"),
+    })
+}
+
+/// Compares every pair, both broadcast to `shape`; gives bools.
+pub(crate) fn compare(op: CompareOp, a: FlexTensor, b: FlexTensor, shape: &[usize]) -> Result<FlexTensor> {
+    let out = for_dtype!(dtype_of(&a), T => {
+        let (a, b) = (strided::<T>(&a), strided::<T>(&b));
+        match op {
+            CompareOp::Equal => elementwise::zip(&a, &b, shape, |a, b| (a == b) as u8),
+            CompareOp::Greater => elementwise::zip(&a, &b, shape, |a, b| (a > b) as u8),
+            CompareOp::GreaterOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a >= b) as u8),
+            CompareOp::Less => elementwise::zip(&a, &b, shape, |a, b| (a < b) as u8),
+            CompareOp::LessOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a <= b) as u8),
+        }
+    });
+    Ok(tensor_of(DataType::Bool, shape, out))
+}
+
+/// Takes from `a` where `condition` holds, else from `b`; all broadcast to `shape`.
+pub(crate) fn select(condition: FlexTensor, a: FlexTensor, b: FlexTensor, shape: &[usize]) -> Result<FlexTensor> {
+    let dtype = dtype_of(&a);
+    let condition = expand(condition, shape);
+    let a = expand(a, shape);
+    Ok(for_dtype!(dtype, T => {
+        // The condition travels beside `a`, so that one walk over pairs serves three tensors.
+        let kept = elementwise::zip(&strided::<u8>(&condition), &strided::<T>(&a), shape, |c, v| (c, v));
+        let strides = layout::row_major(shape);
+        let pairs = Strided { data: &kept, offset: 0, shape, strides: &strides };
+        tensor_of(dtype, shape, elementwise::zip(&pairs, &strided::<T>(&b), shape, |(c, v), other| if c != 0 { v } else { other }))
+    }))
+}
+
+fn expand(x: FlexTensor, shape: &[usize]) -> FlexTensor {
+    let strides = strided_any(&x).strides_for(shape);
+    let offset = x.layout().start_offset();
+    x.with_layout(Layout::new(Shape::from(shape.to_vec()), strides, offset))
+}
+
+/// The layout alone, whatever the element type.
+fn strided_any(x: &FlexTensor) -> Strided<'_, u8> {
+    Strided { data: &[], offset: x.layout().start_offset(), shape: x.layout().shape(), strides: x.layout().strides() }
+}
+
+/// Moves the elements out for changes in place, copied only when shared or a view.
+fn into_elements<T: Element>(tensor: FlexTensor) -> Vec<T> {
+    let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0 && tensor.is_unique();
+    if whole {
+        match tensor.into_data().into_parts().0.try_into_vec::<T>() {
+            Ok(elements) => elements,
+            Err(bytes) => bytemuck::cast_slice(&bytes).to_vec(),
+        }
+    } else {
+        elements(&tensor)
+    }
+}
+
+impl Device for Cpu {
+    fn kind(&self) -> DeviceKind {
+        DeviceKind::Cpu
+    }
+
+    fn from_cpu(&self, x: FlexTensor) -> Result<Array> {
+        Ok(Array::Cpu(x))
+    }
+
+    fn unary(&self, op: UnaryOp, x: Array) -> Result<Array> {
+        let (x, to) = widen(x.into_cpu()?)?;
+        let dtype = dtype_of(&x);
+        let shape = x.layout().shape().to_vec();
+        let out = float_or_int!(dtype, T => {
+            let mut data = into_elements::<T>(x);
+            elementwise::unary(op, &mut data);
+            tensor_of(dtype, &shape, data)
+        }, I => {
+            let mut data = into_elements::<I>(x);
+            if !elementwise::int_unary(op, &mut data) {
+                bail!(Unsupported, "{op:?} takes floats, got {dtype}");
+            }
+            tensor_of(dtype, &shape, data)
+        });
+        narrow(out, to)
+    }
+
+    fn binary(&self, op: BinaryOp, a: Array, b: Array, shape: &[usize]) -> Result<Array> {
+        let (a, to) = widen(a.into_cpu()?)?;
+        let (b, _) = widen(b.into_cpu()?)?;
+        let dtype = dtype_of(&a);
+        let out = float_or_int!(dtype, T => {
+            tensor_of(dtype, shape, elementwise::float_binary(op, &strided::<T>(&a), &strided::<T>(&b), shape))
+        }, I => {
+            match elementwise::int_binary(op, &strided::<I>(&a), &strided::<I>(&b), shape) {
+                Some(out) => tensor_of(dtype, shape, out),
+                None => bail!(InvalidArgument, "an integer is divided by zero"),
+            }
+        });
+        narrow(out, to)
+    }
+
+    fn conv(&self, x: Array, weight: Array, bias: Option<Array>, window: &Window, group: usize) -> Result<Array> {
+        let x = x.into_cpu()?;
+        let weight = weight.into_cpu()?;
+        let bias = bias.map(Array::into_cpu).transpose()?;
+        let shape = |t: &FlexTensor| t.layout().shape().to_vec();
+        let (xs, ws) = (shape(&x), shape(&weight));
+        let spatial = window.kernel.len();
+        let mut out_shape = vec![xs[0], ws[0]];
+        out_shape.extend(&window.output);
+        if out_shape.contains(&0) || xs.contains(&0) {
+            bail!(Unsupported, "a convolution over an empty tensor {xs:?}");
+        }
+        let x = x.to_contiguous();
+        let weight = weight.to_contiguous();
+        if spatial == 3 {
+            let three = |v: &[usize]| [v[0], v[1], v[2]];
+            let pads = [0, 1, 2].map(|d| (window.pads_begin[d], window.pads_end[d]));
+            let options = ConvOptions {
+                stride: three(&window.strides),
+                padding: pads,
+                dilation: three(&window.dilations),
+                groups: group,
+            };
+            return Ok(Array::Cpu(Flex::conv3d(x, weight, bias, options)));
+        }
+        // One spatial dimension is two, the first of size 1.
+        let lift = |s: &[usize], one: usize| if spatial == 1 { [one, s[0]] } else { [s[0], s[1]] };
+        let lift_shape = |s: &[usize]| Shape::from(vec![s[0], s[1], lift(&s[2..], 1)[0], lift(&s[2..], 1)[1]]);
+        let (begin, end) = (lift(&window.pads_begin, 0), lift(&window.pads_end, 0));
+        let options = ConvOptions {
+            stride: lift(&window.strides, 1),
+            padding: [(begin[0], end[0]), (begin[1], end[1])],
+            dilation: lift(&window.dilations, 1),
+            groups: group,
+        };
+        let y = Flex::conv2d(x.reshape(lift_shape(&xs)), weight.reshape(lift_shape(&ws)), bias, options);
+        Ok(Array::Cpu(y.reshape(Shape::from(out_shape))))
+    }
+
+    fn matmul(&self, a: Array, b: Array) -> Result<Array> {
+        let (a, b) = (a.into_cpu()?, b.into_cpu()?);
+        let dtype = dtype_of(&a);
+        let (sa, sb) = (a.layout().shape().to_vec(), b.layout().shape().to_vec());
+        let batch = crate::ops::broadcast(&sa[..sa.len() - 2], &sb[..sb.len() - 2])?;
+        let full = |s: &[usize]| [&batch[..], &s[s.len() - 2..]].concat();
+        let mut out_shape = batch.clone();
+        out_shape.extend([sa[sa.len() - 2], sb[sb.len() - 1]]);
+        if out_shape.contains(&0) || sa.contains(&0) {
+            let zeros = FlexTensor::zeros(Shape::from(out_shape), dtype.to_burn().expect("matrices are numbers"));
+            return Ok(Array::Cpu(zeros));
+        }
+        let a = expand(a, &full(&sa)).to_contiguous();
+        let b = expand(b, &full(&sb)).to_contiguous();
+        let out = if dtype.is_float() { Flex::float_matmul(a, b) } else { Flex::int_matmul(a, b) };
+        Ok(Array::Cpu(out))
+    }
+
+    fn pool(&self, op: PoolOp, x: Array, window: &Window) -> Result<Array> {
+        if op == PoolOp::Max {
+            return Ok(Array::Cpu(max_pool(x.into_cpu()?, window, false)?.0));
+        }
+        let (x, to) = widen(x.into_cpu()?)?;
+        let dtype = dtype_of(&x);
+        let shape = x.layout().shape().to_vec();
+        let out_shape = [&shape[..2], &window.output].concat();
+        let PoolOp::Average { count_include_pad } = op else { unreachable!("max was answered above") };
+        let out = float_or_int!(dtype, T => {
+            tensor_of(dtype, &out_shape, pool::average(&row_major_slice::<T>(&x), &shape[2..], window, count_include_pad))
+        }, I => {
+            let _: Option<I> = None;
+            bail!(Unsupported, "the average of {dtype} elements")
+        });
+        narrow(out, to)
+    }
+
+    fn reduce(&self, op: ReduceOp, x: Array, axes: &[usize]) -> Result<Array> {
+        let (x, to) = widen(x.into_cpu()?)?;
+        let dtype = dtype_of(&x);
+        let shape = x.layout().shape().to_vec();
+        let out_shape: Vec<usize> =
+            shape.iter().enumerate().map(|(d, &s)| if axes.contains(&d) { 1 } else { s }).collect();
+        let out = float_or_int!(dtype, T => {
+            tensor_of(dtype, &out_shape, reduce::float(op, &row_major_slice::<T>(&x), &shape, axes))
+        }, I => {
+            tensor_of(dtype, &out_shape, reduce::int(op, &row_major_slice::<I>(&x), &shape, axes))
+        });
+        narrow(out, to)
+    }
+
+    fn softmax(&self, x: Array, axis: usize, log: bool) -> Result<Array> {
+        let (x, to) = widen(x.into_cpu()?)?;
+        let dtype = dtype_of(&x);
+        let shape = x.layout().shape().to_vec();
+        let out = float_or_int!(dtype, T => {
+            let mut data = into_elements::<T>(x);
+            reduce::softmax(&mut data, &shape, axis, log);
+            tensor_of(dtype, &shape, data)
+        }, I => {
+            let _: Option<I> = None;
+            bail!(Unsupported, "softmax of {dtype} elements")
+        });
+        narrow(out, to)
+    }
+
+    fn batch_norm(
+        &self,
+        x: Array,
+        scale: Array,
+        bias: Array,
+        mean: Array,
+        variance: Array,
+        epsilon: f32,
+    ) -> Result<Array> {
+        let shape = x.shape().to_vec();
+        let dtype = x.dtype();
+        let channels = shape[1];
+        let f64s = |a: Array| -> Result<Vec<f64>> { Ok(elements(&cast(&a.into_cpu()?, DataType::Float64)?)) };
+        let (scale, bias, mean, variance) = (f64s(scale)?, f64s(bias)?, f64s(mean)?, f64s(variance)?);
+        let factor: Vec<f64> = (0..channels).map(|c| scale[c] / (variance[c] + f64::from(epsilon)).sqrt()).collect();
+        let shift: Vec<f64> = (0..channels).map(|c| bias[c] - mean[c] * factor[c]).collect();
+        let mut per_channel = vec![1; shape.len() - 1];
+        per_channel[0] = channels;
+        let as_array = |v: Vec<f64>| -> Result<Array> {
+            Ok(Array::Cpu(cast(&tensor_of(DataType::Float64, &per_channel, v), dtype)?))
+        };
+        let scaled = self.binary(BinaryOp::Mul, x, as_array(factor)?, &shape)?;
+        self.binary(BinaryOp::Add, scaled, as_array(shift)?, &shape)
+    }
+
+    fn lrn(&self, x: Array, lrn: &Lrn) -> Result<Array> {
+        let (x, to) = widen(x.into_cpu()?)?;
+        let dtype = dtype_of(&x);
+        let shape = x.layout().shape().to_vec();
+        let out = float_or_int!(dtype, T => {
+            tensor_of(dtype, &shape, reduce::lrn(&row_major_slice::<T>(&x), &shape, lrn))
+        }, I => {
+            let _: Option<I> = None;
+            bail!(Unsupported, "LRN of {dtype} elements")
+        });
+        narrow(out, to)
+    }
+
+    fn reshape(&self, x: Array, shape: &[usize]) -> Result<Array> {
+        let x = x.into_cpu()?;
+        let x = if x.layout().is_contiguous() { x } else { x.to_contiguous() };
+        let offset = x.layout().start_offset();
+        let strides = layout::row_major(shape);
+        Ok(Array::Cpu(x.with_layout(Layout::new(Shape::from(shape.to_vec()), strides, offset))))
+    }
+
+    fn transpose(&self, x: Array, perm: &[usize]) -> Result<Array> {
+        Ok(Array::Cpu(x.into_cpu()?.permute(perm)))
+    }
+
+    fn slice(&self, x: Array, starts: &[usize], steps: &[isize], shape: &[usize]) -> Result<Array> {
+        let x = x.into_cpu()?;
+        if shape.contains(&0) {
+            return Ok(Array::Cpu(FlexTensor::zeros(Shape::from(shape.to_vec()), x.dtype())));
+        }
+        let own = x.layout().strides();
+        let offset =
+            starts.iter().zip(own).fold(x.layout().start_offset() as isize, |o, (&start, &s)| o + start as isize * s);
+        let strides = own.iter().zip(steps).map(|(&s, &step)| s * step).collect();
+        // Burn expects views that walk backwards to be copied.
+        let backwards = steps.iter().any(|&s| s < 0);
+        let view = x.with_layout(Layout::new(Shape::from(shape.to_vec()), strides, offset as usize));
+        let dtype = dtype_of(&view);
+        Ok(Array::Cpu(if backwards {
+            for_dtype!(dtype, T => tensor_of(dtype, shape, elements::<T>(&view)))
+        } else {
+            view
+        }))
+    }
+
+    fn expand(&self, x: Array, shape: &[usize]) -> Result<Array> {
+        Ok(Array::Cpu(expand(x.into_cpu()?, shape)))
+    }
+
+    fn concat(&self, xs: Vec<Array>, axis: usize) -> Result<Array> {
+        let xs = xs.into_iter().map(Array::into_cpu).collect::<Result<Vec<_>>>()?;
+        let dtype = dtype_of(&xs[0]);
+        let mut shape = xs[0].layout().shape().to_vec();
+        shape[axis] = xs.iter().map(|x| x.layout().shape()[axis]).sum();
+        Ok(Array::Cpu(for_dtype!(dtype, T => {
+            let mut out = vec![<T as bytemuck::Zeroable>::zeroed(); shape.iter().product()];
+            let strides = layout::row_major(&shape);
+            let mut at = 0;
+            for x in &xs {
+                layout::copy(&strided::<T>(x), &mut out, at * strides[axis] as usize, &strides);
+                at += x.layout().shape()[axis];
+            }
+            tensor_of(dtype, &shape, out)
+        })))
+    }
+
+    fn pad(&self, x: Array, pads: &[(usize, usize)], mode: PadMode) -> Result<Array> {
+        let x = x.into_cpu()?;
+        let dtype = dtype_of(&x);
+        let from = x.layout().shape().to_vec();
+        let shape: Vec<usize> = from.iter().zip(pads).map(|(&s, &(b, e))| s + b + e).collect();
+        Ok(Array::Cpu(for_dtype!(dtype, T => {
+            let strides = layout::row_major(&shape);
+            let start: usize = pads.iter().zip(&strides).map(|(&(b, _), &s)| b * s as usize).sum();
+            let fill = match mode {
+                PadMode::Constant(value) => elements::<T>(&cast(&tensor_of(DataType::Float64, &[], vec![value]), dtype)?)[0],
+                _ => <T as bytemuck::Zeroable>::zeroed(),
+            };
+            let mut out = vec![fill; shape.iter().product()];
+            layout::copy(&strided::<T>(&x), &mut out, start, &strides);
+            if !matches!(mode, PadMode::Constant(_)) {
+                pad_from_inside(&mut out, &shape, &from, pads, mode);
+            }
+            tensor_of(dtype, &shape, out)
+        })))
+    }
+
+    fn gather(&self, x: Array, axis: usize, indices: &[usize], indices_shape: &[usize]) -> Result<Array> {
+        let x = x.into_cpu()?;
+        let dtype = dtype_of(&x);
+        let from = x.layout().shape().to_vec();
+        let shape = [&from[..axis], indices_shape, &from[axis + 1..]].concat();
+        let inner: usize = from[axis + 1..].iter().product();
+        Ok(Array::Cpu(for_dtype!(dtype, T => {
+            let data = row_major_slice::<T>(&x);
+            let mut out: Vec<T> = Vec::with_capacity(shape.iter().product());
+            if inner * from[axis] > 0 {
+                for block in data.chunks_exact(from[axis] * inner) {
+                    for &i in indices {
+                        out.extend_from_slice(&block[i * inner..(i + 1) * inner]);
+                    }
+                }
+            }
+            tensor_of(dtype, &shape, out)
+        })))
+    }
+}
+
+/// Fills the border of `data` from the elements inside, dimension by dimension.
+fn pad_from_inside<T: Copy>(data: &mut [T], shape: &[usize], inside: &[usize], pads: &[(usize, usize)], mode: PadMode) {
+    let strides = layout::row_major(shape);
+    for d in 0..shape.len() {
+        let (begin, size) = (pads[d].0, inside[d] as isize);
+        let sources: Vec<usize> = (0..shape[d])
+            .map(|i| {
+                let at = i as isize - begin as isize;
+                let at = match mode {
+                    PadMode::Edge => at.clamp(0, size - 1),
+                    PadMode::Wrap => at.rem_euclid(size),
+                    PadMode::Reflect if size == 1 => 0,
+                    PadMode::Reflect => {
+                        let turn = at.rem_euclid(2 * (size - 1));
+                        turn.min(2 * (size - 1) - turn)
+                    }
+                    PadMode::Constant(_) => unreachable!("constant padding is filled beforehand"),
+                };
+                at as usize + begin
+            })
+            .collect();
+        let step = strides[d] as usize;
+        for block in data.chunks_exact_mut(step * shape[d]) {
+            for (i, &source) in sources.iter().enumerate() {
+                if source != i {
+                    block.copy_within(source * step..(source + 1) * step, i * step);
+                }
+            }
+        }
+    }
+}
+
+/// Max pooling with the position of each maximum in the whole tensor, as ONNX numbers them.
+pub(crate) fn max_pool(x: FlexTensor, window: &Window, column_major: bool) -> Result<(FlexTensor, FlexTensor)> {
+    let (x, to) = widen(x)?;
+    let dtype = dtype_of(&x);
+    let shape = x.layout().shape().to_vec();
+    let out_shape = [&shape[..2], &window.output].concat();
+    let (values, indices) = float_or_int!(dtype, T => {
+        let (values, indices) = pool::max(&row_major_slice::<T>(&x), &shape[2..], window, T::NEG_INFINITY, column_major);
+        (tensor_of(dtype, &out_shape, values), indices)
+    }, I => {
+        let (values, indices) = pool::max(&row_major_slice::<I>(&x), &shape[2..], window, I::MIN, column_major);
+        (tensor_of(dtype, &out_shape, values), indices)
+    });
+    Ok((narrow(values, to)?.into_cpu()?, tensor_of(DataType::Int64, &out_shape, indices)))
+}

@@ -1,0 +1,169 @@
+//! A model as a graph: nodes in any order, the values between them, and the constant tensors.
+//! It mirrors ONNX; what a node means is the business of [`crate::ops`].
+
+mod dtype;
+mod tensor;
+
+use std::collections::{HashMap, HashSet};
+
+pub use dtype::DataType;
+pub(crate) use tensor::element_count;
+pub use tensor::{Data, Element, Tensor};
+
+use crate::error::{Result, bail};
+
+/// One dimension of a declared shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dim {
+    /// A fixed size.
+    Size(usize),
+    /// A size known at run time only; equal names are equal sizes, `"?"` has no name.
+    Name(String),
+}
+
+/// What a value is declared to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueType {
+    /// A tensor; no shape means that any is allowed.
+    Tensor { dtype: DataType, shape: Option<Vec<Dim>> },
+    /// A sequence of values of one type.
+    Sequence(Box<ValueType>),
+    /// A value that may be absent.
+    Optional(Box<ValueType>),
+    /// Not declared.
+    Unknown,
+}
+
+/// A named input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueInfo {
+    /// The name, unique in its graph.
+    pub name: String,
+    /// The declared type.
+    pub ty: ValueType,
+}
+
+/// An attribute's value.
+#[derive(Debug, Clone)]
+pub enum Attribute {
+    Int(i64),
+    Float(f32),
+    String(Vec<u8>),
+    Tensor(Tensor),
+    Graph(Graph),
+    Ints(Vec<i64>),
+    Floats(Vec<f32>),
+    Strings(Vec<Vec<u8>>),
+    /// A kind of attribute that no supported operator has; its name is kept for the error.
+    Other(&'static str),
+}
+
+/// An operation of the graph.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The node's name; one is made up where the file has none, so that errors can point to it.
+    pub name: String,
+    /// The operator's domain, `""` for ONNX's own.
+    pub domain: String,
+    /// The operator's name.
+    pub op_type: String,
+    /// Names of the inputs; `""` is an optional input left out.
+    pub inputs: Vec<String>,
+    /// Names of the outputs; `""` is an optional output left out.
+    pub outputs: Vec<String>,
+    /// The attributes by name.
+    pub attributes: HashMap<String, Attribute>,
+}
+
+/// A model, or the body of a control-flow node.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// The graph's name.
+    pub name: String,
+    /// The operations, in any order.
+    pub nodes: Vec<Node>,
+    /// What a caller must give; initializers with a default are not among them.
+    pub inputs: Vec<ValueInfo>,
+    /// What a caller gets.
+    pub outputs: Vec<ValueInfo>,
+    /// The constant tensors by name.
+    pub initializers: HashMap<String, Tensor>,
+    /// Opset version by domain.
+    pub opsets: HashMap<String, i64>,
+}
+
+impl Graph {
+    /// The opset version of `domain`; 1 where the model does not import it.
+    pub fn opset(&self, domain: &str) -> i64 {
+        self.opsets.get(domain).copied().unwrap_or(1)
+    }
+
+    /// Bytes of all constant tensors.
+    pub fn weight_bytes(&self) -> usize {
+        self.initializers.values().map(Tensor::byte_len).sum()
+    }
+
+    /// Indices of the nodes in an order in which every input is made before it is used.
+    ///
+    /// Errors: `InvalidModel` for a value that nothing makes, that two nodes make, or a cycle.
+    pub fn topological_order(&self) -> Result<Vec<usize>> {
+        let mut producer: HashMap<&str, usize> = HashMap::new();
+        let mut given: HashSet<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
+        given.extend(self.initializers.keys().map(String::as_str));
+        for (index, node) in self.nodes.iter().enumerate() {
+            for output in node.outputs.iter().filter(|o| !o.is_empty()) {
+                if given.contains(output.as_str()) || producer.insert(output, index).is_some() {
+                    bail!(
+                        InvalidModel,
+                        "value \"{output}\" is made twice, the second time by node \"{}\" ({})",
+                        node.name,
+                        node.op_type
+                    );
+                }
+            }
+        }
+        let mut waiting = vec![0usize; self.nodes.len()];
+        let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            for input in node.inputs.iter().filter(|i| !i.is_empty()) {
+                if let Some(&from) = producer.get(input.as_str()) {
+                    waiting[index] += 1;
+                    users[from].push(index);
+                } else if !given.contains(input.as_str()) {
+                    bail!(
+                        InvalidModel,
+                        "node \"{}\" ({}) takes value \"{input}\", which nothing makes",
+                        node.name,
+                        node.op_type
+                    );
+                }
+            }
+        }
+        let mut ready: std::collections::BTreeSet<usize> = (0..self.nodes.len()).filter(|&i| waiting[i] == 0).collect();
+        let mut order = Vec::with_capacity(self.nodes.len());
+        while let Some(index) = ready.pop_first() {
+            order.push(index);
+            for &user in &users[index] {
+                waiting[user] -= 1;
+                if waiting[user] == 0 {
+                    ready.insert(user);
+                }
+            }
+        }
+        if let Some(stuck) = (0..self.nodes.len()).find(|&i| waiting[i] > 0) {
+            let node = &self.nodes[stuck];
+            bail!(
+                InvalidModel,
+                "node \"{}\" ({}) waits for its own result: the graph has a cycle",
+                node.name,
+                node.op_type
+            );
+        }
+        for output in &self.outputs {
+            if !producer.contains_key(output.name.as_str()) && !given.contains(output.name.as_str()) {
+                bail!(InvalidModel, "output \"{}\" is made by no node", output.name);
+            }
+        }
+        Ok(order)
+    }
+}

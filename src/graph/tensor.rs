@@ -1,0 +1,186 @@
+//! A tensor in host memory, as files and callers give it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn_flex::{FlexTensor, Layout};
+use burn_std::{Bytes, Shape};
+
+use super::DataType;
+use crate::error::{Result, ensure};
+
+/// The elements of a [`Tensor`], row-major.
+#[derive(Clone)]
+pub enum Data {
+    /// Little-endian bytes, `size * product(shape)` of them; bool is one byte, 0 or 1.
+    Bytes(Arc<Bytes>),
+    /// Strings, `product(shape)` of them.
+    Strings(Arc<Vec<String>>),
+}
+
+/// A tensor in host memory: dtype, shape, row-major data. Cheap to clone.
+#[derive(Clone)]
+pub struct Tensor {
+    dtype: DataType,
+    shape: Vec<usize>,
+    data: Data,
+}
+
+/// The number of elements of `shape`; an error when it overflows.
+pub(crate) fn element_count(shape: &[usize]) -> Result<usize> {
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    match count {
+        Some(count) if count <= isize::MAX as usize / 8 => Ok(count),
+        _ if shape.contains(&0) => Ok(0),
+        _ => crate::error::bail!(LimitExceeded, "a tensor of shape {shape:?} is larger than memory"),
+    }
+}
+
+impl Tensor {
+    /// A tensor of `dtype` (not `String`) over little-endian `bytes`.
+    ///
+    /// Errors: `DataLengthMismatch` when the bytes are not exactly those the shape asks for,
+    /// `InvalidArgument` for strings or for a bool byte other than 0 and 1.
+    pub fn from_bytes(dtype: DataType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Self> {
+        ensure!(dtype != DataType::String, InvalidArgument, "a string tensor has no bytes: use Tensor::from_strings");
+        let count = element_count(&shape)?;
+        let expected = count * dtype.size();
+        ensure!(
+            bytes.len() == expected,
+            DataLengthMismatch,
+            "{dtype} {shape:?} is {count} elements, {expected} bytes; got {} bytes",
+            bytes.len()
+        );
+        if dtype == DataType::Bool {
+            ensure!(bytes.iter().all(|&b| b < 2), InvalidArgument, "bool data holds bytes other than 0 and 1");
+        }
+        Ok(Self { dtype, shape, data: Data::Bytes(Arc::new(Bytes::from_bytes_vec(bytes))) })
+    }
+
+    /// A tensor over typed elements; the dtype is that of `T`.
+    ///
+    /// Errors: `DataLengthMismatch` when there are not exactly `product(shape)` elements.
+    pub fn from_vec<T: Element>(shape: Vec<usize>, elements: Vec<T>) -> Result<Self> {
+        let count = element_count(&shape)?;
+        ensure!(
+            elements.len() == count,
+            DataLengthMismatch,
+            "{} {shape:?} is {count} elements; got {}",
+            T::DTYPE,
+            elements.len()
+        );
+        Ok(Self { dtype: T::DTYPE, shape, data: Data::Bytes(Arc::new(Bytes::from_elems(elements))) })
+    }
+
+    /// A tensor of strings.
+    ///
+    /// Errors: `DataLengthMismatch` when there are not exactly `product(shape)` strings.
+    pub fn from_strings(shape: Vec<usize>, strings: Vec<String>) -> Result<Self> {
+        let count = element_count(&shape)?;
+        ensure!(
+            strings.len() == count,
+            DataLengthMismatch,
+            "string {shape:?} is {count} elements; got {}",
+            strings.len()
+        );
+        Ok(Self { dtype: DataType::String, shape, data: Data::Strings(Arc::new(strings)) })
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DataType {
+        self.dtype
+    }
+
+    /// The dimensions, outermost first; `[]` is a scalar.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The elements.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the data takes.
+    pub fn byte_len(&self) -> usize {
+        match &self.data {
+            Data::Bytes(bytes) => bytes.len(),
+            Data::Strings(strings) => strings.iter().map(|s| s.len()).sum(),
+        }
+    }
+
+    /// The little-endian bytes; none for strings.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.data {
+            Data::Bytes(bytes) => Some(bytes),
+            Data::Strings(_) => None,
+        }
+    }
+
+    /// The strings; none for numbers.
+    pub fn strings(&self) -> Option<&[String]> {
+        match &self.data {
+            Data::Bytes(_) => None,
+            Data::Strings(strings) => Some(strings),
+        }
+    }
+
+    /// The elements as `T`; none when the dtype is another.
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        match &self.data {
+            Data::Bytes(bytes) if self.dtype == T::DTYPE => bytemuck::try_cast_slice(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// Burn's CPU tensor over the same bytes; none for strings.
+    pub(crate) fn to_flex(&self) -> Option<FlexTensor> {
+        match (&self.data, self.dtype.to_burn()) {
+            (Data::Bytes(bytes), Some(dtype)) => {
+                Some(FlexTensor::from_arc(bytes.clone(), Layout::contiguous(Shape::from(self.shape.clone())), dtype))
+            }
+            _ => None,
+        }
+    }
+
+    /// The host tensor over a CPU tensor's bytes, copied only where it is a view.
+    pub(crate) fn from_flex(tensor: FlexTensor) -> Self {
+        let dtype = DataType::from_burn(tensor.dtype());
+        let shape = tensor.layout().shape().to_vec();
+        let expected = shape.iter().product::<usize>() * dtype.size();
+        let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0 && tensor.bytes().len() == expected;
+        let data = if whole { tensor.data_arc() } else { Arc::new(tensor.into_data().into_parts().0) };
+        Self { dtype, shape, data: Data::Bytes(data) }
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor({} {:?})", self.dtype, self.shape)
+    }
+}
+
+/// A Rust type that is a tensor's element.
+pub trait Element: bytemuck::Pod + Send + Sync + burn_backend::Element {
+    /// The element type it stands for.
+    const DTYPE: DataType;
+}
+
+macro_rules! element {
+    ($($ty:ty => $dtype:ident),+ $(,)?) => { $(impl Element for $ty { const DTYPE: DataType = DataType::$dtype; })+ };
+}
+element!(
+    f32 => Float32, f64 => Float64, half::f16 => Float16, half::bf16 => BFloat16,
+    i8 => Int8, i16 => Int16, i32 => Int32, i64 => Int64,
+    u8 => Uint8, u16 => Uint16, u32 => Uint32, u64 => Uint64,
+);

@@ -1,0 +1,351 @@
+//! Element by element: unary functions, and binary ones with NumPy broadcasting.
+//!
+//! NaN is carried through everywhere, `Max`, `Min`, `Relu` and `Clip` included, which Burn's
+//! own operations drop.
+
+use num_traits::{Float, WrappingAdd, WrappingMul, WrappingSub};
+
+use super::layout::Strided;
+
+/// A function of one element. Formulas: ONNX operator specifications, opset 22.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum UnaryOp {
+    Abs,
+    Ceil,
+    Clip { min: f64, max: f64 },
+    Cos,
+    Elu { alpha: f32 },
+    Erf,
+    Exp,
+    Floor,
+    Gelu,
+    GeluTanh,
+    HardSigmoid { alpha: f32, beta: f32 },
+    HardSwish,
+    LeakyRelu { alpha: f32 },
+    Log,
+    Neg,
+    Reciprocal,
+    Relu,
+    Round,
+    Selu { alpha: f32, gamma: f32 },
+    Shrink { bias: f32, lambd: f32 },
+    Sigmoid,
+    Sign,
+    Sin,
+    Softplus,
+    Softsign,
+    Sqrt,
+    Tanh,
+}
+
+/// A function of two elements of one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Max,
+    Min,
+    /// `x` where it is not negative, else `x * slope`.
+    PRelu,
+}
+
+/// A comparison of two elements of one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CompareOp {
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+/// Rounds half to even, as ONNX and IEEE 754 do.
+fn round_half_even<T: Float>(x: T) -> T {
+    let rounded = x.round();
+    let two = T::one() + T::one();
+    if (x - x.trunc()).abs() == T::one() / two { (x / two).round() * two } else { rounded }
+}
+
+/// The error function, to float precision.
+pub trait Erf {
+    fn erf(self) -> Self;
+}
+
+impl Erf for f32 {
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
+}
+
+impl Erf for f64 {
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+}
+
+/// Applies `op` in place.
+pub fn unary<T: Float + Erf>(op: UnaryOp, data: &mut [T]) {
+    let c = |v: f64| T::from(v).expect("every f64 has a nearest float");
+    let f = |v: f32| c(f64::from(v));
+    let (zero, one) = (T::zero(), T::one());
+    macro_rules! each {
+        (|$x:ident| $e:expr) => {
+            for v in data.iter_mut() {
+                let $x = *v;
+                *v = $e;
+            }
+        };
+    }
+    match op {
+        UnaryOp::Abs => each!(|x| x.abs()),
+        UnaryOp::Ceil => each!(|x| x.ceil()),
+        UnaryOp::Clip { min, max } => {
+            let (min, max) = (c(min), c(max));
+            // A comparison with NaN is false, so NaN stays.
+            each!(|x| {
+                let x = if x < min { min } else { x };
+                if x > max { max } else { x }
+            })
+        }
+        UnaryOp::Cos => each!(|x| x.cos()),
+        UnaryOp::Elu { alpha } => {
+            let alpha = f(alpha);
+            each!(|x| if x < zero { alpha * x.exp_m1() } else { x })
+        }
+        UnaryOp::Erf => each!(|x| x.erf()),
+        UnaryOp::Exp => each!(|x| x.exp()),
+        UnaryOp::Floor => each!(|x| x.floor()),
+        UnaryOp::Gelu => {
+            let (half, root) = (c(0.5), c(std::f64::consts::FRAC_1_SQRT_2));
+            each!(|x| half * x * (one + (x * root).erf()))
+        }
+        UnaryOp::GeluTanh => {
+            let (half, scale, cubic) = (c(0.5), c((2.0 / std::f64::consts::PI).sqrt()), c(0.044715));
+            each!(|x| half * x * (one + (scale * (x + cubic * x * x * x)).tanh()))
+        }
+        UnaryOp::HardSigmoid { alpha, beta } => {
+            let (alpha, beta) = (f(alpha), f(beta));
+            each!(|x| {
+                let y = alpha * x + beta;
+                let y = if y < zero { zero } else { y };
+                if y > one { one } else { y }
+            })
+        }
+        UnaryOp::HardSwish => {
+            let (sixth, half) = (c(1.0 / 6.0), c(0.5));
+            each!(|x| {
+                let y = sixth * x + half;
+                let y = if y < zero { zero } else { y };
+                x * if y > one { one } else { y }
+            })
+        }
+        UnaryOp::LeakyRelu { alpha } => {
+            let alpha = f(alpha);
+            each!(|x| if x < zero { alpha * x } else { x })
+        }
+        UnaryOp::Log => each!(|x| x.ln()),
+        UnaryOp::Neg => each!(|x| -x),
+        UnaryOp::Reciprocal => each!(|x| x.recip()),
+        UnaryOp::Relu => each!(|x| if x < zero { zero } else { x }),
+        UnaryOp::Round => each!(|x| round_half_even(x)),
+        UnaryOp::Selu { alpha, gamma } => {
+            let (alpha, gamma) = (f(alpha), f(gamma));
+            each!(|x| gamma * if x < zero { alpha * x.exp_m1() } else { x })
+        }
+        UnaryOp::Shrink { bias, lambd } => {
+            let (bias, lambd) = (f(bias), f(lambd));
+            each!(|x| if x < -lambd {
+                x + bias
+            } else if x > lambd {
+                x - bias
+            } else {
+                x * zero
+            })
+        }
+        // Both sides are exact where the other overflows.
+        UnaryOp::Sigmoid => each!(|x| if x < zero {
+            let e = x.exp();
+            e / (one + e)
+        } else {
+            one / (one + (-x).exp())
+        }),
+        UnaryOp::Sign => each!(|x| if x > zero {
+            one
+        } else if x < zero {
+            -one
+        } else {
+            x
+        }),
+        UnaryOp::Sin => each!(|x| x.sin()),
+        UnaryOp::Softplus => each!(|x| if x > zero { x + (-x).exp().ln_1p() } else { x.exp().ln_1p() }),
+        UnaryOp::Softsign => each!(|x| x / (one + x.abs())),
+        UnaryOp::Sqrt => each!(|x| x.sqrt()),
+        UnaryOp::Tanh => each!(|x| x.tanh()),
+    }
+}
+
+/// Applies `f` to every pair, both broadcast to `shape`; gives row-major elements.
+pub fn zip<A: Copy, B: Copy, C: Copy + Default>(
+    a: &Strided<'_, A>,
+    b: &Strided<'_, B>,
+    shape: &[usize],
+    f: impl Fn(A, B) -> C,
+) -> Vec<C> {
+    let count: usize = shape.iter().product();
+    let mut out = vec![C::default(); count];
+    if count == 0 {
+        return out;
+    }
+    let (shape, strides) = super::layout::merge(shape, &[&a.strides_for(shape), &b.strides_for(shape)]);
+    let (sa, sb) = (&strides[0], &strides[1]);
+    let inner = *shape.last().expect("merge keeps a dimension");
+    let (ia, ib) = (sa[shape.len() - 1], sb[shape.len() - 1]);
+    let mut rows = out.chunks_exact_mut(inner);
+    super::layout::for_each_row(&shape, &[sa, sb], |offsets| {
+        let row = rows.next().expect("there is a row of output per row of input");
+        let (oa, ob) = ((a.offset as isize + offsets[0]) as usize, (b.offset as isize + offsets[1]) as usize);
+        match (ia, ib) {
+            (1, 1) => {
+                for ((o, &x), &y) in row.iter_mut().zip(&a.data[oa..oa + inner]).zip(&b.data[ob..ob + inner]) {
+                    *o = f(x, y);
+                }
+            }
+            (1, 0) => {
+                let y = b.data[ob];
+                for (o, &x) in row.iter_mut().zip(&a.data[oa..oa + inner]) {
+                    *o = f(x, y);
+                }
+            }
+            (0, 1) => {
+                let x = a.data[oa];
+                for (o, &y) in row.iter_mut().zip(&b.data[ob..ob + inner]) {
+                    *o = f(x, y);
+                }
+            }
+            _ => {
+                let (mut pa, mut pb) = (oa as isize, ob as isize);
+                for o in row {
+                    *o = f(a.data[pa as usize], b.data[pb as usize]);
+                    pa += ia;
+                    pb += ib;
+                }
+            }
+        }
+    });
+    out
+}
+
+/// `op` on float pairs; NaN wins in `Max` and `Min`.
+pub fn float_binary<T: Float + Default>(
+    op: BinaryOp,
+    a: &Strided<'_, T>,
+    b: &Strided<'_, T>,
+    shape: &[usize],
+) -> Vec<T> {
+    match op {
+        BinaryOp::Add => zip(a, b, shape, |a, b| a + b),
+        BinaryOp::Sub => zip(a, b, shape, |a, b| a - b),
+        BinaryOp::Mul => zip(a, b, shape, |a, b| a * b),
+        BinaryOp::Div => zip(a, b, shape, |a, b| a / b),
+        BinaryOp::Pow => zip(a, b, shape, T::powf),
+        BinaryOp::Max => zip(a, b, shape, |a, b| if a > b || a.is_nan() { a } else { b }),
+        BinaryOp::Min => zip(a, b, shape, |a, b| if a < b || a.is_nan() { a } else { b }),
+        BinaryOp::PRelu => zip(a, b, shape, |a, b| if a < T::zero() { a * b } else { a }),
+    }
+}
+
+/// Integers whose arithmetic wraps.
+pub trait Wrapping: num_traits::PrimInt + WrappingAdd + WrappingSub + WrappingMul + Default {
+    /// `self / by` truncated; the smallest by −1 wraps. `by` is not 0.
+    fn wrapping_quotient(self, by: Self) -> Self;
+    /// `self ^ exponent`, wrapping; a negative exponent gives the truncated fraction.
+    fn wrapping_power(self, exponent: Self) -> Self;
+}
+
+macro_rules! wrapping {
+    ($($ty:ty),+) => { $(impl Wrapping for $ty {
+        fn wrapping_quotient(self, by: Self) -> Self {
+            self.wrapping_div(by)
+        }
+        #[allow(unused_comparisons)]
+        fn wrapping_power(self, exponent: Self) -> Self {
+            if exponent < 0 {
+                return match self { 1 => 1, v if v == (0 as $ty).wrapping_sub(1) => if exponent % 2 == 0 { 1 } else { v }, _ => 0 };
+            }
+            self.wrapping_pow(u32::try_from(exponent).unwrap_or(u32::MAX))
+        }
+    })+ };
+}
+wrapping!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+/// `op` on integer pairs, wrapping. None when something is divided by zero.
+pub fn int_binary<T: Wrapping>(
+    op: BinaryOp,
+    a: &Strided<'_, T>,
+    b: &Strided<'_, T>,
+    shape: &[usize],
+) -> Option<Vec<T>> {
+    Some(match op {
+        BinaryOp::Add => zip(a, b, shape, |a, b| a.wrapping_add(&b)),
+        BinaryOp::Sub => zip(a, b, shape, |a, b| a.wrapping_sub(&b)),
+        BinaryOp::Mul => zip(a, b, shape, |a, b| a.wrapping_mul(&b)),
+        BinaryOp::Div => {
+            let by_zero = std::cell::Cell::new(false);
+            let out = zip(a, b, shape, |a, b| {
+                if b.is_zero() {
+                    by_zero.set(true);
+                    return b;
+                }
+                a.wrapping_quotient(b)
+            });
+            return (!by_zero.get()).then_some(out);
+        }
+        BinaryOp::Pow => zip(a, b, shape, |a, b| a.wrapping_power(b)),
+        BinaryOp::Max => zip(a, b, shape, |a, b| a.max(b)),
+        BinaryOp::Min => zip(a, b, shape, |a, b| a.min(b)),
+        BinaryOp::PRelu => zip(a, b, shape, |a, b| if a < T::zero() { a.wrapping_mul(&b) } else { a }),
+    })
+}
+
+/// Applies `op` to integers in place. False when the operation is for floats only.
+pub fn int_unary<T: Wrapping>(op: UnaryOp, data: &mut [T]) -> bool {
+    let (zero, one) = (T::zero(), T::one());
+    let clamp =
+        |v: f64| <T as num_traits::NumCast>::from(v).unwrap_or(if v > 0.0 { T::max_value() } else { T::min_value() });
+    match op {
+        UnaryOp::Abs => data.iter_mut().for_each(|v| *v = if *v < zero { zero.wrapping_sub(v) } else { *v }),
+        UnaryOp::Neg => data.iter_mut().for_each(|v| *v = zero.wrapping_sub(v)),
+        UnaryOp::Relu => data.iter_mut().for_each(|v| *v = (*v).max(zero)),
+        UnaryOp::Sign => data.iter_mut().for_each(|v| {
+            *v = if *v > zero {
+                one
+            } else if *v < zero {
+                zero.wrapping_sub(&one)
+            } else {
+                zero
+            }
+        }),
+        UnaryOp::Clip { min, max } => {
+            let (min, max) = (clamp(min), clamp(max));
+            data.iter_mut().for_each(|v| *v = (*v).max(min).min(max));
+        }
+        UnaryOp::Shrink { bias, lambd } => data.iter_mut().for_each(|v| {
+            let x = v.to_f64().expect("an integer is a float");
+            let (bias, lambd) = (f64::from(bias), f64::from(lambd));
+            let y = if x < -lambd {
+                x + bias
+            } else if x > lambd {
+                x - bias
+            } else {
+                0.0
+            };
+            *v = clamp(y.trunc());
+        }),
+        _ => return false,
+    }
+    true
+}

@@ -1,0 +1,153 @@
+//! What a model file says of itself, without its weights being read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::proto::GraphProto;
+use super::read::{data_type, decode, external_entry, read_value_info};
+use crate::error::Result;
+use crate::graph::{Dim, ValueInfo, ValueType};
+use crate::ops::Operator;
+
+/// How often a model uses an operator, and whether Firebrand has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(any(feature = "cli", feature = "web"), derive(serde::Serialize))]
+pub struct OperatorUse {
+    pub name: String,
+    /// The operator's domain, `""` for ONNX's own.
+    pub domain: String,
+    pub count: usize,
+    pub supported: bool,
+}
+
+/// An input or output as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(any(feature = "cli", feature = "web"), derive(serde::Serialize))]
+pub struct IoInfo {
+    pub name: String,
+    /// ONNX's dtype in lower case, `seq(…)` around it for a sequence, `"unknown"` where it is
+    /// not declared.
+    pub dtype: String,
+    /// Sizes, and names of those known at run time only (`"?"` without a name).
+    pub shape: Vec<IoDim>,
+}
+
+/// One dimension of an [`IoInfo`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(any(feature = "cli", feature = "web"), derive(serde::Serialize), serde(untagged))]
+pub enum IoDim {
+    Size(usize),
+    Name(String),
+}
+
+impl From<&ValueInfo> for IoInfo {
+    fn from(info: &ValueInfo) -> Self {
+        fn parts(ty: &ValueType) -> (String, Vec<IoDim>) {
+            match ty {
+                ValueType::Tensor { dtype, shape } => {
+                    let dim = |d: &Dim| match d {
+                        Dim::Size(size) => IoDim::Size(*size),
+                        Dim::Name(name) => IoDim::Name(name.clone()),
+                    };
+                    (dtype.name().to_string(), shape.iter().flatten().map(dim).collect())
+                }
+                ValueType::Sequence(inner) => (format!("seq({})", parts(inner).0), Vec::new()),
+                ValueType::Optional(inner) => (format!("optional({})", parts(inner).0), Vec::new()),
+                ValueType::Unknown => ("unknown".to_string(), Vec::new()),
+            }
+        }
+        let (dtype, shape) = parts(&info.ty);
+        Self { name: info.name.clone(), dtype, shape }
+    }
+}
+
+/// What a model file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(any(feature = "cli", feature = "web"), derive(serde::Serialize), serde(rename_all = "camelCase"))]
+pub struct Inspection {
+    pub ir_version: i64,
+    pub producer: String,
+    /// Opset version by domain.
+    pub opsets: BTreeMap<String, i64>,
+    pub inputs: Vec<IoInfo>,
+    pub outputs: Vec<IoInfo>,
+    /// By name; bodies of control flow are counted too.
+    pub operators: Vec<OperatorUse>,
+    pub node_count: usize,
+    /// Number of weights.
+    pub parameter_count: u64,
+    /// Bytes of weights.
+    pub weight_bytes: u64,
+    /// Bytes of the model file itself.
+    pub file_bytes: usize,
+    /// Weight files beside the model, each once, in order of first use.
+    pub external_files: Vec<String>,
+}
+
+/// Looks into an ONNX file; weight files beside it are not needed.
+///
+/// Errors: `EmptyFile`, `NotAModel`, `Truncated`, `InvalidModel`.
+pub fn inspect(bytes: impl Into<Bytes>) -> Result<Inspection> {
+    let bytes = bytes.into();
+    let file_bytes = bytes.len();
+    let model = decode(bytes)?;
+    let graph = model.graph.unwrap_or_default();
+    let mut counts = BTreeMap::new();
+    count_operators(&graph, &mut counts);
+    let constants: BTreeSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let (mut parameter_count, mut weight_bytes) = (0u64, 0u64);
+    let mut external_files: Vec<String> = Vec::new();
+    for tensor in &graph.initializer {
+        let count = tensor.dims.iter().fold(1u64, |n, &d| n.saturating_mul(d.max(0) as u64));
+        parameter_count = parameter_count.saturating_add(count);
+        let size = data_type(tensor.data_type).map_or(1, |t| t.size()) as u64;
+        weight_bytes = weight_bytes.saturating_add(count.saturating_mul(size));
+        if let Some(location) = external_entry(tensor, "location")
+            && !external_files.iter().any(|f| f == location)
+        {
+            external_files.push(location.to_string());
+        }
+    }
+    let given = graph.input.iter().filter(|i| !constants.contains(i.name.as_str())).cloned().collect::<Vec<_>>();
+    let io = |infos: Vec<super::proto::ValueInfoProto>| -> Vec<IoInfo> {
+        let read = |info: super::proto::ValueInfoProto| {
+            let name = info.name.clone();
+            read_value_info(info).unwrap_or(ValueInfo { name, ty: ValueType::Unknown })
+        };
+        infos.into_iter().map(|info| IoInfo::from(&read(info))).collect()
+    };
+    Ok(Inspection {
+        ir_version: model.ir_version.unwrap_or(0),
+        producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_string(),
+        opsets: model.opset_import.iter().map(|o| (o.domain.clone(), o.version)).collect(),
+        inputs: io(given),
+        outputs: io(graph.output),
+        node_count: counts.values().sum(),
+        operators: counts
+            .into_iter()
+            .map(|((domain, name), count)| OperatorUse {
+                supported: Operator::find(&domain, &name).is_some(),
+                name,
+                domain,
+                count,
+            })
+            .collect(),
+        parameter_count,
+        weight_bytes,
+        file_bytes,
+        external_files,
+    })
+}
+
+fn count_operators(graph: &GraphProto, counts: &mut BTreeMap<(String, String), usize>) {
+    for node in &graph.node {
+        let domain = if node.domain == "ai.onnx" { "" } else { &node.domain };
+        *counts.entry((domain.to_string(), node.op_type.clone())).or_default() += 1;
+        for attribute in &node.attribute {
+            if let Some(body) = &attribute.g {
+                count_operators(body, counts);
+            }
+        }
+    }
+}

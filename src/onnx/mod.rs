@@ -1,0 +1,9 @@
+//! ONNX files: bytes to [`Model`]. Nothing in a file is trusted: sizes are checked against the
+//! bytes that are there before anything is allocated.
+
+mod inspect;
+mod proto;
+mod read;
+
+pub use inspect::{Inspection, IoDim, IoInfo, OperatorUse, inspect};
+pub use read::{ExternalData, Model, tensor_from_protobuf};

@@ -1,0 +1,401 @@
+//! Reads a model and its external data.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::proto::{self, ModelProto};
+use crate::error::{Error, ErrorKind, Result, bail, ensure};
+use crate::graph::{Attribute, DataType, Dim, Graph, Node, Tensor, ValueInfo, ValueType};
+
+/// Weight files that a model refers to, by the location it names.
+pub type ExternalData = HashMap<String, Bytes>;
+
+/// Control-flow bodies inside bodies, at most; deeper files are hostile.
+const MAX_GRAPH_DEPTH: usize = 16;
+
+/// A model as its file has it.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The graph to run.
+    pub graph: Graph,
+    /// The version of ONNX's file format.
+    pub ir_version: i64,
+    /// The program that wrote the file, with its version.
+    pub producer: String,
+    /// Key and value pairs that the file carries.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl Model {
+    /// Reads an ONNX file. `external` holds the weight files it refers to (see
+    /// [`inspect`](super::inspect)).
+    ///
+    /// Errors: `EmptyFile`, `NotAModel`, `Truncated`, `InvalidModel`, `MissingExternalData`,
+    /// `Unsupported`, `LimitExceeded`.
+    pub fn from_onnx(bytes: impl Into<Bytes>, external: &ExternalData) -> Result<Self> {
+        let model = decode(bytes.into())?;
+        let mut opsets = HashMap::new();
+        for import in &model.opset_import {
+            let domain = if import.domain == "ai.onnx" { "" } else { &import.domain };
+            opsets.insert(domain.to_string(), import.version);
+        }
+        if let Some(function) = model.functions.first() {
+            bail!(
+                Unsupported,
+                "the model defines {} functions of its own (the first is \"{}\"): inline them with onnx.inliner first",
+                model.functions.len(),
+                function.name
+            );
+        }
+        let graph = model.graph.expect("decode refuses a model without a graph");
+        Ok(Self {
+            graph: read_graph(graph, &opsets, external, 0)?,
+            ir_version: model.ir_version.unwrap_or(0),
+            producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_string(),
+            metadata: model.metadata_props.into_iter().map(|p| (p.key, p.value)).collect(),
+        })
+    }
+}
+
+pub(super) fn decode(bytes: Bytes) -> Result<ModelProto> {
+    match scan(&bytes)? {
+        Scan::Whole => {}
+        Scan::CutShort { field_end } => bail!(
+            Truncated,
+            "a part of the model reaches to byte {field_end}, the file ends at {}: the download is probably cut short",
+            bytes.len()
+        ),
+    }
+    let length = bytes.len();
+    let model = ModelProto::decode(bytes)
+        .map_err(|error| Error::new(ErrorKind::InvalidModel, format!("the file is not valid ONNX: {error}")))?;
+    ensure!(
+        model.graph.is_some() && !model.opset_import.is_empty(),
+        Truncated,
+        "the file ({length} bytes) has no {}: the download is probably cut short",
+        if model.graph.is_none() { "graph" } else { "opset" }
+    );
+    Ok(model)
+}
+
+enum Scan {
+    Whole,
+    CutShort { field_end: u64 },
+}
+
+/// Walks the outermost protobuf fields, to tell a model cut short from something else.
+fn scan(bytes: &[u8]) -> Result<Scan> {
+    ensure!(!bytes.is_empty(), EmptyFile, "the model file is empty (0 bytes)");
+    let text = bytes.trim_ascii_start();
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    if text.starts_with(b"<") {
+        bail!(
+            NotAModel,
+            "this is an HTML or XML page, not a model: the server probably answered with a page instead of the file; check the address"
+        );
+    }
+    if text.starts_with(b"{") || text.starts_with(b"version https://git-lfs") {
+        bail!(NotAModel, "this is text (JSON or a Git LFS pointer), not an ONNX model; fetch the file itself");
+    }
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let at = bytes.len() - rest.len();
+        let not_a_model = || {
+            Error::new(
+                ErrorKind::NotAModel,
+                format!("the bytes are not an ONNX model (no protobuf field at byte {at})"),
+            )
+        };
+        let cut = |end: u64| Ok(Scan::CutShort { field_end: end });
+        let Some(tag) = varint(&mut rest) else {
+            return if rest.len() < 10 && at > 0 { cut(bytes.len() as u64 + 1) } else { Err(not_a_model()) };
+        };
+        // ModelProto's fields are numbered 1 to 26.
+        if !(1..=26).contains(&(tag >> 3)) {
+            return Err(not_a_model());
+        }
+        let skip = match tag & 7 {
+            0 => match varint(&mut rest) {
+                Some(_) => 0,
+                None => return cut(bytes.len() as u64 + 1),
+            },
+            2 => match varint(&mut rest) {
+                Some(length) => length,
+                None => return cut(bytes.len() as u64 + 1),
+            },
+            _ => return Err(not_a_model()),
+        };
+        let start = (bytes.len() - rest.len()) as u64;
+        if skip > rest.len() as u64 {
+            return if skip > 1 << 40 { Err(not_a_model()) } else { cut(start + skip) };
+        }
+        rest = &rest[skip as usize..];
+    }
+    Ok(Scan::Whole)
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for (i, &byte) in rest.iter().enumerate().take(10) {
+        value |= u64::from(byte & 0x7f).checked_shl(7 * i as u32).unwrap_or(0);
+        if byte < 0x80 {
+            *rest = &rest[i + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn read_graph(
+    graph: proto::GraphProto,
+    opsets: &HashMap<String, i64>,
+    external: &ExternalData,
+    depth: usize,
+) -> Result<Graph> {
+    ensure!(depth < MAX_GRAPH_DEPTH, LimitExceeded, "graphs are nested more than {MAX_GRAPH_DEPTH} deep");
+    if let Some(sparse) = graph.sparse_initializer.first() {
+        let name = sparse.values.as_ref().map_or("", |v| v.name.as_str());
+        bail!(Unsupported, "initializer \"{name}\" is sparse: convert it to a dense one");
+    }
+    let mut initializers = HashMap::with_capacity(graph.initializer.len());
+    for tensor in graph.initializer {
+        let name = tensor.name.clone();
+        let value = read_tensor(tensor, external).map_err(|e| named(e, &format!("initializer \"{name}\"")))?;
+        if initializers.insert(name.clone(), value).is_some() {
+            bail!(InvalidModel, "two initializers are named \"{name}\"");
+        }
+    }
+    let mut nodes = Vec::with_capacity(graph.node.len());
+    for (index, node) in graph.node.into_iter().enumerate() {
+        let name = if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name };
+        let domain = if node.domain == "ai.onnx" { String::new() } else { node.domain };
+        let mut attributes = HashMap::with_capacity(node.attribute.len());
+        for attribute in node.attribute {
+            let attribute_name = attribute.name.clone();
+            let value = read_attribute(attribute, opsets, external, depth)
+                .map_err(|e| named(e, &format!("attribute \"{attribute_name}\"")).at_node(&name, &node.op_type))?;
+            attributes.insert(attribute_name, value);
+        }
+        nodes.push(Node { name, domain, op_type: node.op_type, inputs: node.input, outputs: node.output, attributes });
+    }
+    let mut inputs = Vec::new();
+    for info in graph.input {
+        if !initializers.contains_key(&info.name) {
+            inputs.push(read_value_info(info)?);
+        }
+    }
+    let outputs = graph.output.into_iter().map(read_value_info).collect::<Result<Vec<_>>>()?;
+    let mut seen = HashSet::new();
+    for value in inputs.iter().chain(&outputs) {
+        ensure!(!value.name.is_empty(), InvalidModel, "an input or output has no name");
+    }
+    for input in &inputs {
+        ensure!(seen.insert(&input.name), InvalidModel, "two inputs are named \"{}\"", input.name);
+    }
+    Ok(Graph { name: graph.name, nodes, inputs, outputs, initializers, opsets: opsets.clone() })
+}
+
+fn named(error: Error, place: &str) -> Error {
+    let mut renamed = Error::new(error.kind(), format!("{place}: {}", error.message()));
+    if let Some(file) = error.file() {
+        renamed = renamed.in_file(file);
+    }
+    if let (Some(node), Some(operator)) = (error.node(), error.operator()) {
+        renamed = renamed.at_node(node, operator);
+    }
+    renamed
+}
+
+fn read_attribute(
+    attribute: proto::AttributeProto,
+    opsets: &HashMap<String, i64>,
+    external: &ExternalData,
+    depth: usize,
+) -> Result<Attribute> {
+    // Files of the first IR versions carry no type: the field that is there tells.
+    Ok(match attribute.r#type {
+        1 => Attribute::Float(attribute.f.unwrap_or(0.0)),
+        2 => Attribute::Int(attribute.i.unwrap_or(0)),
+        3 => Attribute::String(attribute.s.unwrap_or_default().to_vec()),
+        4 => match attribute.t {
+            Some(tensor) => Attribute::Tensor(read_tensor(tensor, external)?),
+            None => bail!(InvalidModel, "a tensor is announced and missing"),
+        },
+        5 => match attribute.g {
+            Some(graph) => Attribute::Graph(read_graph(graph, opsets, external, depth + 1)?),
+            None => bail!(InvalidModel, "a graph is announced and missing"),
+        },
+        6 => Attribute::Floats(attribute.floats),
+        7 => Attribute::Ints(attribute.ints),
+        8 => Attribute::Strings(attribute.strings.iter().map(|s| s.to_vec()).collect()),
+        9 => Attribute::Other("tensors"),
+        10 => Attribute::Other("graphs"),
+        11 => Attribute::Other("sparse_tensor"),
+        12 => Attribute::Other("sparse_tensors"),
+        13 => Attribute::Other("type_proto"),
+        14 => Attribute::Other("type_protos"),
+        0 if attribute.f.is_some() => Attribute::Float(attribute.f.unwrap_or(0.0)),
+        0 if attribute.i.is_some() => Attribute::Int(attribute.i.unwrap_or(0)),
+        0 if attribute.s.is_some() => Attribute::String(attribute.s.unwrap_or_default().to_vec()),
+        0 if !attribute.floats.is_empty() => Attribute::Floats(attribute.floats),
+        0 if !attribute.strings.is_empty() => {
+            Attribute::Strings(attribute.strings.iter().map(|s| s.to_vec()).collect())
+        }
+        0 => Attribute::Ints(attribute.ints),
+        other => bail!(InvalidModel, "its type {other} is none of ONNX's"),
+    })
+}
+
+pub(super) fn read_value_info(info: proto::ValueInfoProto) -> Result<ValueInfo> {
+    let ty = match info.r#type {
+        Some(ty) => read_type(ty, 0).map_err(|e| named(e, &format!("value \"{}\"", info.name)))?,
+        None => ValueType::Unknown,
+    };
+    Ok(ValueInfo { name: info.name, ty })
+}
+
+fn read_type(ty: proto::TypeProto, depth: usize) -> Result<ValueType> {
+    ensure!(depth < MAX_GRAPH_DEPTH, LimitExceeded, "types are nested more than {MAX_GRAPH_DEPTH} deep");
+    let element = |inner: Box<proto::ElementType>| match inner.elem_type {
+        Some(ty) => read_type(*ty, depth + 1),
+        None => Ok(ValueType::Unknown),
+    };
+    Ok(match ty.value {
+        Some(proto::TypeValue::Tensor(tensor)) => {
+            let shape = tensor.shape.map(|shape| shape.dim.into_iter().map(read_dim).collect());
+            ValueType::Tensor { dtype: data_type(tensor.elem_type)?, shape }
+        }
+        Some(proto::TypeValue::Sequence(inner)) => ValueType::Sequence(Box::new(element(inner)?)),
+        Some(proto::TypeValue::Optional(inner)) => ValueType::Optional(Box::new(element(inner)?)),
+        Some(proto::TypeValue::Map(_)) => bail!(Unsupported, "maps are not supported"),
+        Some(proto::TypeValue::SparseTensor(_)) => bail!(Unsupported, "sparse tensors are not supported"),
+        None => ValueType::Unknown,
+    })
+}
+
+fn read_dim(dim: proto::Dimension) -> Dim {
+    match dim.value {
+        // Exporters write 0 and -1 for sizes that they do not know.
+        Some(proto::DimensionValue::Size(size)) if size > 0 => Dim::Size(size as usize),
+        Some(proto::DimensionValue::Name(name)) if !name.is_empty() => Dim::Name(name),
+        _ => Dim::Name("?".to_string()),
+    }
+}
+
+pub(super) fn data_type(number: i32) -> Result<DataType> {
+    DataType::from_onnx(number).ok_or_else(|| {
+        let name = match number {
+            0 => "undefined",
+            14 => "complex64",
+            15 => "complex128",
+            17..=20 => "float8",
+            21 => "uint4",
+            22 => "int4",
+            23 => "float4e2m1",
+            _ => return Error::new(ErrorKind::InvalidModel, format!("element type {number} is none of ONNX's")),
+        };
+        Error::new(ErrorKind::Unsupported, format!("tensors of {name} are not supported"))
+    })
+}
+
+pub(super) fn external_entry<'a>(tensor: &'a proto::TensorProto, key: &str) -> Option<&'a str> {
+    // 1 is TensorProto.DataLocation.EXTERNAL.
+    (tensor.data_location == 1)
+        .then(|| tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str()))
+        .flatten()
+}
+
+/// Reads a constant tensor, also from a stored test case.
+pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -> Result<Tensor> {
+    let dtype = data_type(tensor.data_type)?;
+    let mut shape = Vec::with_capacity(tensor.dims.len());
+    for &dim in &tensor.dims {
+        ensure!(dim >= 0, InvalidModel, "a dimension is negative: {:?}", tensor.dims);
+        shape.push(
+            usize::try_from(dim)
+                .map_err(|_| Error::new(ErrorKind::LimitExceeded, format!("dimension {dim} is too large")))?,
+        );
+    }
+    let count = crate::graph::element_count(&shape)?;
+    let invalid = |e: Error| Error::new(ErrorKind::InvalidModel, e.message());
+
+    if dtype == DataType::String {
+        let strings = tensor.string_data.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect();
+        return Tensor::from_strings(shape, strings).map_err(invalid);
+    }
+    if tensor.data_location == 1 {
+        let bytes = external_bytes(&tensor, count * dtype.size(), external)?;
+        return Tensor::from_bytes(dtype, shape, bytes.to_vec()).map_err(invalid);
+    }
+    if let Some(raw) = &tensor.raw_data {
+        return Tensor::from_bytes(dtype, shape, raw.to_vec()).map_err(invalid);
+    }
+    let t = &tensor;
+    match dtype {
+        DataType::Float32 => Tensor::from_vec(shape, tensor.float_data),
+        DataType::Float64 => Tensor::from_vec(shape, tensor.double_data),
+        DataType::Int64 => Tensor::from_vec(shape, tensor.int64_data),
+        DataType::Int32 => Tensor::from_vec(shape, tensor.int32_data),
+        DataType::Uint64 => Tensor::from_vec(shape, tensor.uint64_data),
+        DataType::Uint32 => Tensor::from_vec(shape, t.uint64_data.iter().map(|&v| v as u32).collect()),
+        DataType::Int16 => Tensor::from_vec(shape, t.int32_data.iter().map(|&v| v as i16).collect()),
+        DataType::Uint16 => Tensor::from_vec(shape, t.int32_data.iter().map(|&v| v as u16).collect()),
+        DataType::Int8 => Tensor::from_vec(shape, t.int32_data.iter().map(|&v| v as i8).collect()),
+        DataType::Uint8 => Tensor::from_vec(shape, t.int32_data.iter().map(|&v| v as u8).collect()),
+        DataType::Bool => Tensor::from_bytes(dtype, shape, t.int32_data.iter().map(|&v| (v != 0) as u8).collect()),
+        DataType::Float16 => {
+            Tensor::from_vec(shape, t.int32_data.iter().map(|&v| half::f16::from_bits(v as u16)).collect())
+        }
+        DataType::BFloat16 => {
+            Tensor::from_vec(shape, t.int32_data.iter().map(|&v| half::bf16::from_bits(v as u16)).collect())
+        }
+        DataType::String => unreachable!("strings were read above"),
+    }
+    .map_err(invalid)
+}
+
+fn external_bytes(tensor: &proto::TensorProto, expected: usize, external: &ExternalData) -> Result<Bytes> {
+    let Some(location) = external_entry(tensor, "location") else {
+        bail!(InvalidModel, "external data without a location");
+    };
+    let unsafe_path = location.starts_with(['/', '\\'])
+        || location.split(['/', '\\']).any(|part| part == "..")
+        || location.contains(':');
+    ensure!(!unsafe_path, InvalidModel, "external data must lie beside the model, not at \"{location}\"");
+    let number = |key: &str| -> Result<Option<usize>> {
+        external_entry(tensor, key)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    Error::new(ErrorKind::InvalidModel, format!("external data's {key} \"{text}\" is not a size"))
+                })
+            })
+            .transpose()
+    };
+    let offset = number("offset")?.unwrap_or(0);
+    let length = number("length")?.unwrap_or(expected);
+    let Some(file) = external.get(location) else {
+        return Err(Error::new(
+            ErrorKind::MissingExternalData,
+            "the model keeps weights in this file, and it was not given: put it beside the model, or pass it as external data",
+        )
+        .in_file(location));
+    };
+    let end = offset.saturating_add(length);
+    if end > file.len() {
+        return Err(Error::new(
+            ErrorKind::Truncated,
+            format!("spans bytes {offset}–{end}, the file ends at {}: the download is probably cut short", file.len()),
+        )
+        .in_file(location));
+    }
+    Ok(file.slice(offset..end))
+}
+
+/// Reads a tensor stored as a protobuf file of its own, as ONNX's test data are.
+pub fn tensor_from_protobuf(bytes: impl Into<Bytes>) -> Result<Tensor> {
+    let tensor = proto::TensorProto::decode(bytes.into())
+        .map_err(|error| Error::new(ErrorKind::InvalidModel, format!("not a stored tensor: {error}")))?;
+    read_tensor(tensor, &ExternalData::new())
+}

@@ -1,0 +1,129 @@
+//! A node's attributes, read by name and type.
+
+use crate::error::{Result, bail, ensure};
+use crate::graph::{Attribute, Node, Tensor};
+
+/// The attributes of one node, and the opset it follows.
+pub struct Attributes<'a> {
+    node: &'a Node,
+    /// The version of the operator's domain that the model imports.
+    pub opset: i64,
+}
+
+impl<'a> Attributes<'a> {
+    /// The attributes of `node`.
+    pub fn new(node: &'a Node, opset: i64) -> Self {
+        Self { node, opset }
+    }
+
+    /// How many outputs the node has.
+    pub fn outputs(&self) -> usize {
+        self.node.outputs.len()
+    }
+
+    /// How many inputs the node has.
+    pub fn inputs(&self) -> usize {
+        self.node.inputs.len()
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Attribute> {
+        self.node.attributes.get(name)
+    }
+
+    /// An integer.
+    pub fn int(&self, name: &str) -> Result<Option<i64>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Int(v)) => Ok(Some(*v)),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not an integer"),
+        }
+    }
+
+    /// An integer that means true unless it is 0.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        Ok(self.int(name)?.map_or(default, |v| v != 0))
+    }
+
+    /// A float.
+    pub fn float(&self, name: &str) -> Result<Option<f32>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Float(v)) => Ok(Some(*v)),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a float"),
+        }
+    }
+
+    /// A string.
+    pub fn string(&self, name: &str) -> Result<Option<&'a str>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::String(v)) => match std::str::from_utf8(v) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => bail!(InvalidModel, "attribute \"{name}\" is not UTF-8"),
+            },
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a string"),
+        }
+    }
+
+    /// A string out of `allowed`; the first is the default.
+    pub fn choice(&self, name: &str, allowed: &[&'static str]) -> Result<&'static str> {
+        let Some(value) = self.string(name)? else { return Ok(allowed[0]) };
+        match allowed.iter().find(|a| **a == value) {
+            Some(found) => Ok(found),
+            None => bail!(Unsupported, "attribute \"{name}\": expected one of {}, got \"{value}\"", allowed.join(", ")),
+        }
+    }
+
+    /// A list of integers.
+    pub fn ints(&self, name: &str) -> Result<Option<&'a [i64]>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Ints(v)) => Ok(Some(v)),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a list of integers"),
+        }
+    }
+
+    /// A list of sizes: integers from `least` on.
+    pub fn sizes(&self, name: &str, least: i64) -> Result<Option<Vec<usize>>> {
+        let Some(values) = self.ints(name)? else { return Ok(None) };
+        for &v in values {
+            ensure!(
+                (least..=i64::from(u32::MAX >> 1)).contains(&v),
+                InvalidModel,
+                "attribute \"{name}\": {values:?} holds {v}, expected at least {least}"
+            );
+        }
+        Ok(Some(values.iter().map(|&v| v as usize).collect()))
+    }
+
+    /// A list of floats.
+    pub fn floats(&self, name: &str) -> Result<Option<&'a [f32]>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Floats(v)) => Ok(Some(v)),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a list of floats"),
+        }
+    }
+
+    /// A list of strings; bytes that are not UTF-8 are replaced.
+    pub fn strings(&self, name: &str) -> Result<Option<Vec<String>>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Strings(v)) => {
+                Ok(Some(v.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect()))
+            }
+            // An empty list cannot be told from an empty list of another type in old files.
+            Some(Attribute::Ints(v)) if v.is_empty() => Ok(Some(Vec::new())),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a list of strings"),
+        }
+    }
+
+    /// A tensor.
+    pub fn tensor(&self, name: &str) -> Result<Option<&'a Tensor>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Tensor(v)) => Ok(Some(v)),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a tensor"),
+        }
+    }
+}

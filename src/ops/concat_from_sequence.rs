@@ -1,0 +1,61 @@
+//! ConcatFromSequence: joins a sequence's tensors along an axis, or along a new one.
+
+use super::concat::joined;
+use super::inputs::{Info, Inputs, Type, Value, output};
+use super::sequence::{sequence_type, take_sequence};
+use super::{Attributes, Op, Operator, axis_of};
+use crate::backend::{Array, Cpu, Device};
+use crate::error::{Result, bail, ensure};
+
+/// ConcatFromSequence.
+pub const OPERATOR: Operator = Operator {
+    name: "ConcatFromSequence",
+    domain: "",
+    inputs: 1..=1,
+    outputs: 1..=1,
+    attributes: &["axis", "new_axis"],
+    parameters: &[],
+    webgpu: false,
+    build,
+};
+
+struct ConcatFromSequence {
+    axis: i64,
+    new_axis: bool,
+}
+
+fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    match attributes.int("axis")? {
+        Some(axis) => Ok(Box::new(ConcatFromSequence { axis, new_axis: attributes.flag("new_axis", false)? })),
+        None => bail!(InvalidModel, "attribute \"axis\" is missing"),
+    }
+}
+
+impl Op for ConcatFromSequence {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        Ok(vec![Type::Tensor(sequence_type(inputs, 0)?)])
+    }
+
+    fn infer(&self, _: &Inputs) -> Result<Vec<Option<Info>>> {
+        Ok(vec![None])
+    }
+
+    fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+        let (_, values) = take_sequence(&mut inputs, 0)?;
+        ensure!(!values.is_empty(), InvalidArgument, "the sequence is empty");
+        let mut arrays = Vec::with_capacity(values.len());
+        for value in values {
+            let Value::Tensor(array) = value else { bail!(Unsupported, "a sequence of strings") };
+            arrays.push(if self.new_axis {
+                let mut shape = array.shape().to_vec();
+                shape.insert(axis_of(self.axis, shape.len() + 1)?, 1);
+                Cpu.reshape(array, &shape)?
+            } else {
+                array
+            });
+        }
+        let shapes: Vec<&[usize]> = arrays.iter().map(Array::shape).collect();
+        let (axis, _) = joined(&shapes, self.axis)?;
+        output(Cpu.concat(arrays, axis)?)
+    }
+}

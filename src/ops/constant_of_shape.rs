@@ -1,0 +1,50 @@
+//! ConstantOfShape: a tensor of a given shape, every element the same.
+
+use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::{Attributes, Dtypes, Op, Operator, tensor_type};
+use crate::backend::{Array, Cpu, Device};
+use crate::error::{Result, bail, ensure};
+use crate::graph::{DataType, Tensor};
+
+/// ConstantOfShape.
+pub const OPERATOR: Operator = Operator {
+    name: "ConstantOfShape",
+    domain: "",
+    inputs: 1..=1,
+    outputs: 1..=1,
+    attributes: &["value"],
+    parameters: &[0],
+    webgpu: false,
+    build,
+};
+
+struct ConstantOfShape(Tensor);
+
+fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    let value = match attributes.tensor("value")? {
+        Some(value) => value.clone(),
+        None => Tensor::from_vec(vec![1], vec![0f32])?,
+    };
+    ensure!(value.len() == 1 && value.bytes().is_some(), InvalidModel, "attribute \"value\": expected one number, got {value:?}");
+    Ok(Box::new(ConstantOfShape(value)))
+}
+
+impl Op for ConstantOfShape {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        tensor_type(inputs, 0, Dtypes::Only(DataType::Int64))?;
+        Ok(vec![Type::Tensor(self.0.dtype())])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        let shape = inputs.ints(0)?.unwrap_or_default();
+        ensure!(shape.iter().all(|&d| d >= 0), InvalidArgument, "the shape asked for, {shape:?}, has a negative dimension");
+        one(self.0.dtype(), shape.iter().map(|&d| d as usize).collect::<Vec<_>>())
+    }
+
+    fn run(&self, _: &dyn Device, _: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
+        let Some(value) = self.0.to_flex() else { bail!(Internal, "a string passed as a number") };
+        let scalar = Cpu.reshape(Array::Cpu(value), &[])?;
+        let filled = Cpu.expand(scalar, shape_of(outputs, 0)?)?;
+        output(filled.into_cpu()?.to_contiguous())
+    }
+}

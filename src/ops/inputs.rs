@@ -1,0 +1,218 @@
+//! What flows between nodes, and a node's view of what it is given.
+
+use std::fmt;
+
+use burn_flex::FlexTensor;
+
+use crate::backend::Array;
+use crate::error::{Result, bail, ensure};
+use crate::graph::{DataType, Tensor};
+
+/// The type of a value, known at load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Type {
+    /// A tensor of numbers, bools or strings.
+    Tensor(DataType),
+    /// A sequence of tensors.
+    Sequence(DataType),
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tensor(dtype) => write!(f, "{dtype}"),
+            Self::Sequence(dtype) => write!(f, "a sequence of {dtype}"),
+        }
+    }
+}
+
+/// Dtype and shape of a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    pub dtype: DataType,
+    pub shape: Vec<usize>,
+}
+
+impl fmt::Display for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.dtype, self.shape)
+    }
+}
+
+/// A value between nodes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Numbers or bools.
+    Tensor(Array),
+    /// Strings; always on the host.
+    Strings(Tensor),
+    /// Values of one type.
+    Sequence(DataType, Vec<Value>),
+}
+
+impl Value {
+    /// Dtype and shape; for a sequence, its length.
+    pub fn info(&self) -> Info {
+        match self {
+            Self::Tensor(array) => Info { dtype: array.dtype(), shape: array.shape().to_vec() },
+            Self::Strings(tensor) => Info { dtype: DataType::String, shape: tensor.shape().to_vec() },
+            Self::Sequence(dtype, values) => Info { dtype: *dtype, shape: vec![values.len()] },
+        }
+    }
+
+    /// The value of a host tensor on the CPU.
+    pub fn from_tensor(tensor: &Tensor) -> Self {
+        match tensor.to_flex() {
+            Some(flex) => Self::Tensor(Array::Cpu(flex)),
+            None => Self::Strings(tensor.clone()),
+        }
+    }
+}
+
+impl From<FlexTensor> for Value {
+    fn from(tensor: FlexTensor) -> Self {
+        Self::Tensor(Array::Cpu(tensor))
+    }
+}
+
+impl From<Array> for Value {
+    fn from(array: Array) -> Self {
+        Self::Tensor(array)
+    }
+}
+
+/// The inputs of one node in one run. `None` is an optional input left out.
+pub struct Inputs(Vec<Option<Value>>);
+
+impl Inputs {
+    /// Inputs in the node's order.
+    pub fn new(values: Vec<Option<Value>>) -> Self {
+        Self(values)
+    }
+
+    /// How many there are, absent ones included.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether input `index` is there.
+    pub fn has(&self, index: usize) -> bool {
+        matches!(self.0.get(index), Some(Some(_)))
+    }
+
+    /// Input `index`, which must be there.
+    pub fn value(&self, index: usize) -> Result<&Value> {
+        match self.0.get(index) {
+            Some(Some(value)) => Ok(value),
+            _ => bail!(InvalidModel, "input {index} is missing"),
+        }
+    }
+
+    /// Takes input `index` out, which must be there.
+    pub fn take(&mut self, index: usize) -> Result<Value> {
+        match self.0.get_mut(index).and_then(Option::take) {
+            Some(value) => Ok(value),
+            None => bail!(InvalidModel, "input {index} is missing"),
+        }
+    }
+
+    /// Takes a numeric tensor out.
+    pub fn array(&mut self, index: usize) -> Result<Array> {
+        match self.take(index)? {
+            Value::Tensor(array) => Ok(array),
+            other => bail!(InvalidModel, "input {index}: expected a tensor of numbers, got {}", other.info()),
+        }
+    }
+
+    /// Takes a numeric tensor out where it is there.
+    pub fn optional_array(&mut self, index: usize) -> Result<Option<Array>> {
+        if self.has(index) { self.array(index).map(Some) } else { Ok(None) }
+    }
+
+    /// Takes a numeric tensor on the CPU out.
+    pub fn cpu(&mut self, index: usize) -> Result<FlexTensor> {
+        self.array(index)?.into_cpu()
+    }
+
+    /// The shape of tensor `index`.
+    pub fn shape(&self, index: usize) -> Result<&[usize]> {
+        match self.value(index)? {
+            Value::Tensor(array) => Ok(array.shape()),
+            Value::Strings(tensor) => Ok(tensor.shape()),
+            Value::Sequence(..) => bail!(InvalidModel, "input {index}: expected a tensor, got a sequence"),
+        }
+    }
+
+    /// The dtype of tensor `index`, or of the sequence's tensors.
+    pub fn dtype(&self, index: usize) -> Result<DataType> {
+        Ok(self.value(index)?.info().dtype)
+    }
+
+    /// The host tensor of parameter `index`, where it is there.
+    pub fn host(&self, index: usize) -> Result<Option<Tensor>> {
+        if !self.has(index) {
+            return Ok(None);
+        }
+        match self.value(index)? {
+            Value::Tensor(array) => Ok(Some(Tensor::from_flex(array.clone().into_cpu()?))),
+            Value::Strings(tensor) => Ok(Some(tensor.clone())),
+            Value::Sequence(..) => bail!(InvalidModel, "input {index}: expected a tensor, got a sequence"),
+        }
+    }
+
+    /// The integers of parameter `index` (int32 or int64, at most one dimension).
+    pub fn ints(&self, index: usize) -> Result<Option<Vec<i64>>> {
+        let Some(tensor) = self.host(index)? else { return Ok(None) };
+        ensure!(
+            tensor.shape().len() <= 1,
+            ShapeMismatch,
+            "input {index}: expected one dimension, got {:?}",
+            tensor.shape()
+        );
+        if let Some(values) = tensor.as_slice::<i64>() {
+            return Ok(Some(values.to_vec()));
+        }
+        match tensor.as_slice::<i32>() {
+            Some(values) => Ok(Some(values.iter().map(|&v| i64::from(v)).collect())),
+            None => bail!(InvalidModel, "input {index}: expected int64, got {}", tensor.dtype()),
+        }
+    }
+
+    /// The one integer of parameter `index`.
+    pub fn int(&self, index: usize) -> Result<Option<i64>> {
+        match self.ints(index)?.as_deref() {
+            None => Ok(None),
+            Some([one]) => Ok(Some(*one)),
+            Some(many) => bail!(ShapeMismatch, "input {index}: expected one integer, got {}", many.len()),
+        }
+    }
+
+    /// The one number of parameter `index`, of any numeric dtype or bool.
+    pub fn number(&self, index: usize) -> Result<Option<f64>> {
+        let Some(tensor) = self.host(index)? else { return Ok(None) };
+        ensure!(tensor.len() == 1, ShapeMismatch, "input {index}: expected one element, got {:?}", tensor.shape());
+        let Some(flex) = tensor.to_flex() else {
+            bail!(InvalidModel, "input {index}: expected a number, got a string")
+        };
+        let flex = crate::backend::cast(&flex, DataType::Float64)?;
+        Ok(Tensor::from_flex(flex).as_slice::<f64>().map(|v| v[0]))
+    }
+}
+
+/// The infos of a node with one output.
+pub fn one(dtype: DataType, shape: impl Into<Vec<usize>>) -> Result<Vec<Option<Info>>> {
+    Ok(vec![Some(Info { dtype, shape: shape.into() })])
+}
+
+/// The values of a node with one output.
+pub fn output(value: impl Into<Value>) -> Result<Vec<Value>> {
+    Ok(vec![value.into()])
+}
+
+/// The shape that `infer` found for output `index`.
+pub fn shape_of(outputs: &[Option<Info>], index: usize) -> Result<&[usize]> {
+    match outputs.get(index) {
+        Some(Some(info)) => Ok(&info.shape),
+        _ => bail!(Internal, "output {index} was not inferred"),
+    }
+}

@@ -1,0 +1,298 @@
+//! Operators: one file each. A file says what the operator is (an [`Operator`]), which dtypes it
+//! takes and gives, which shapes, and how a [`Device`] computes it. [`OPERATORS`] is the only
+//! list of them.
+//!
+//! How to add one: `docs/operators.md`.
+
+mod attributes;
+mod binary;
+mod geometry;
+mod inputs;
+mod reduction;
+mod sequence;
+mod unary;
+
+macro_rules! operators {
+    ($($module:ident),+ $(,)?) => {
+        $(mod $module;)+
+        /// Every operator that Firebrand has.
+        pub static OPERATORS: &[Operator] = &[$($module::OPERATOR),+];
+    };
+}
+
+operators!(
+    abs,
+    add,
+    and,
+    average_pool,
+    batch_normalization,
+    cast,
+    ceil,
+    clip,
+    concat,
+    concat_from_sequence,
+    constant,
+    constant_of_shape,
+    conv,
+    cos,
+    div,
+    dropout,
+    elu,
+    equal,
+    erf,
+    exp,
+    expand,
+    flatten,
+    floor,
+    gather,
+    gelu,
+    gemm,
+    global_average_pool,
+    global_max_pool,
+    greater,
+    greater_or_equal,
+    hard_sigmoid,
+    hard_swish,
+    identity,
+    leaky_relu,
+    less,
+    less_or_equal,
+    log,
+    log_softmax,
+    lrn,
+    matmul,
+    max,
+    max_pool,
+    mean,
+    min,
+    mul,
+    neg,
+    not,
+    or,
+    pad,
+    pow,
+    prelu,
+    reciprocal,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reduce_sum_square,
+    relu,
+    reshape,
+    round,
+    selu,
+    sequence_at,
+    sequence_construct,
+    sequence_empty,
+    sequence_erase,
+    sequence_insert,
+    sequence_length,
+    shape,
+    shrink,
+    sigmoid,
+    sign,
+    sin,
+    size,
+    slice,
+    softmax,
+    softplus,
+    softsign,
+    split,
+    split_to_sequence,
+    sqrt,
+    squeeze,
+    string_normalizer,
+    sub,
+    sum,
+    tanh,
+    transpose,
+    unsqueeze,
+    where_,
+    xor,
+);
+
+use std::ops::RangeInclusive;
+
+pub use attributes::Attributes;
+pub use geometry::broadcast;
+pub use inputs::{Info, Inputs, Type, Value};
+
+use crate::backend::Device;
+use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::graph::{DataType, Node};
+
+/// The newest opset of ONNX's own domain that the operators follow: that of ONNX 1.17.
+pub const NEWEST_OPSET: i64 = 22;
+
+/// What an operator is, apart from any node.
+pub struct Operator {
+    /// ONNX's name.
+    pub name: &'static str,
+    /// ONNX's domain, `""` for its own.
+    pub domain: &'static str,
+    /// How many inputs a node may have, from the fewest to the most.
+    pub inputs: RangeInclusive<usize>,
+    /// How many outputs a node may have.
+    pub outputs: RangeInclusive<usize>,
+    /// Every attribute that is understood; any other is refused.
+    pub attributes: &'static [&'static str],
+    /// Inputs that are parameters (a shape, axes, …): read on the host, whatever the device.
+    pub parameters: &'static [usize],
+    /// Whether WebGPU computes it, given float32.
+    pub webgpu: bool,
+    /// Reads a node's attributes.
+    pub build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>,
+}
+
+impl Operator {
+    /// Looks an operator up by its domain and name.
+    pub fn find(domain: &str, name: &str) -> Option<&'static Operator> {
+        OPERATORS.iter().find(|o| o.name == name && o.domain == domain)
+    }
+
+    /// Prepares `node`: counts its inputs and outputs and reads its attributes.
+    ///
+    /// Errors: `InvalidModel` or `Unsupported`, at the node.
+    pub fn prepare(&self, node: &Node, opset: i64) -> Result<Box<dyn Op>> {
+        let prepare = || {
+            let count = |range: &RangeInclusive<usize>, got: usize, what: &str| {
+                ensure!(
+                    range.contains(&got),
+                    InvalidModel,
+                    "takes {}–{} {what}, has {got}",
+                    range.start(),
+                    range.end()
+                );
+                Ok(())
+            };
+            count(&self.inputs, node.inputs.len(), "inputs")?;
+            count(&self.outputs, node.outputs.len(), "outputs")?;
+            if let Some(name) = node.attributes.keys().find(|name| !self.attributes.contains(&name.as_str())) {
+                ensure!(
+                    false,
+                    Unsupported,
+                    "attribute \"{name}\" is not known; known are: {}",
+                    self.attributes.join(", ")
+                );
+            }
+            (self.build)(&Attributes::new(node, opset))
+        };
+        prepare().map_err(|e| e.at_node(&node.name, &node.op_type))
+    }
+}
+
+/// A node, prepared: attributes read, ready to run any number of times.
+pub trait Op: Send + Sync {
+    /// The types of the outputs. The only place where dtypes are checked, once, at load.
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>>;
+
+    /// Checks shapes and parameters, and gives dtype and shape of every output; `None` where
+    /// only running tells. `run` may rely on what is checked here.
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>>;
+
+    /// Computes the outputs; `outputs` is what `infer` gave.
+    fn run(&self, device: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>>;
+}
+
+/// The dtypes that an input may have.
+#[derive(Debug, Clone, Copy)]
+pub enum Dtypes {
+    /// float16, bfloat16, float32, float64.
+    Float,
+    /// Floats and integers.
+    Number,
+    /// Floats and signed integers.
+    Signed,
+    /// Numbers and bool.
+    Any,
+    /// Exactly one.
+    Only(DataType),
+    /// int32 or int64.
+    Index,
+}
+
+impl Dtypes {
+    fn contains(self, dtype: DataType) -> bool {
+        match self {
+            Self::Float => dtype.is_float(),
+            Self::Number => dtype.is_float() || dtype.is_int(),
+            Self::Signed => {
+                dtype.is_float()
+                    || matches!(dtype, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64)
+            }
+            Self::Any => dtype != DataType::String,
+            Self::Only(only) => dtype == only,
+            Self::Index => matches!(dtype, DataType::Int32 | DataType::Int64),
+        }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Self::Float => "a float".into(),
+            Self::Number => "a number".into(),
+            Self::Signed => "a float or signed integer".into(),
+            Self::Any => "a number or bool".into(),
+            Self::Only(dtype) => dtype.name().into(),
+            Self::Index => "int32 or int64".into(),
+        }
+    }
+}
+
+/// The dtype of tensor input `index`, which must be there and among `allowed`.
+pub fn tensor_type(inputs: &[Option<Type>], index: usize, allowed: Dtypes) -> Result<DataType> {
+    match inputs.get(index) {
+        Some(Some(Type::Tensor(dtype))) if allowed.contains(*dtype) => Ok(*dtype),
+        Some(Some(other)) => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("input {index}: expected {}, got {other}", allowed.describe()),
+        )),
+        _ => Err(Error::new(ErrorKind::InvalidModel, format!("input {index} is missing"))),
+    }
+}
+
+/// Checks the dtype of an optional input against `expected`.
+pub fn optional_type(inputs: &[Option<Type>], index: usize, expected: Dtypes) -> Result<()> {
+    match inputs.get(index) {
+        Some(Some(_)) => tensor_type(inputs, index, expected).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// Turns `axis`, which may count from the end, into an index below `rank`.
+pub fn axis_of(axis: i64, rank: usize) -> Result<usize> {
+    let resolved = if axis < 0 { axis + rank as i64 } else { axis };
+    ensure!(
+        (0..rank as i64).contains(&resolved),
+        ShapeMismatch,
+        "axis {axis} is outside of a tensor of {rank} dimensions"
+    );
+    Ok(resolved as usize)
+}
+
+/// Turns `axes` into sorted, distinct indices below `rank`.
+pub fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>> {
+    let mut out = axes.iter().map(|&a| axis_of(a, rank)).collect::<Result<Vec<_>>>()?;
+    out.sort_unstable();
+    ensure!(out.windows(2).all(|w| w[0] != w[1]), ShapeMismatch, "axes {axes:?} name a dimension twice");
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operator_is_listed_once() {
+        let mut names: Vec<_> = OPERATORS.iter().map(|o| (o.domain, o.name)).collect();
+        names.sort_unstable();
+        let before = names.len();
+        names.dedup();
+        assert_eq!(names.len(), before);
+    }
+}

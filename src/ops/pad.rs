@@ -1,0 +1,96 @@
+//! Pad: adds elements around the input; negative pads cut elements off.
+
+use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::{Attributes, Dtypes, Op, Operator, axis_of, optional_type, tensor_type};
+use crate::backend::{Device, PadMode};
+use crate::error::{Result, bail, ensure};
+
+/// Pad.
+pub const OPERATOR: Operator = Operator {
+    name: "Pad",
+    domain: "",
+    inputs: 1..=4,
+    outputs: 1..=1,
+    attributes: &["mode", "pads", "value"],
+    parameters: &[1, 2, 3],
+    webgpu: true,
+    build,
+};
+
+struct Pad {
+    mode: &'static str,
+    pads: Option<Vec<i64>>,
+    value: f32,
+}
+
+fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    Ok(Box::new(Pad {
+        mode: attributes.choice("mode", &["constant", "edge", "reflect", "wrap"])?,
+        pads: attributes.ints("pads")?.map(<[i64]>::to_vec),
+        value: attributes.float("value")?.unwrap_or(0.0),
+    }))
+}
+
+impl Pad {
+    /// Elements added (or, negative, cut off) before and after each dimension.
+    fn amounts(&self, inputs: &Inputs) -> Result<Vec<(i64, i64)>> {
+        let rank = inputs.shape(0)?.len();
+        let Some(pads) = (if self.pads.is_some() { self.pads.clone() } else { inputs.ints(1)? }) else {
+            bail!(InvalidModel, "no pads are given")
+        };
+        let axes = match inputs.ints(3)? {
+            Some(axes) => axes.iter().map(|&a| axis_of(a, rank)).collect::<Result<Vec<_>>>()?,
+            None => (0..rank).collect(),
+        };
+        ensure!(pads.len() == 2 * axes.len(), ShapeMismatch, "pads has {} entries, expected {} (two per axis)", pads.len(), 2 * axes.len());
+        let mut amounts = vec![(0, 0); rank];
+        for (i, &axis) in axes.iter().enumerate() {
+            amounts[axis] = (pads[i], pads[i + axes.len()]);
+        }
+        Ok(amounts)
+    }
+}
+
+impl Op for Pad {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        let dtype = tensor_type(inputs, 0, Dtypes::Any)?;
+        optional_type(inputs, 1, Dtypes::Index)?;
+        optional_type(inputs, 2, Dtypes::Only(dtype))?;
+        optional_type(inputs, 3, Dtypes::Index)?;
+        Ok(vec![Type::Tensor(dtype)])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        let from = inputs.shape(0)?;
+        let amounts = self.amounts(inputs)?;
+        let mut shape = Vec::with_capacity(from.len());
+        for (d, (&size, &(before, after))) in from.iter().zip(&amounts).enumerate() {
+            let total = i128::from(before) + size as i128 + i128::from(after);
+            ensure!((0..=isize::MAX as i128).contains(&total), ShapeMismatch, "pads ({before}, {after}) leave {total} of dimension {d} of {from:?}");
+            let left = size as i128 + i128::from(before.min(0)) + i128::from(after.min(0));
+            ensure!(left >= 0 && (self.mode == "constant" || left > 0 || total == 0), ShapeMismatch, "nothing of dimension {d} of {from:?} is left to {} from", self.mode);
+            shape.push(total as usize);
+        }
+        one(inputs.dtype(0)?, shape)
+    }
+
+    fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+        let amounts = self.amounts(&inputs)?;
+        let value = inputs.number(2)?.unwrap_or(f64::from(self.value));
+        let mode = match self.mode {
+            "edge" => PadMode::Edge,
+            "reflect" => PadMode::Reflect,
+            "wrap" => PadMode::Wrap,
+            _ => PadMode::Constant(value),
+        };
+        let mut x = inputs.array(0)?;
+        if amounts.iter().any(|&(b, a)| b < 0 || a < 0) {
+            let starts: Vec<usize> = amounts.iter().map(|&(b, _)| (-b).max(0) as usize).collect();
+            let kept: Vec<usize> = x.shape().iter().zip(&amounts).map(|(&s, &(b, a))| (s as i64 + b.min(0) + a.min(0)) as usize).collect();
+            let steps = vec![1; kept.len()];
+            x = device.slice(x, &starts, &steps, &kept)?;
+        }
+        let pads: Vec<(usize, usize)> = amounts.iter().map(|&(b, a)| (b.max(0) as usize, a.max(0) as usize)).collect();
+        output(device.pad(x, &pads, mode)?)
+    }
+}

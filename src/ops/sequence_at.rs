@@ -1,0 +1,35 @@
+//! SequenceAt: the tensor at a position of a sequence.
+
+use super::inputs::{Info, Inputs, Type, Value};
+use super::sequence::{position, sequence_type, take_sequence};
+use super::{Attributes, Op, Operator, Dtypes, optional_type};
+use crate::backend::Device;
+use crate::error::Result;
+
+/// SequenceAt.
+pub const OPERATOR: Operator =
+    Operator { name: "SequenceAt", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: false, build };
+
+struct SequenceAt;
+
+fn build(_: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    Ok(Box::new(SequenceAt))
+}
+
+impl Op for SequenceAt {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        optional_type(inputs, 1, Dtypes::Index)?;
+        Ok(vec![Type::Tensor(sequence_type(inputs, 0)?)])
+    }
+
+    fn infer(&self, _: &Inputs) -> Result<Vec<Option<Info>>> {
+        Ok(vec![None])
+    }
+
+    fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+        let at = inputs.int(1)?.unwrap_or(0);
+        let (_, mut values) = take_sequence(&mut inputs, 0)?;
+        let at = position(at, values.len(), values.len())?;
+        Ok(vec![values.swap_remove(at)])
+    }
+}

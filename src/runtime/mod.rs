@@ -1,0 +1,7 @@
+//! Runs a graph: a [`Plan`](plan::Plan) once, a [`Session`] any number of times.
+
+mod plan;
+mod session;
+
+pub use plan::NodePlacement;
+pub use session::{Feed, RunOptions, Session, SessionInfo, SessionOptions};

@@ -1,0 +1,312 @@
+//! The order of the nodes, where each runs, what is known before any run, and when each value
+//! is used for the last time.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::backend::{Array, Cpu, DeviceKind};
+use crate::error::{Error, ErrorKind, Result, bail};
+use crate::graph::{DataType, Graph, ValueInfo, ValueType};
+use crate::ops::{Inputs, NEWEST_OPSET, Op, Operator, Type, Value};
+
+/// The oldest opset that operators are written for.
+const OLDEST_OPSET: i64 = 7;
+
+/// A constant is computed at load unless that would make it larger than this and than its
+/// inputs: weights that a few bytes describe are made at each run instead of kept.
+const FOLDED_BYTES: usize = 1 << 20;
+
+/// A node, ready to run.
+pub struct Step {
+    pub name: String,
+    pub op_type: String,
+    pub op: Box<dyn Op>,
+    /// Slots of the inputs; `None` is one left out.
+    pub inputs: Vec<Option<usize>>,
+    /// Slots of the outputs; `None` is one that nobody wants.
+    pub outputs: Vec<Option<usize>>,
+    /// Inputs that are read on the host.
+    pub parameters: &'static [usize],
+    pub device: DeviceKind,
+    /// Slots that no later step reads, nor the caller.
+    pub last_uses: Vec<usize>,
+}
+
+/// Where a node runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlacement {
+    pub name: String,
+    pub op_type: String,
+    pub device: DeviceKind,
+}
+
+/// How a graph is run.
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// Number of values that a run holds at most.
+    pub slots: usize,
+    /// Values known at load, by slot.
+    pub constants: HashMap<usize, Value>,
+    pub inputs: Vec<(ValueInfo, usize)>,
+    pub outputs: Vec<(ValueInfo, usize)>,
+}
+
+impl Plan {
+    /// Plans `graph` for `device`.
+    ///
+    /// Errors: `UnsupportedOperator` with all of them at once, `InvalidModel`, `Unsupported`.
+    pub fn new(graph: Graph, device: DeviceKind) -> Result<Self> {
+        refuse_unsupported(&graph)?;
+        let order = graph.topological_order()?;
+
+        let mut slot_of: HashMap<String, usize> = HashMap::new();
+        let mut types: Vec<Option<Type>> = Vec::new();
+        let mut constants: HashMap<usize, Value> = HashMap::new();
+        let mut slot = |name: &str, types: &mut Vec<Option<Type>>| {
+            *slot_of.entry(name.to_string()).or_insert_with(|| {
+                types.push(None);
+                types.len() - 1
+            })
+        };
+        for (name, tensor) in &graph.initializers {
+            let at = slot(name, &mut types);
+            types[at] = Some(Type::Tensor(tensor.dtype()));
+            constants.insert(at, Value::from_tensor(tensor));
+        }
+        let mut inputs = Vec::with_capacity(graph.inputs.len());
+        for info in &graph.inputs {
+            let at = slot(&info.name, &mut types);
+            types[at] = Some(declared_type(info)?);
+            inputs.push((info.clone(), at));
+        }
+
+        let mut steps = Vec::with_capacity(order.len());
+        for index in order {
+            let node = &graph.nodes[index];
+            let Some(operator) = Operator::find(&node.domain, &node.op_type) else {
+                bail!(Internal, "operator {} went missing", node.op_type)
+            };
+            let op = operator.prepare(node, graph.opset(&node.domain))?;
+            let in_slots: Vec<Option<usize>> =
+                node.inputs.iter().map(|n| (!n.is_empty()).then(|| slot(n, &mut types))).collect();
+            let out_slots: Vec<Option<usize>> =
+                node.outputs.iter().map(|n| (!n.is_empty()).then(|| slot(n, &mut types))).collect();
+            let in_types: Vec<Option<Type>> = in_slots.iter().map(|s| s.and_then(|s| types[s].clone())).collect();
+            let place = |e: Error| e.at_node(&node.name, &node.op_type);
+            let out_types = op.types(&in_types).map_err(place)?;
+            for (at, ty) in out_slots.iter().zip(out_types) {
+                if let Some(at) = at {
+                    types[*at] = Some(ty);
+                }
+            }
+            let data = in_types.iter().enumerate().filter(|(i, ty)| ty.is_some() && !operator.parameters.contains(i));
+            let mut float32 = data.map(|(_, ty)| *ty == Some(Type::Tensor(DataType::Float32))).peekable();
+            let on_gpu =
+                operator.webgpu && node.outputs.len() == 1 && float32.peek().is_some() && float32.all(|yes| yes);
+            let step = Step {
+                name: node.name.clone(),
+                op_type: node.op_type.clone(),
+                op,
+                inputs: in_slots,
+                outputs: out_slots,
+                parameters: operator.parameters,
+                device: if on_gpu { device } else { DeviceKind::Cpu },
+                last_uses: Vec::new(),
+            };
+            if !fold(&step, &mut constants)? {
+                steps.push(step);
+            }
+        }
+
+        let mut outputs = Vec::with_capacity(graph.outputs.len());
+        for info in &graph.outputs {
+            let at = slot(&info.name, &mut types);
+            let mut info = info.clone();
+            match &types[at] {
+                Some(found) => complete_type(&mut info, found)?,
+                None => bail!(InvalidModel, "output \"{}\" is made by no node", info.name),
+            }
+            outputs.push((info, at));
+        }
+        let mut plan = Self { steps, slots: types.len(), constants, inputs, outputs };
+        plan.find_last_uses();
+        Ok(plan)
+    }
+
+    fn find_last_uses(&mut self) {
+        let mut seen: Vec<bool> = vec![false; self.slots];
+        for (_, slot) in &self.outputs {
+            seen[*slot] = true;
+        }
+        for step in self.steps.iter_mut().rev() {
+            for slot in step.inputs.iter().chain(&step.outputs).flatten() {
+                if !std::mem::replace(&mut seen[*slot], true) {
+                    step.last_uses.push(*slot);
+                }
+            }
+        }
+        let used: Vec<bool> = {
+            let mut used = vec![false; self.slots];
+            self.steps.iter().flat_map(|s| s.inputs.iter().flatten()).for_each(|&s| used[s] = true);
+            self.outputs.iter().for_each(|(_, s)| used[*s] = true);
+            used
+        };
+        self.constants.retain(|slot, _| used[*slot]);
+    }
+
+    /// Which steps are needed for the outputs in `wanted` slots.
+    pub fn needed(&self, wanted: &[usize]) -> Vec<bool> {
+        let mut needed_slot = vec![false; self.slots];
+        wanted.iter().for_each(|&s| needed_slot[s] = true);
+        let mut needed = vec![false; self.steps.len()];
+        for (i, step) in self.steps.iter().enumerate().rev() {
+            if step.outputs.iter().flatten().any(|&s| needed_slot[s]) {
+                needed[i] = true;
+                step.inputs.iter().flatten().for_each(|&s| needed_slot[s] = true);
+            }
+        }
+        needed
+    }
+
+    /// Where each node runs, in order; nodes computed at load are not among them.
+    pub fn placements(&self) -> Vec<NodePlacement> {
+        let placement = |s: &Step| NodePlacement { name: s.name.clone(), op_type: s.op_type.clone(), device: s.device };
+        self.steps.iter().map(placement).collect()
+    }
+}
+
+/// Checks a step, runs it, and checks what came out against what was promised.
+pub fn execute(step: &Step, device: &dyn crate::backend::Device, inputs: Inputs, limit: usize) -> Result<Vec<Value>> {
+    let described: Vec<String> =
+        (0..inputs.len()).filter_map(|i| inputs.value(i).ok()).map(|v| v.info().to_string()).collect();
+    let place = |e: Error| {
+        let e = if e.kind() == ErrorKind::ShapeMismatch {
+            Error::new(e.kind(), format!("{} (inputs: {})", e.message(), described.join(", ")))
+        } else {
+            e
+        };
+        e.at_node(&step.name, &step.op_type)
+    };
+    let infos = step.op.infer(&inputs).map_err(place)?;
+    for info in infos.iter().flatten() {
+        let count = crate::graph::element_count(&info.shape).map_err(place)?;
+        if count.saturating_mul(info.dtype.size()) > limit {
+            let error =
+                Error::new(ErrorKind::LimitExceeded, format!("the output {info} is over the limit of {limit} bytes"));
+            return Err(place(error));
+        }
+    }
+    let values = step.op.run(device, inputs, &infos).map_err(place)?;
+    for (value, info) in values.iter().zip(&infos) {
+        if let Some(info) = info
+            && value.info() != *info
+        {
+            return Err(place(Error::new(ErrorKind::Internal, format!("promised {info}, gave {}", value.info()))));
+        }
+    }
+    Ok(values)
+}
+
+/// Computes a step at load where all its inputs are known. Whether it was.
+fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
+    let known = step.inputs.iter().flatten().all(|slot| constants.contains_key(slot));
+    if !known {
+        return Ok(false);
+    }
+    let inputs: Vec<Option<Value>> =
+        step.inputs.iter().map(|slot| slot.and_then(|s| constants.get(&s).cloned())).collect();
+    let size = |value: &Value| match value {
+        Value::Tensor(array) => array.shape().iter().product::<usize>() * array.dtype().size(),
+        Value::Strings(tensor) => tensor.byte_len(),
+        Value::Sequence(..) => 0,
+    };
+    let before: usize = inputs.iter().flatten().map(size).sum();
+    let inputs = Inputs::new(inputs);
+    let place = |e: Error| e.at_node(&step.name, &step.op_type);
+    let infos = step.op.infer(&inputs).map_err(place)?;
+    let after: usize = infos
+        .iter()
+        .flatten()
+        .map(|info| crate::graph::element_count(&info.shape).map(|n| n.saturating_mul(info.dtype.size())))
+        .sum::<Result<usize>>()
+        .map_err(place)?;
+    if after > FOLDED_BYTES && after > before && !step.inputs.is_empty() {
+        return Ok(false);
+    }
+    // A view of a constant would keep the constant alive; its own bytes are smaller.
+    let own = |value: Value| match value {
+        Value::Tensor(Array::Cpu(tensor)) => Value::from(tensor.to_contiguous()),
+        other => other,
+    };
+    for (slot, value) in step.outputs.iter().zip(step.op.run(&Cpu, inputs, &infos).map_err(place)?) {
+        if let Some(slot) = slot {
+            constants.insert(*slot, own(value));
+        }
+    }
+    Ok(true)
+}
+
+fn refuse_unsupported(graph: &Graph) -> Result<()> {
+    let mut missing: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in &graph.nodes {
+        if Operator::find(&node.domain, &node.op_type).is_none() {
+            let name =
+                if node.domain.is_empty() { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) };
+            missing.entry(name).or_default().push(&node.name);
+        }
+    }
+    if !missing.is_empty() {
+        let list: Vec<String> = missing
+            .iter()
+            .map(|(name, nodes)| {
+                let shown = nodes.iter().take(3).map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
+                let more = if nodes.len() > 3 { ", …" } else { "" };
+                format!("{name} ({} {}: {shown}{more})", nodes.len(), if nodes.len() == 1 { "node" } else { "nodes" })
+            })
+            .collect();
+        bail!(UnsupportedOperator, "unsupported operators: {}", list.join(", "));
+    }
+    let opset = graph.opset("");
+    if !graph.nodes.iter().any(|n| n.domain.is_empty()) {
+        return Ok(());
+    }
+    if opset > NEWEST_OPSET {
+        bail!(
+            Unsupported,
+            "the model uses opset {opset}; up to {NEWEST_OPSET} is supported: export it with an older opset"
+        );
+    }
+    if opset < OLDEST_OPSET {
+        bail!(
+            Unsupported,
+            "the model uses opset {opset}; from {OLDEST_OPSET} on is supported: convert it with onnx.version_converter"
+        );
+    }
+    Ok(())
+}
+
+fn declared_type(info: &ValueInfo) -> Result<Type> {
+    match &info.ty {
+        ValueType::Tensor { dtype, .. } => Ok(Type::Tensor(*dtype)),
+        ValueType::Sequence(inner) => match &**inner {
+            ValueType::Tensor { dtype, .. } => Ok(Type::Sequence(*dtype)),
+            _ => bail!(Unsupported, "input \"{}\" is a sequence of something else than tensors", info.name),
+        },
+        ValueType::Optional(_) => bail!(Unsupported, "input \"{}\" is optional", info.name),
+        ValueType::Unknown => bail!(InvalidModel, "input \"{}\" has no declared type", info.name),
+    }
+}
+
+/// Fills in what an output's declaration leaves out, and refuses one that is wrong.
+fn complete_type(info: &mut ValueInfo, found: &Type) -> Result<()> {
+    match (&info.ty, found) {
+        (ValueType::Tensor { dtype, .. }, Type::Tensor(computed)) if dtype != computed => {
+            bail!(InvalidModel, "output \"{}\" is declared {dtype}, the graph computes {computed}", info.name)
+        }
+        (ValueType::Unknown, Type::Tensor(dtype)) => info.ty = ValueType::Tensor { dtype: *dtype, shape: None },
+        (ValueType::Unknown, Type::Sequence(dtype)) => {
+            info.ty = ValueType::Sequence(Box::new(ValueType::Tensor { dtype: *dtype, shape: None }));
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,449 @@
+//! A model, loaded: give inputs, get outputs.
+
+use std::collections::HashMap;
+
+use super::plan::{NodePlacement, Plan, execute};
+#[cfg(feature = "webgpu")]
+use crate::backend::Array;
+use crate::backend::{Cpu, Device, DeviceKind};
+use crate::error::{Error, ErrorKind, Result, bail, ensure};
+use crate::graph::{DataType, Dim, Tensor, ValueInfo, ValueType};
+use crate::onnx::Model;
+use crate::ops::{Inputs, Value};
+
+/// What a caller gives for an input and gets for an output.
+#[derive(Debug, Clone)]
+pub enum Feed {
+    /// A tensor.
+    Tensor(Tensor),
+    /// A sequence of tensors of one dtype.
+    Sequence(DataType, Vec<Tensor>),
+}
+
+impl From<Tensor> for Feed {
+    fn from(tensor: Tensor) -> Self {
+        Self::Tensor(tensor)
+    }
+}
+
+/// How to load.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Where nodes run that can run there; the rest runs on the CPU.
+    pub device: DeviceKind,
+    /// The largest tensor that a node may make, in bytes.
+    pub max_tensor_bytes: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            device: DeviceKind::Cpu,
+            max_tensor_bytes: if cfg!(target_pointer_width = "32") { 1 << 30 } else { 1 << 33 },
+        }
+    }
+}
+
+/// How to run.
+#[derive(Default)]
+pub struct RunOptions<'a> {
+    /// The outputs wanted, in this order; all of them where none are named. Only the nodes
+    /// they need are run.
+    pub outputs: Option<Vec<String>>,
+    /// Called before each node with how many are done and how many there are.
+    pub on_node: Option<&'a dyn Fn(usize, usize)>,
+}
+
+/// What a session is and where it runs.
+#[derive(Debug, Clone)]
+pub struct SessionInfo {
+    /// Where nodes run that can run there.
+    pub device: DeviceKind,
+    /// The graphics adapter, where there is one.
+    pub adapter: Option<String>,
+    /// Every node and where it runs.
+    pub nodes: Vec<NodePlacement>,
+    /// Bytes of constants held.
+    pub weight_bytes: usize,
+}
+
+/// A model, ready to run any number of times.
+///
+/// ```no_run
+/// # fn main() -> firebrand::Result<()> {
+/// use firebrand::{Model, RunOptions, Session, SessionOptions, Tensor};
+/// let bytes = std::fs::read("model.onnx").expect("readable");
+/// let session = Session::load_blocking(Model::from_onnx(bytes, &Default::default())?, SessionOptions::default())?;
+/// let x = Tensor::from_vec(vec![1, 3], vec![0.1f32, 0.2, 0.3])?;
+/// let outputs = session.run_blocking([("x".to_string(), x.into())], RunOptions::default())?;
+/// # Ok(()) }
+/// ```
+pub struct Session {
+    plan: Plan,
+    options: SessionOptions,
+    #[cfg(feature = "webgpu")]
+    gpu: Option<crate::backend::Gpu>,
+    /// Constants on the device, each uploaded at its first use.
+    #[cfg(feature = "webgpu")]
+    uploaded: std::cell::RefCell<HashMap<usize, Array>>,
+}
+
+impl Session {
+    /// Plans `model` and gets the device ready.
+    ///
+    /// Errors: `UnsupportedOperator` (all at once), `InvalidModel`, `Unsupported`,
+    /// `DeviceUnavailable`.
+    pub async fn load(model: Model, options: SessionOptions) -> Result<Self> {
+        #[cfg(not(feature = "webgpu"))]
+        ensure!(
+            options.device == DeviceKind::Cpu,
+            DeviceUnavailable,
+            "this build of Firebrand runs on the CPU only; ask for device \"cpu\""
+        );
+        let plan = Plan::new(model.graph, options.device)?;
+        #[cfg(feature = "webgpu")]
+        let gpu = match options.device {
+            DeviceKind::WebGpu => Some(crate::backend::Gpu::new().await?),
+            DeviceKind::Cpu => None,
+        };
+        Ok(Self {
+            plan,
+            options,
+            #[cfg(feature = "webgpu")]
+            gpu,
+            #[cfg(feature = "webgpu")]
+            uploaded: Default::default(),
+        })
+    }
+
+    /// The inputs that a run needs, in the model's order.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &ValueInfo> {
+        self.plan.inputs.iter().map(|(info, _)| info)
+    }
+
+    /// The outputs that a run gives, in the model's order.
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &ValueInfo> {
+        self.plan.outputs.iter().map(|(info, _)| info)
+    }
+
+    /// What this session is and where it runs.
+    pub fn info(&self) -> SessionInfo {
+        let bytes = |value: &Value| match value {
+            Value::Tensor(array) => array.shape().iter().product::<usize>() * array.dtype().size(),
+            Value::Strings(tensor) => tensor.byte_len(),
+            Value::Sequence(..) => 0,
+        };
+        #[cfg(feature = "webgpu")]
+        let adapter = self.gpu.as_ref().map(|gpu| gpu.adapter_name().to_string());
+        #[cfg(not(feature = "webgpu"))]
+        let adapter = None;
+        SessionInfo {
+            device: self.options.device,
+            adapter,
+            nodes: self.plan.placements(),
+            weight_bytes: self.plan.constants.values().map(bytes).sum(),
+        }
+    }
+
+    /// Runs the model once. Outputs come in the order asked for.
+    ///
+    /// Errors: `UnknownInput`, `MissingInput`, `UnknownOutput`, `DtypeMismatch`,
+    /// `ShapeMismatch`, `InvalidArgument`, `LimitExceeded`, `DeviceLost`; the session answers
+    /// the next call all the same.
+    pub async fn run(
+        &self,
+        inputs: impl IntoIterator<Item = (String, Feed)>,
+        options: RunOptions<'_>,
+    ) -> Result<Vec<(String, Feed)>> {
+        let mut values: Vec<Option<Value>> = vec![None; self.plan.slots];
+        self.check_inputs(inputs, &mut values)?;
+        let wanted = self.wanted(options.outputs.as_deref())?;
+        let slots: Vec<usize> = wanted.iter().map(|(_, slot)| *slot).collect();
+        let needed = self.plan.needed(&slots);
+        let total = needed.iter().filter(|n| **n).count();
+
+        let mut done = 0;
+        for (step, _) in self.plan.steps.iter().zip(&needed).filter(|(_, needed)| **needed) {
+            if let Some(on_node) = options.on_node {
+                on_node(done, total);
+            }
+            done += 1;
+            let inputs = self.gather(step, &mut values).await.map_err(|e| e.at_node(&step.name, &step.op_type))?;
+            let outputs = execute(step, self.device(step.device), inputs, self.options.max_tensor_bytes)?;
+            for (slot, value) in step.outputs.iter().zip(outputs) {
+                if let Some(slot) = slot {
+                    values[*slot] = Some(value);
+                }
+            }
+            for slot in &step.last_uses {
+                values[*slot] = None;
+            }
+        }
+
+        let found: Vec<Value> = wanted
+            .iter()
+            .map(|(info, slot)| match values[*slot].clone().or_else(|| self.plan.constants.get(slot).cloned()) {
+                Some(value) => Ok(value),
+                None => bail!(Internal, "output \"{}\" was not computed", info.name),
+            })
+            .collect::<Result<_>>()?;
+        drop(values);
+        let feeds = self.read_back(found).await?;
+        Ok(wanted.into_iter().zip(feeds).map(|((info, _), feed)| (info.name.clone(), feed)).collect())
+    }
+
+    fn device(&self, kind: DeviceKind) -> &dyn Device {
+        match kind {
+            #[cfg(feature = "webgpu")]
+            DeviceKind::WebGpu if self.gpu.is_some() => self.gpu.as_ref().expect("just looked"),
+            _ => &Cpu,
+        }
+    }
+
+    /// Collects a step's inputs, each where the step wants it.
+    async fn gather(&self, step: &super::plan::Step, values: &mut [Option<Value>]) -> Result<Inputs> {
+        let mut inputs = Vec::with_capacity(step.inputs.len());
+        for (index, slot) in step.inputs.iter().enumerate() {
+            let Some(slot) = *slot else {
+                inputs.push(None);
+                continue;
+            };
+            let on_host = step.device == DeviceKind::Cpu || step.parameters.contains(&index);
+            if let Some(value) = self.plan.constants.get(&slot) {
+                inputs.push(Some(if on_host { value.clone() } else { self.upload_constant(slot, value)? }));
+                continue;
+            }
+            let last = step.last_uses.contains(&slot) && !step.inputs[index + 1..].contains(&Some(slot));
+            let value = values[slot].take();
+            let Some(value) = value else { bail!(Internal, "input {index} was not computed") };
+            let value = self.place(value, on_host).await?;
+            if !last {
+                values[slot] = Some(value.clone());
+            }
+            inputs.push(Some(value));
+        }
+        Ok(Inputs::new(inputs))
+    }
+
+    #[cfg(feature = "webgpu")]
+    fn upload_constant(&self, slot: usize, value: &Value) -> Result<Value> {
+        if let Some(array) = self.uploaded.borrow().get(&slot) {
+            return Ok(Value::Tensor(array.clone()));
+        }
+        match (value, &self.gpu) {
+            (Value::Tensor(Array::Cpu(tensor)), Some(gpu)) => {
+                let array = gpu.from_cpu(tensor.clone())?;
+                self.uploaded.borrow_mut().insert(slot, array.clone());
+                Ok(Value::Tensor(array))
+            }
+            _ => Ok(value.clone()),
+        }
+    }
+
+    #[cfg(not(feature = "webgpu"))]
+    fn upload_constant(&self, _: usize, value: &Value) -> Result<Value> {
+        Ok(value.clone())
+    }
+
+    #[cfg(feature = "webgpu")]
+    async fn place(&self, value: Value, on_host: bool) -> Result<Value> {
+        match (value, &self.gpu) {
+            (Value::Tensor(Array::Gpu(tensor)), Some(gpu)) if on_host => {
+                let mut read = gpu.read(vec![tensor]).await?;
+                match read.pop() {
+                    Some(tensor) => Ok(Value::from(tensor)),
+                    None => bail!(Internal, "nothing was read back"),
+                }
+            }
+            (Value::Tensor(Array::Cpu(tensor)), Some(gpu)) if !on_host => Ok(Value::Tensor(gpu.from_cpu(tensor)?)),
+            (value, _) => Ok(value),
+        }
+    }
+
+    #[cfg(not(feature = "webgpu"))]
+    async fn place(&self, value: Value, _: bool) -> Result<Value> {
+        Ok(value)
+    }
+
+    /// Brings all outputs to the host in one read.
+    async fn read_back(&self, values: Vec<Value>) -> Result<Vec<Feed>> {
+        #[cfg(feature = "webgpu")]
+        let values = {
+            let on_gpu: Vec<_> = values
+                .iter()
+                .filter_map(|v| if let Value::Tensor(Array::Gpu(t)) = v { Some(t.clone()) } else { None })
+                .collect();
+            let mut read = match &self.gpu {
+                Some(gpu) if !on_gpu.is_empty() => gpu.read(on_gpu).await?.into_iter(),
+                _ => Vec::new().into_iter(),
+            };
+            let place = |v: Value| match v {
+                Value::Tensor(Array::Gpu(_)) => read.next().map(Value::from),
+                other => Some(other),
+            };
+            values.into_iter().filter_map(place).collect::<Vec<_>>()
+        };
+        let tensor = |value: Value| -> Result<Tensor> {
+            match value {
+                Value::Tensor(array) => Ok(Tensor::from_flex(array.into_cpu()?)),
+                Value::Strings(tensor) => Ok(tensor),
+                Value::Sequence(..) => bail!(Unsupported, "a sequence of sequences"),
+            }
+        };
+        values
+            .into_iter()
+            .map(|value| match value {
+                Value::Sequence(dtype, values) => {
+                    Ok(Feed::Sequence(dtype, values.into_iter().map(tensor).collect::<Result<_>>()?))
+                }
+                value => tensor(value).map(Feed::Tensor),
+            })
+            .collect()
+    }
+
+    fn wanted(&self, names: Option<&[String]>) -> Result<Vec<(&ValueInfo, usize)>> {
+        let all = || self.plan.outputs.iter().map(|(info, slot)| (info, *slot));
+        let Some(names) = names else { return Ok(all().collect()) };
+        ensure!(!names.is_empty(), InvalidArgument, "no output is asked for");
+        names
+            .iter()
+            .map(|name| match all().find(|(info, _)| info.name == *name) {
+                Some(found) => Ok(found),
+                None => bail!(UnknownOutput, "there is no output \"{name}\"{}", nearest(name, self.outputs())),
+            })
+            .collect()
+    }
+
+    fn check_inputs(
+        &self,
+        given: impl IntoIterator<Item = (String, Feed)>,
+        values: &mut [Option<Value>],
+    ) -> Result<()> {
+        let mut sizes: HashMap<&str, (usize, &str)> = HashMap::new();
+        for (name, feed) in given {
+            let Some((info, slot)) = self.plan.inputs.iter().find(|(info, _)| info.name == name) else {
+                bail!(UnknownInput, "there is no input \"{name}\"{}", nearest(&name, self.inputs()));
+            };
+            ensure!(values[*slot].is_none(), InvalidArgument, "input \"{name}\" is given twice");
+            values[*slot] = Some(match (&info.ty, feed) {
+                (ValueType::Tensor { dtype, shape }, Feed::Tensor(tensor)) => {
+                    check_tensor(info, *dtype, shape.as_deref(), &tensor, &mut sizes)?;
+                    Value::from_tensor(&tensor)
+                }
+                (ValueType::Sequence(inner), Feed::Sequence(dtype, tensors)) => {
+                    let ValueType::Tensor { dtype: declared, .. } = &**inner else {
+                        bail!(Internal, "an unchecked sequence")
+                    };
+                    let same = dtype == *declared && tensors.iter().all(|t| t.dtype() == dtype);
+                    ensure!(same, DtypeMismatch, "input \"{name}\": expected a sequence of {declared}, got {dtype}");
+                    Value::Sequence(dtype, tensors.iter().map(Value::from_tensor).collect())
+                }
+                (ValueType::Sequence(_), Feed::Tensor(_)) => {
+                    bail!(DtypeMismatch, "input \"{name}\": expected a sequence, got a tensor")
+                }
+                _ => bail!(DtypeMismatch, "input \"{name}\": expected a tensor, got a sequence"),
+            });
+        }
+        let missing: Vec<String> = self
+            .plan
+            .inputs
+            .iter()
+            .filter(|(_, slot)| values[*slot].is_none())
+            .map(|(info, _)| format!("\"{}\" ({})", info.name, describe(&info.ty)))
+            .collect();
+        ensure!(missing.is_empty(), MissingInput, "not given: input {}", missing.join(", "));
+        Ok(())
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl Session {
+    /// [`Session::load`], waiting for it.
+    pub fn load_blocking(model: Model, options: SessionOptions) -> Result<Self> {
+        pollster::block_on(Self::load(model, options))
+    }
+
+    /// [`Session::run`], waiting for it.
+    pub fn run_blocking(
+        &self,
+        inputs: impl IntoIterator<Item = (String, Feed)>,
+        options: RunOptions<'_>,
+    ) -> Result<Vec<(String, Feed)>> {
+        pollster::block_on(self.run(inputs, options))
+    }
+}
+
+/// A declared type in words: `float32 [N, 3, 224, 224]`.
+fn describe(ty: &ValueType) -> String {
+    match ty {
+        ValueType::Tensor { dtype, shape: None } => format!("{dtype} of any shape"),
+        ValueType::Tensor { dtype, shape: Some(shape) } => format!("{dtype} {}", describe_shape(shape)),
+        ValueType::Sequence(inner) => format!("a sequence of {}", describe(inner)),
+        ValueType::Optional(inner) => format!("an optional {}", describe(inner)),
+        ValueType::Unknown => "of unknown type".to_string(),
+    }
+}
+
+fn describe_shape(shape: &[Dim]) -> String {
+    let dims = shape.iter().map(|d| match d {
+        Dim::Size(size) => size.to_string(),
+        Dim::Name(name) => name.clone(),
+    });
+    format!("[{}]", dims.collect::<Vec<_>>().join(", "))
+}
+
+fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a ValueInfo>) -> String {
+    let names: Vec<&str> = among.map(|info| info.name.as_str()).collect();
+    let best = names
+        .iter()
+        .map(|n| (strsim::jaro_winkler(&n.to_lowercase(), &name.to_lowercase()), n))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((likeness, best)) if likeness > 0.6 || names.len() == 1 => format!("; did you mean \"{best}\"?"),
+        _ => format!("; there are: {}", names.join(", ")),
+    }
+}
+
+fn check_tensor<'a>(
+    info: &'a ValueInfo,
+    dtype: DataType,
+    shape: Option<&'a [Dim]>,
+    tensor: &Tensor,
+    sizes: &mut HashMap<&'a str, (usize, &'a str)>,
+) -> Result<()> {
+    let name = &info.name;
+    let expected = describe(&info.ty);
+    let got = format!("{} {:?}", tensor.dtype(), tensor.shape());
+    ensure!(tensor.dtype() == dtype, DtypeMismatch, "input \"{name}\": expected {expected}, got {got}");
+    let Some(shape) = shape else { return Ok(()) };
+    let fits = |dims: &[usize]| {
+        dims.len() == shape.len() && shape.iter().zip(dims).all(|(d, &s)| !matches!(d, Dim::Size(size) if *size != s))
+    };
+    if !fits(tensor.shape()) {
+        let hint = match *tensor.shape() {
+            [n, h, w, c] if fits(&[n, c, h, w]) => ": this looks like NHWC; transpose to NCHW",
+            [n, c, h, w] if fits(&[n, h, w, c]) => ": this looks like NCHW; transpose to NHWC",
+            [..] if shape.len() == tensor.shape().len() + 1 && fits(&[&[1], tensor.shape()].concat()) => {
+                ": the batch dimension is missing; add a leading 1"
+            }
+            _ => "",
+        };
+        return Err(Error::new(
+            ErrorKind::ShapeMismatch,
+            format!("input \"{name}\": expected {expected}, got {got}{hint}"),
+        ));
+    }
+    for (dim, &size) in shape.iter().zip(tensor.shape()) {
+        if let Dim::Name(symbol) = dim
+            && symbol != "?"
+        {
+            let (known, by) = *sizes.entry(symbol).or_insert((size, name));
+            ensure!(
+                known == size,
+                ShapeMismatch,
+                "input \"{name}\": {symbol} is {size}, input \"{by}\" has {symbol} = {known}"
+            );
+        }
+    }
+    Ok(())
+}
