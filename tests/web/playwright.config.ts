@@ -5,8 +5,6 @@ const chrome =
   process.env.CHROME_PATH ?? ["/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
 if (!chrome) throw new Error("no Chromium found: install it (apt-get install chromium) or set CHROME_PATH");
 
-const port = Number(process.env.PORT ?? 8123);
-
 export default defineConfig({
   testDir: ".",
   testMatch: "*.spec.ts",
@@ -19,7 +17,6 @@ export default defineConfig({
   reporter: "list",
   forbidOnly: !!process.env.CI,
   use: {
-    baseURL: `http://127.0.0.1:${port}`,
     launchOptions: {
       executablePath: chrome,
       args: [
@@ -33,13 +30,5 @@ export default defineConfig({
         "--use-webgpu-adapter=swiftshader",
       ],
     },
-  },
-  webServer: {
-    command: "node server.mjs",
-    url: `http://127.0.0.1:${port}/pages/blank.html`,
-    env: { PORT: String(port) },
-    reuseExistingServer: !process.env.CI,
-    stdout: "ignore",
-    stderr: "pipe",
   },
 });

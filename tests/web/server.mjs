@@ -3,6 +3,7 @@
 //   /pkg/…      the package, from the installed tarball        /models/…  prepared models
 //   /cases/…    stored inputs and outputs (tests/models)        /data/…    prepared pictures and labels
 //   /pages/…    pages of these tests (tests/web/pages)          /site/…    the built demo page
+//   /made/…     small models that pages/tiny-model.js writes
 //
 // Switches are path segments in front of any of these, so that relative URLs keep them:
 //
@@ -22,6 +23,7 @@ import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
+import { addBias, addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
 import { cases, data, installed, models, site } from "./places.mjs";
 
 const types = {
@@ -48,6 +50,16 @@ const mounts = {
   data: () => data,
   pages: () => pages,
   site: () => site,
+};
+
+const made = {
+  "/made/add.onnx": addBias,
+  "/made/external.onnx": () => addExternalBias("weights/bias.bin"),
+  "/made/lost.onnx": () => addExternalBias("lost.bin"),
+  "/made/escaping.onnx": () => addExternalBias("../made/weights/bias.bin"),
+  "/made/weights/bias.bin": biasBytes,
+  "/made/unsupported.onnx": unsupported,
+  "/made/empty.onnx": () => new Uint8Array(),
 };
 
 function locate(path) {
@@ -83,7 +95,7 @@ async function answer(request, response) {
   }
   if (switches.has("csp")) {
     headers["Content-Security-Policy"] =
-      "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self'";
+      "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self' data:";
   }
 
   const extension = extname(path);
@@ -103,20 +115,20 @@ async function answer(request, response) {
   }
 
   const file = locate(path);
-  if (!file || !existsSync(file)) {
+  if (!made[path] && (!file || !existsSync(file))) {
     response.writeHead(404, { ...headers, "Content-Type": "text/plain" });
     return response.end(`no ${path}\n`);
   }
   headers["Content-Type"] =
-    switches.has("wasm-as-text") && extension === ".wasm" ? "text/plain" : (types[extname(file)] ?? "application/octet-stream");
+    switches.has("wasm-as-text") && extension === ".wasm" ? "text/plain" : (types[extension || extname(file)] ?? "application/octet-stream");
 
   const hostile = ["cut", "drop", "gzip", "chunked", "slow"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
-  if (!hostile) {
+  if (!hostile && !made[path]) {
     response.writeHead(200, { ...headers, "Content-Length": statSync(file).size });
     return createReadStream(file).pipe(response);
   }
 
-  let body = readFileSync(file);
+  let body = made[path] ? Buffer.from(made[path]()) : readFileSync(file);
   if (switches.has("gzip")) {
     body = gzipSync(body);
     headers["Content-Encoding"] = "gzip";

@@ -1,0 +1,125 @@
+// The packed tarball in Node, installed as a user would install it.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { readNpy } from "./pages/cases.js";
+import { addBias, addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
+import { cases, installed, models, root } from "./places.mjs";
+
+const exec = promisify(execFile);
+const folder = installed();
+const { FirebrandError, Tensor, inspect, load, runtimeVersion } = await import(pathToFileURL(join(folder, "node_modules/firebrand/dist/index.js")).href);
+const pixels = (...values) => new Tensor("float32", Float32Array.from(values), [values.length / 3, 3]);
+const answers = async (session) => [...(await session.run({ pixels: pixels(10, 20, 30) })).sum.data];
+const isKind = (kind) => (error) => error instanceof FirebrandError && error.kind === kind;
+const npy = async (path) => readNpy(new Uint8Array(await readFile(path)).buffer);
+
+async function squeezenetInput(name) {
+  const { shape: [height, width], data: rgb } = await npy(join(cases, `images/${name}-227.npy`));
+  const data = new Uint8ClampedArray(height * width * 4);
+  for (let pixel = 0; pixel < height * width; pixel++) data.set([rgb[pixel * 3], rgb[pixel * 3 + 1], rgb[pixel * 3 + 2], 255], pixel * 4);
+  return Tensor.fromImage({ width, height, data }, { color: "BGR", mean: [103.939, 116.779, 123.68], scale: 1 });
+}
+
+describe("Node", () => {
+  let session;
+  before(async () => void (session = await load(join(models, "squeezenet1.1.onnx"))));
+
+  for (const [name, index, label] of [["coffee", 967, "espresso"], ["chelsea", 285, "Egyptian cat"]]) {
+    test(`SqueezeNet: ${name} is ${label}, as ONNX Runtime says`, async () => {
+      const { probabilities } = await session.run({ data: await squeezenetInput(name) });
+      const { data: expected } = await npy(join(cases, `squeezenet1.1/${name}/output_0.npy`));
+      const worst = Math.max(...expected.map((value, at) => Math.abs(value - probabilities.data[at])));
+      assert.ok(worst <= 1e-5, `${worst} off`);
+      assert.equal(probabilities.data.indexOf(Math.max(...probabilities.data)), index);
+    });
+  }
+
+  test("tells what it runs on", () => {
+    const { info } = session;
+    assert.equal(info.device, "cpu");
+    assert.match(info.deviceReason, /no WebGPU/);
+    assert.equal(info.runtimeVersion, runtimeVersion);
+    assert.equal(info.threads, 1);
+  });
+
+  test("a path, a file URL, bytes", async () => {
+    const place = await mkdtemp(join(tmpdir(), "firebrand-node-"));
+    const file = join(place, "add.onnx");
+    await writeFile(file, addBias());
+    for (const source of [file, pathToFileURL(file), addBias(), new Blob([addBias()])]) assert.deepEqual(await answers(await load(source)), [11, 22, 33]);
+    await writeFile(join(place, "external.onnx"), addExternalBias("bias.bin"));
+    await writeFile(join(place, "bias.bin"), biasBytes());
+    assert.deepEqual(await answers(await load(join(place, "external.onnx"))), [11, 22, 33]);
+    await rm(place, { recursive: true });
+  });
+
+  test("a worker thread, where it is asked for", async () => {
+    const threaded = await load(addBias(), { worker: true });
+    assert.deepEqual(await answers(threaded), [11, 22, 33]);
+    const control = new AbortController();
+    const running = threaded.run({ pixels: pixels(1, 2, 3) }, { signal: control.signal });
+    control.abort();
+    await assert.rejects(running, isKind("aborted"));
+    assert.deepEqual(await answers(threaded), [11, 22, 33]);
+    await threaded.dispose();
+    await assert.rejects(threaded.run({ pixels: pixels(1, 2, 3) }), isKind("disposed"));
+  });
+
+  test("errors have kinds, and the session answers the next good call", async () => {
+    await assert.rejects(load(join(models, "none.onnx")), isKind("io"));
+    await assert.rejects(load(new Uint8Array()), isKind("empty_file"));
+    await assert.rejects(load(addBias().subarray(0, 40)), isKind("truncated"));
+    await assert.rejects(load(unsupported()), isKind("unsupported_operator"));
+    await assert.rejects(load(addExternalBias("bias.bin")), isKind("missing_external_data"));
+    await assert.rejects(load(addBias(), { device: "webgpu" }), isKind("device_unavailable"));
+    const add = await load(addBias());
+    await assert.rejects(add.run({ pixel: pixels(1, 2, 3) }), isKind("unknown_input"));
+    await assert.rejects(add.run({ pixels: new Tensor("float32", new Float32Array(4), [1, 4]) }), isKind("shape_mismatch"));
+    assert.deepEqual(await answers(add), [11, 22, 33]);
+    const { operators } = await inspect(unsupported());
+    assert.deepEqual(operators.filter(({ supported }) => !supported).map(({ name }) => name).sort(), ["Defenestrate", "Frobnicate"]);
+  });
+
+  test("a process that is done ends, disposed of or not", async () => {
+    const script = `import { load } from "firebrand"; await load(${JSON.stringify(join(models, "squeezenet1.1.onnx"))}); console.log("loaded");`;
+    const { stdout, stderr } = await exec(process.execPath, ["--input-type=module", "--eval", script], { cwd: folder, timeout: 30_000 });
+    assert.equal(stdout, "loaded\n");
+    assert.equal(stderr, "");
+  });
+});
+
+describe("types", () => {
+  const program = `
+    import { load, inspect, Tensor, FirebrandError, type AnyTensor, type ErrorKind, type LoadOptions, type Session, type SessionInfo } from "firebrand";
+    const options: LoadOptions = { device: "auto", threads: "auto", onProgress: ({ phase, loaded, total }) => void [phase, loaded, total?.toFixed()] };
+    const session: Session = await load(new URL("https://x.test/m.onnx"), options);
+    const results: Record<string, AnyTensor> = await session.run({ x: new Tensor("float32", new Float32Array(1), [1]) }, { outputs: ["y"] });
+    const y = results["y"];
+    if (y?.dtype === "float32") { const data: Float32Array = y.data; void data; }
+    if (y?.dtype === "int64") { const data: BigInt64Array = y.data; void data; }
+    const info: SessionInfo = session.info;
+    const kind: ErrorKind = new FirebrandError("aborted", "x").kind;
+    // @ts-expect-error the array must fit the dtype
+    new Tensor("float32", new Int32Array(1), [1]);
+    // @ts-expect-error no such device
+    await load("m.onnx", { device: "gpu" });
+    await session[Symbol.asyncDispose]();
+    export { info, kind, inspect };
+  `;
+  for (const [moduleResolution, module] of [["bundler", "esnext"], ["node16", "node16"], ["nodenext", "nodenext"]]) {
+    test(`of the tarball hold under strict TypeScript, moduleResolution ${moduleResolution}`, async () => {
+      const file = join(folder, `types-${moduleResolution}.ts`);
+      await writeFile(file, program);
+      const tsc = join(root, "pkg/node_modules/typescript/bin/tsc");
+      const options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess", "--skipLibCheck", "false", "--types", "", "--target", "es2022", "--lib", "es2023,esnext.disposable,dom", "--module", module, "--moduleResolution", moduleResolution];
+      const { stdout } = await exec(process.execPath, [tsc, ...options, file], { cwd: folder }).catch((error) => error);
+      assert.equal(stdout, "");
+    });
+  }
+});

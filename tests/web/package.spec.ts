@@ -1,0 +1,429 @@
+// The packed tarball in a browser, as a plain page without a bundler uses it.
+import { expect, test, type Page } from "@playwright/test";
+import { serve } from "./server.mjs";
+
+/* The page's own names; see pages/page.js. */
+declare const load: any, Tensor: any, tiny: any, rejection: any, runCase: any, pixels: any, answers: any, longestStall: any, firebrand: any;
+
+let server: { address: string; close(): Promise<void> };
+test.beforeAll(async () => void (server = await serve()));
+test.afterAll(() => server.close());
+
+let complaints: string[];
+test.beforeEach(({ page }) => {
+  complaints = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+});
+// A trap or a rejection that nobody handles is a defect, whatever the test was about.
+test.afterEach(() => expect(complaints).toEqual([]));
+
+async function open(page: Page, switches = ""): Promise<void> {
+  await page.goto(`${server.address}/${switches}pages/blank.html`);
+  await page.waitForFunction(() => "firebrand" in globalThis);
+}
+
+const squeezenet = "../models/squeezenet1.1.onnx";
+const efficientnet = "../models/efficientnet-lite0.onnx";
+
+test.describe("answers", () => {
+  test("SqueezeNet on the CPU, as ONNX Runtime does", async ({ page }) => {
+    await open(page);
+    const { coffee, chelsea, info } = await page.evaluate(async (model) => {
+      const session = await load(model, { device: "cpu" });
+      const coffee = await runCase(session, "squeezenet1.1/coffee");
+      const chelsea = await runCase(session, "squeezenet1.1/chelsea");
+      const info = session.info;
+      await session.dispose();
+      return { coffee, chelsea, info };
+    }, squeezenet);
+    expect(coffee.top).toBe(967);
+    expect(coffee.expected.label).toBe("espresso");
+    expect(coffee.worst).toBeLessThanOrEqual(1e-5);
+    expect(chelsea.top).toBe(285);
+    expect(chelsea.expected.label).toBe("Egyptian cat");
+    expect(chelsea.worst).toBeLessThanOrEqual(1e-5);
+    expect(info).toMatchObject({ device: "cpu", deviceReason: "the CPU was asked for", precision: "float32", threads: 1, simd: "relaxed" });
+    expect(info.nodes.cpu).toBe(info.nodes.total);
+    expect(info.weightBytes).toBeGreaterThan(4e6);
+    expect(info.memoryBytes).toBeGreaterThan(info.weightBytes);
+    expect(info.lastRunMs).toBeGreaterThan(0);
+    for (const time of Object.values(info.timings)) expect(time).toBeGreaterThan(0);
+  });
+
+  test("SqueezeNet on WebGPU, as ONNX Runtime does", async ({ page }) => {
+    test.setTimeout(120_000);
+    await open(page);
+    const { coffee, chelsea, info } = await page.evaluate(async (model) => {
+      const session = await load(model, { device: "webgpu" });
+      const coffee = await runCase(session, "squeezenet1.1/coffee");
+      const chelsea = await runCase(session, "squeezenet1.1/chelsea");
+      const info = session.info;
+      await session.dispose();
+      return { coffee, chelsea, info };
+    }, squeezenet);
+    expect(coffee.top).toBe(967);
+    expect(coffee.worst).toBeLessThanOrEqual(1e-3);
+    expect(chelsea.top).toBe(285);
+    expect(chelsea.worst).toBeLessThanOrEqual(1e-3);
+    expect(info).toMatchObject({ device: "webgpu", deviceReason: expect.stringContaining("emulated in software") });
+    expect(info.nodes.webgpu).toBeGreaterThan(0);
+  });
+
+  test("EfficientNet-Lite0 on the CPU", async ({ page }) => {
+    await open(page);
+    const { top, worst } = await page.evaluate(async (model) => runCase(await load(model, { device: "cpu" }), "efficientnet-lite0/coffee"), efficientnet);
+    expect(top).toBe(967);
+    expect(worst).toBeLessThanOrEqual(1e-5);
+  });
+
+  test("in place, without a worker", async ({ page }) => {
+    await open(page);
+    const workers: string[] = [];
+    page.on("worker", (worker) => workers.push(worker.url()));
+    const { top, worst } = await page.evaluate(async (model) => runCase(await load(model, { device: "cpu", worker: false }), "squeezenet1.1/coffee"), squeezenet);
+    expect(top).toBe(967);
+    expect(worst).toBeLessThanOrEqual(1e-5);
+    expect(workers).toEqual([]);
+  });
+
+  test("auto keeps off an emulated GPU, says why, and does not fetch what it does not use", async ({ page }) => {
+    const fetched: string[] = [];
+    page.context().on("request", (request) => fetched.push(request.url()));
+    await open(page);
+    const info = await page.evaluate(async (model) => (await load(model)).info, squeezenet);
+    expect(info).toMatchObject({ device: "cpu", deviceReason: expect.stringMatching(/emulated in software \(.*swiftshader.*\)/i) });
+    expect(fetched.filter((url) => url.endsWith(".wasm"))).toEqual([expect.stringContaining("/wasm/cpu-relaxed/")]);
+  });
+});
+
+test.describe("the contract", () => {
+  test("inputs and outputs are described", async ({ page }) => {
+    await open(page);
+    const { inputs, outputs, version, runtimeVersion } = await page.evaluate(async () => {
+      const { inputs, outputs, info } = await load("../made/add.onnx", { device: "cpu" });
+      return { inputs, outputs, version: info.runtimeVersion, runtimeVersion: firebrand.runtimeVersion };
+    });
+    expect(inputs).toEqual([{ name: "pixels", dtype: "float32", shape: ["batch", 3] }]);
+    expect(outputs).toEqual([{ name: "sum", dtype: "float32", shape: ["batch", 3] }]);
+    expect(version).toBe(runtimeVersion);
+  });
+
+  for (const worker of [true, false]) {
+    test(`the caller's arrays stay usable, and runs need not wait for each other (worker: ${worker})`, async ({ page }) => {
+      await open(page);
+      const result = await page.evaluate(async (worker) => {
+        const model = tiny.addBias();
+        const session = await load(model, { device: "cpu", worker });
+        const data = Float32Array.of(1, 2, 3, 4, 5, 6);
+        const tensor = new Tensor("float32", data, [2, 3]);
+        const both = Promise.all([session.run({ pixels: tensor }), session.run({ pixels: pixels(7, 8, 9) })]);
+        data.fill(0);
+        const [first, second] = await both;
+        await session.warmup();
+        return { model: model.length, data: data.length, first: [...first.sum.data], shape: first.sum.shape, second: [...second.sum.data], again: await answers(session) };
+      }, worker);
+      expect(result.model).toBeGreaterThan(50);
+      expect(result).toMatchObject({ data: 6, first: [2, 4, 6, 5, 7, 9], shape: [2, 3], second: [8, 10, 12], again: [11, 22, 33] });
+    });
+  }
+
+  test("every kind of source", async ({ page }) => {
+    await open(page);
+    const sums = await page.evaluate(async () => {
+      const bytes = tiny.addBias();
+      const url = new URL("../made/add.onnx", location.href);
+      const sources = ["../made/add.onnx", url, await fetch(url), new Blob([bytes]), bytes.buffer, bytes, URL.createObjectURL(new Blob([bytes]))];
+      const sums = [];
+      for (const source of sources) {
+        const session = await load(source, { device: "cpu" });
+        sums.push(await answers(session));
+        await session.dispose();
+      }
+      return sums;
+    });
+    expect(sums).toEqual(Array(7).fill([11, 22, 33]));
+  });
+
+  test("external data beside the model, or given", async ({ page }) => {
+    await open(page);
+    const sums = await page.evaluate(async () => [
+      await answers(await load("../made/external.onnx", { device: "cpu" })),
+      await answers(await load(tiny.addExternalBias("b.bin"), { device: "cpu", externalData: { "b.bin": tiny.biasBytes() } })),
+      await answers(await load(tiny.addExternalBias("b.bin"), { device: "cpu", externalData: { "b.bin": "../made/weights/bias.bin" } })),
+    ]);
+    expect(sums).toEqual(Array(3).fill([11, 22, 33]));
+  });
+
+  test("progress grows to the total, for the runtime and for the model", async ({ page }) => {
+    await open(page);
+    const { told, size } = await page.evaluate(async (model) => {
+      const told: { phase: string; loaded: number; total?: number; file?: string }[] = [];
+      await load(model, { device: "cpu", onProgress: (progress: any) => told.push(progress) });
+      return { told, size: (await (await fetch(model)).arrayBuffer()).byteLength };
+    }, squeezenet);
+    for (const phase of ["runtime", "model", "prepare"]) {
+      const steps = told.filter((step) => step.phase === phase);
+      expect(steps.length, phase).toBeGreaterThan(0);
+      expect(steps.map(({ loaded }) => loaded), phase).toEqual(steps.map(({ loaded }) => loaded).sort((a, b) => a - b));
+      expect(steps.at(-1)!.loaded, phase).toBe(steps.at(-1)!.total);
+    }
+    expect(told.filter(({ phase }) => phase === "model").at(-1)).toEqual({ phase: "model", loaded: size, total: size, file: "squeezenet1.1.onnx" });
+  });
+
+  test("progress of a compressed model names no total that is another's", async ({ page }) => {
+    await open(page);
+    const told = await page.evaluate(async () => {
+      const told: any[] = [];
+      await answers(await load("../~gzip/made/add.onnx", { device: "cpu", onProgress: (progress: any) => told.push(progress) }));
+      return told.filter(({ phase }) => phase === "model");
+    });
+    expect(told.length).toBeGreaterThan(0);
+    for (const { total } of told) expect(total).toBeUndefined();
+  });
+
+  test("abort while loading", async ({ page }) => {
+    await open(page);
+    const { error, elapsed } = await page.evaluate(async () => {
+      const control = new AbortController();
+      const began = performance.now();
+      const error = await rejection(
+        load("../~slow-100000/models/squeezenet1.1.onnx", {
+          device: "cpu",
+          signal: control.signal,
+          onProgress: ({ phase, loaded }: any) => phase === "model" && loaded > 10_000 && control.abort("changed my mind"),
+        }),
+      );
+      return { error, elapsed: performance.now() - began };
+    });
+    expect(error).toMatchObject({ kind: "aborted", cause: "changed my mind" });
+    expect(elapsed).toBeLessThan(20_000);
+    await expect.poll(() => page.workers().length).toBe(0);
+  });
+
+  test("abort while running ends the worker; calls in line and later are right", async ({ page }) => {
+    await open(page);
+    const result = await page.evaluate(async (model) => {
+      const session = await load(model, { device: "cpu" });
+      const before = await runCase(session, "squeezenet1.1/coffee");
+      const zeros = new Tensor("float32", new Float32Array(3 * 227 * 227), [1, 3, 227, 227]);
+      const control = new AbortController();
+      const began = performance.now();
+      const first = rejection(session.run({ data: zeros }, { signal: control.signal }));
+      const second = runCase(session, "squeezenet1.1/chelsea");
+      setTimeout(() => control.abort(), 5);
+      const error = await first;
+      const elapsed = performance.now() - began;
+      return { before, error, elapsed, runMs: session.info.lastRunMs, second: await second, third: await runCase(session, "squeezenet1.1/coffee") };
+    }, squeezenet);
+    expect(result.error.kind).toBe("aborted");
+    expect(result.elapsed).toBeLessThan(100);
+    expect([result.before.top, result.second.top, result.third.top]).toEqual([967, 285, 967]);
+    expect(page.workers()).toHaveLength(1);
+  });
+
+  test("dispose twice, and use after it", async ({ page }) => {
+    await open(page);
+    const errors = await page.evaluate(async () => {
+      const session = await load("../made/add.onnx", { device: "cpu" });
+      const running = rejection(session.run({ pixels: pixels(1, 2, 3) }));
+      await session.dispose();
+      await session.dispose();
+      await session[Symbol.asyncDispose]();
+      return [await running, await rejection(session.run({ pixels: pixels(1, 2, 3) })), await rejection(session.warmup())];
+    });
+    expect(errors.map(({ kind }) => kind)).toEqual(["disposed", "disposed", "disposed"]);
+    await expect.poll(() => page.workers().length).toBe(0);
+  });
+
+  test("a video-like loop does not leak", async ({ page }) => {
+    await open(page);
+    const { early, late } = await page.evaluate(async () => {
+      const session = await load("../made/add.onnx", { device: "cpu" });
+      const many = new Tensor("float32", new Float32Array(30_000), [10_000, 3]);
+      for (let turn = 0; turn < 20; turn++) await session.run({ pixels: many });
+      const early = session.info.memoryBytes;
+      for (let turn = 0; turn < 300; turn++) await session.run({ pixels: many });
+      return { early, late: session.info.memoryBytes };
+    });
+    expect(late).toBe(early);
+  });
+
+  test("inspect tells operators, supported or not, without running", async ({ page }) => {
+    await open(page);
+    const report = await page.evaluate(() => firebrand.inspect("../made/unsupported.onnx"));
+    const operators = report.operators.map(({ name, count, supported }: any) => [name, count, supported]).sort();
+    expect(operators).toEqual([["Defenestrate", 1, false], ["Frobnicate", 2, false], ["Relu", 1, true]]);
+  });
+});
+
+test.describe("the page stays live", () => {
+  test("while a model loads and runs", async ({ page }) => {
+    await open(page, "~isolated/");
+    const { longest, isolated } = await page.evaluate(async (model) => {
+      // The pictures and expected values are read beforehand: decoding them is not the package's work.
+      const input = new Tensor("float32", new Float32Array(3 * 227 * 227), [1, 3, 227, 227]);
+      await new Promise((done) => setTimeout(done, 500));
+      const { longest } = await longestStall(async () => {
+        const session = await load(model, { device: "cpu" });
+        for (let turn = 0; turn < 3; turn++) await session.run({ data: input });
+      });
+      return { longest, isolated: crossOriginIsolated };
+    }, squeezenet);
+    expect(isolated).toBe(true);
+    test.info().annotations.push({ type: "longest stall", description: `${longest.toFixed(1)} ms` });
+    expect(longest).toBeLessThanOrEqual(50);
+  });
+});
+
+test.describe("hosts that misbehave", () => {
+  test("a strict Content-Security-Policy is enough", async ({ page }) => {
+    const violations: string[] = [];
+    page.on("console", (message) => void (/Content.Security.Policy/i.test(message.text()) && violations.push(message.text())));
+    await open(page, "~csp/");
+    const sums = await page.evaluate(async () => [
+      await answers(await load("../made/add.onnx", { device: "cpu" })),
+      await answers(await load("../made/add.onnx", { device: "cpu", worker: false })),
+    ]);
+    expect(sums).toEqual(Array(2).fill([11, 22, 33]));
+    expect(violations).toEqual([]);
+  });
+
+  for (const worker of [true, false]) {
+    test(`HTML instead of WebAssembly says URL, status, MIME type and what to do (worker: ${worker})`, async ({ page }) => {
+      await open(page, "~html-wasm/");
+      const error = await page.evaluate((worker) => rejection(load("../made/add.onnx", { device: "cpu", worker })), worker);
+      expect(error.kind).toBe("network");
+      expect(error.file).toMatch(/\/wasm\/cpu-relaxed\/firebrand_bg\.wasm$/);
+      expect(error.message).toContain(error.file);
+      expect(error.message).toMatch(/expected WebAssembly, got a web page \(status 200, text\/html.*\).*deploy the package's dist folder/);
+    });
+  }
+
+  test("a wrong MIME type for WebAssembly does no harm", async ({ page }) => {
+    await open(page, "~wasm-as-text/");
+    expect(await page.evaluate(async () => answers(await load("../made/add.onnx", { device: "cpu" })))).toEqual([11, 22, 33]);
+  });
+
+  test("HTML instead of the worker", async ({ page }) => {
+    await open(page, "~html-worker/");
+    const error = await page.evaluate(() => rejection(load("../made/add.onnx", { device: "cpu" })));
+    expect(error.kind).toBe("network");
+    expect(error.message).toMatch(/worker\.js answered 200 OK \(text\/html/);
+  });
+
+  test("a missing file, a failing server, no server", async ({ page }) => {
+    await open(page);
+    const errors = await page.evaluate(async () => [
+      await rejection(load("../models/none.onnx", { device: "cpu" })),
+      await rejection(load("../~status-503/models/squeezenet1.1.onnx", { device: "cpu" })),
+      await rejection(load("http://127.0.0.1:9/model.onnx", { device: "cpu" })),
+    ]);
+    expect(errors.map(({ kind }) => kind)).toEqual(["network", "network", "network"]);
+    expect(errors[0].message).toMatch(/models\/none\.onnx: the server answered 404/);
+    expect(errors[1].message).toMatch(/answered 503/);
+    expect(errors[2].message).toMatch(/http:\/\/127\.0\.0\.1:9\/model\.onnx could not be fetched/);
+  });
+
+  test("a connection that drops in the middle of a model", async ({ page }) => {
+    await open(page);
+    const error = await page.evaluate(() => rejection(load("../~drop-200000/models/squeezenet1.1.onnx", { device: "cpu" })));
+    expect(error.kind).toBe("network");
+    expect(error.message).toMatch(/after \d+ of \d+ bytes/);
+  });
+});
+
+test.describe("a model that is none", () => {
+  const cases: [what: string, source: string, kind: string, message: RegExp][] = [
+    ["empty", "../made/empty.onnx", "empty_file", /made\/empty\.onnx is empty \(0 bytes\)/],
+    ["HTML", "../~html/models/squeezenet1.1.onnx", "not_a_model", /squeezenet1\.1\.onnx: expected an ONNX model, got a web page \(status 200, text\/html/],
+    ["truncated", "../~cut-300000/models/squeezenet1.1.onnx", "truncated", /./],
+    ["truncated early", "../~cut-40/made/add.onnx", "truncated", /./],
+    ["another kind of file", "../cases/images/coffee-227.png", "not_a_model", /./],
+    ["missing external data", "../made/lost.onnx", "missing_external_data", /"lost\.bin".*404/],
+    ["HTML for external data", "../~html-data/made/external.onnx", "missing_external_data", /"weights\/bias\.bin".*web page/],
+    ["external data outside its folder", "../made/escaping.onnx", "invalid_model", /\.\.\/made\/weights\/bias\.bin/],
+    ["unsupported operators, all at once", "../made/unsupported.onnx", "unsupported_operator", /(?=.*Frobnicate.*2)(?=.*Defenestrate.*1)/],
+  ];
+  for (const [what, source, kind, message] of cases) {
+    test(what, async ({ page }) => {
+      await open(page);
+      const error = await page.evaluate((source) => rejection(load(source, { device: "cpu" })), source);
+      expect(error).toMatchObject({ kind });
+      expect(error.message).toMatch(message);
+      await expect.poll(() => page.workers().length, "its worker is ended").toBe(0);
+    });
+  }
+
+  test("external data cut short names the tensor and the sizes", async ({ page }) => {
+    await open(page);
+    const error = await page.evaluate(() =>
+      rejection(load(tiny.addExternalBias("b.bin"), { device: "cpu", externalData: { "b.bin": tiny.biasBytes().subarray(0, 8) } })),
+    );
+    expect(error.kind).toBe("truncated");
+    expect(error.message).toMatch(/(?=.*b\.bin)(?=.*bias)(?=.*12)(?=.*8)/);
+  });
+});
+
+test.describe("wrong inputs each have a kind, and the session answers the next good call", () => {
+  const cases: [what: string, make: string, kind: string, message: RegExp][] = [
+    ["a wrong name, with the nearest right one", `({ pixel: pixels(1, 2, 3) })`, "unknown_input", /"pixel".*"pixels"/],
+    ["no input", `({})`, "missing_input", /"pixels"/],
+    ["an extra input", `({ pixels: pixels(1, 2, 3), mask: pixels(1, 2, 3) })`, "unknown_input", /"mask"/],
+    ["a wrong dtype", `({ pixels: new Tensor("int32", Int32Array.of(1, 2, 3), [1, 3]) })`, "dtype_mismatch", /(?=.*pixels)(?=.*(float32|f32))(?=.*(int32|i32))/],
+    ["a wrong axis", `({ pixels: new Tensor("float32", Float32Array.of(1, 2), [1, 2]) })`, "shape_mismatch", /(?=.*pixels)(?=.*\[batch, 3\])(?=.*\[1, 2\])/],
+    ["a wrong rank", `({ pixels: new Tensor("float32", Float32Array.of(1, 2, 3), [3]) })`, "shape_mismatch", /(?=.*\[batch, 3\])(?=.*\[3\])/],
+    ["data whose length does not fit", `({ pixels: { dtype: "float32", data: Float32Array.of(1, 2), shape: [1, 3] } })`, "data_length_mismatch", /\[1, 3\] has 3 elements, the data has 2/],
+    ["a bare array", `({ pixels: Float32Array.of(1, 2, 3) })`, "invalid_argument", /expected a Tensor/],
+    ["no inputs at all", `undefined`, "invalid_argument", /inputs are an object/],
+  ];
+  for (const worker of [true, false]) {
+    test(`worker: ${worker}`, async ({ page }) => {
+      await open(page);
+      const results = await page.evaluate(
+        async ([makes, worker]) => {
+          const session = await load("../made/add.onnx", { device: "cpu", worker });
+          const results = [];
+          for (const make of makes) results.push({ error: await rejection(session.run((0, eval)(make))), next: await answers(session) });
+          const unknown = await rejection(session.run({ pixels: pixels(1, 2, 3) }, { outputs: ["sums"] }));
+          results.push({ error: unknown, next: await answers(session) });
+          return results;
+        },
+        [cases.map(([, make]) => make), worker] as const,
+      );
+      for (const [index, [what, , kind, message]] of cases.entries()) {
+        const { error, next } = results[index]!;
+        expect.soft(error.kind, what).toBe(kind);
+        expect.soft(error.message, what).toMatch(message);
+        expect.soft(next, `after ${what}`).toEqual([11, 22, 33]);
+      }
+      expect.soft(results.at(-1)!.error.kind).toBe("unknown_output");
+      expect.soft(results.at(-1)!.error.message).toMatch(/"sums".*"sum"/);
+      expect.soft(results.at(-1)!.next).toEqual([11, 22, 33]);
+    });
+  }
+
+  for (const device of ["cpu", "webgpu"]) {
+    test(`NaN and infinities go through as IEEE says, on ${device}`, async ({ page }) => {
+      await open(page);
+      const values = await page.evaluate(async (device) => {
+        const session = await load("../made/add.onnx", { device });
+        const { sum } = await session.run({ pixels: pixels(NaN, Infinity, -Infinity, 1, NaN, 0) });
+        return [...sum.data].map(String);
+      }, device);
+      expect(values).toEqual(["NaN", "Infinity", "-Infinity", "2", "NaN", "3"]);
+    });
+  }
+});
+
+test.describe("options that make no sense", () => {
+  test("each are told", async ({ page }) => {
+    await open(page);
+    const errors = await page.evaluate(async () => [
+      await rejection(load("../made/add.onnx", { device: "gpu" })),
+      await rejection(load(null)),
+      await rejection(load(5)),
+      await rejection(load("http://")),
+    ]);
+    expect(errors.map(({ kind }) => kind)).toEqual(Array(4).fill("invalid_argument"));
+  });
+});

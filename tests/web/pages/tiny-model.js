@@ -1,0 +1,96 @@
+// Writes small ONNX files byte by byte: just enough protobuf for the models that these tests need.
+// Field numbers are those of onnx.proto.
+
+const utf8 = new TextEncoder();
+const dtypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, string: 8, bool: 9 };
+
+function varint(value) {
+  const bytes = [];
+  for (let rest = BigInt(value); ; rest >>= 7n) {
+    const low = Number(rest & 127n);
+    if (rest < 128n) return [...bytes, low];
+    bytes.push(low | 128);
+  }
+}
+const number = (field, value) => [...varint(field << 3), ...varint(value)];
+const bytes = (field, value) => [...varint((field << 3) | 2), ...varint(value.length), ...value];
+const text = (field, value) => bytes(field, utf8.encode(value));
+
+function valueInfo({ name, dtype = "float32", shape }) {
+  const dims = shape.flatMap((axis) => bytes(1, typeof axis === "number" ? number(1, axis) : text(2, axis)));
+  return [...text(1, name), ...bytes(2, bytes(1, [...number(1, dtypes[dtype]), ...bytes(2, dims)]))];
+}
+
+function node({ op, name, inputs, outputs, domain }) {
+  return [
+    ...inputs.flatMap((input) => text(1, input)),
+    ...outputs.flatMap((output) => text(2, output)),
+    ...text(3, name),
+    ...text(4, op),
+    ...(domain ? text(7, domain) : []),
+  ];
+}
+
+function initializer({ name, shape, values, external }) {
+  const data = external
+    ? [
+        ...bytes(13, [...text(1, "location"), ...text(2, external.location)]),
+        ...bytes(13, [...text(1, "offset"), ...text(2, String(external.offset ?? 0))]),
+        ...bytes(13, [...text(1, "length"), ...text(2, String(external.length))]),
+        ...number(14, 1),
+      ]
+    : bytes(9, new Uint8Array(Float32Array.from(values).buffer));
+  return [...shape.flatMap((axis) => number(1, axis)), ...number(2, 1), ...text(8, name), ...data];
+}
+
+/** Writes a model. Tensors are float32 unless their `dtype` says otherwise. */
+export function writeModel({ inputs, outputs, nodes, initializers = [], domains = [], opset = 17 }) {
+  const graph = [
+    ...nodes.flatMap((item) => bytes(1, node(item))),
+    ...text(2, "tiny"),
+    ...initializers.flatMap((item) => bytes(5, initializer(item))),
+    ...inputs.flatMap((item) => bytes(11, valueInfo(item))),
+    ...outputs.flatMap((item) => bytes(12, valueInfo(item))),
+  ];
+  return Uint8Array.from([
+    ...number(1, 8),
+    ...bytes(7, graph),
+    ...bytes(8, [...text(1, ""), ...number(2, opset)]),
+    ...domains.flatMap((domain) => bytes(8, [...text(1, domain), ...number(2, 1)])),
+  ]);
+}
+
+/** sum = pixels + bias, with pixels [batch, 3] and bias [3] = 1, 2, 3. */
+export const addBias = () =>
+  writeModel({
+    inputs: [{ name: "pixels", shape: ["batch", 3] }],
+    outputs: [{ name: "sum", shape: ["batch", 3] }],
+    nodes: [{ op: "Add", name: "add", inputs: ["pixels", "bias"], outputs: ["sum"] }],
+    initializers: [{ name: "bias", shape: [3], values: [1, 2, 3] }],
+  });
+
+/** The same with the bias in a file of its own. */
+export const addExternalBias = (location) =>
+  writeModel({
+    inputs: [{ name: "pixels", shape: ["batch", 3] }],
+    outputs: [{ name: "sum", shape: ["batch", 3] }],
+    nodes: [{ op: "Add", name: "add", inputs: ["pixels", "bias"], outputs: ["sum"] }],
+    initializers: [{ name: "bias", shape: [3], external: { location, length: 12 } }],
+  });
+
+/** The bytes of that file. */
+export const biasBytes = () => new Uint8Array(Float32Array.of(1, 2, 3).buffer);
+
+/** Two operators that no version has, three nodes in all, and one that each has. */
+export const unsupported = () =>
+  writeModel({
+    inputs: [{ name: "x", shape: [3] }],
+    outputs: [{ name: "y", shape: [3] }],
+    nodes: [
+      { op: "Frobnicate", name: "first", inputs: ["x"], outputs: ["a"], domain: "test.firebrand" },
+      { op: "Relu", name: "known", inputs: ["a"], outputs: ["b"] },
+      { op: "Frobnicate", name: "second", inputs: ["b"], outputs: ["c"], domain: "test.firebrand" },
+      { op: "Defenestrate", name: "third", inputs: ["c"], outputs: ["y"], domain: "test.firebrand" },
+    ],
+    domains: ["test.firebrand"],
+  });
