@@ -8,6 +8,8 @@ use burn_std::{Bytes, Shape, bf16, f16};
 use super::{Array, BinaryOp, CompareOp, Device, DeviceKind, Lrn, PadMode, PoolOp, ReduceOp, UnaryOp, Window};
 use crate::error::{Result, bail};
 use crate::graph::{DataType, Element};
+use crate::kernels::conv::{self, Conv2d};
+use crate::kernels::gemm::{self, Matrix, PackedA};
 use crate::kernels::layout::{self, Strided};
 use crate::kernels::{elementwise, pool, reduce};
 
@@ -261,6 +263,44 @@ pub(crate) fn select(condition: FlexTensor, a: FlexTensor, b: FlexTensor, shape:
     }))
 }
 
+/// The float32 products of two batches of matrices, both broadcast to `batch`.
+fn matmul(a: &FlexTensor, b: &FlexTensor, batch: &[usize]) -> Vec<f32> {
+    let (a_data, b_data) = (row_major_slice::<f32>(a), strided::<f32>(b));
+    let (sa, sb) = (a.layout().shape(), b_data.shape);
+    let (ra, rb) = (sa.len(), sb.len());
+    let (m, k, n) = (sa[ra - 2], sa[ra - 1], sb[rb - 1]);
+    let batches = |shape: &[usize], strides: &[isize]| {
+        let (lead, inner) = (&shape[..shape.len() - 2], &strides[..shape.len() - 2]);
+        Strided::<u8> { data: &[], offset: 0, shape: lead, strides: inner }.strides_for(batch)
+    };
+    let (ba, bb) = (batches(sa, &layout::row_major(sa)), batches(sb, b_data.strides));
+    let mut out = vec![0f32; batch.iter().product::<usize>() * m * n];
+    let mut products = out.chunks_exact_mut(m * n);
+    // A row of one element per batch makes every batch a row of its own.
+    let walk = [batch, &[1]].concat();
+    let strides = |s: Vec<isize>| [s, vec![0]].concat();
+    let mut packed: Option<(isize, PackedA)> = None;
+    layout::for_each_row(&walk, &[&strides(ba), &strides(bb)], |offsets| {
+        let Some(c) = products.next() else { return };
+        let a = &a_data[offsets[0] as usize..][..m * k];
+        let b = Matrix {
+            data: &b_data.data[(b_data.offset as isize + offsets[1]) as usize..],
+            depth_stride: b_data.strides[rb - 2] as usize,
+            column_stride: b_data.strides[rb - 1] as usize,
+        };
+        if m == 1 {
+            return gemm::row_times_matrix(a, &b, c);
+        }
+        if packed.as_ref().is_none_or(|(at, _)| *at != offsets[0]) {
+            packed = Some((offsets[0], PackedA::new(a, m, k, k, 1)));
+        }
+        if let Some((_, a)) = &packed {
+            gemm::gemm(a, &b, n, c);
+        }
+    });
+    out
+}
+
 fn expand(x: FlexTensor, shape: &[usize]) -> FlexTensor {
     let strides = strided_any(&x).strides_for(shape);
     let offset = x.layout().start_offset();
@@ -339,6 +379,12 @@ impl Device for Cpu {
         if out_shape.contains(&0) || xs.contains(&0) {
             bail!(Unsupported, "a convolution over an empty tensor {xs:?}");
         }
+        if dtype_of(&x) == DataType::Float32 && spatial < 3 {
+            let sizes = Conv2d::new(xs[1], ws[0], group, &xs[2..], window);
+            let bias = bias.as_ref().map(row_major_slice::<f32>);
+            let y = conv::conv2d(&sizes, &row_major_slice(&x), &row_major_slice(&weight), bias.as_deref());
+            return Ok(Array::Cpu(tensor_of(DataType::Float32, &out_shape, y)));
+        }
         let x = x.to_contiguous();
         let weight = weight.to_contiguous();
         if spatial == 3 {
@@ -377,6 +423,9 @@ impl Device for Cpu {
         if out_shape.contains(&0) || sa.contains(&0) {
             let zeros = FlexTensor::zeros(Shape::from(out_shape), dtype.to_burn().expect("matrices are numbers"));
             return Ok(Array::Cpu(zeros));
+        }
+        if dtype == DataType::Float32 {
+            return Ok(Array::Cpu(tensor_of(dtype, &out_shape, matmul(&a, &b, &batch))));
         }
         let a = expand(a, &full(&sa)).to_contiguous();
         let b = expand(b, &full(&sb)).to_contiguous();

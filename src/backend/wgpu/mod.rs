@@ -7,7 +7,8 @@ mod operations;
 
 pub use device::{Gpu, GpuTensor};
 
-use burn_flex::FlexTensor;
+use burn_flex::{FlexTensor, Layout};
+use burn_std::{Bytes, DType, Shape};
 
 use super::cpu::elements;
 use super::{Array, BinaryOp, Device, DeviceKind, Lrn, PadMode, PoolOp, ReduceOp, UnaryOp, Window};
@@ -20,6 +21,19 @@ fn gpu(array: Array) -> Result<GpuTensor> {
     match array {
         Array::Gpu(tensor) => Ok(tensor),
         Array::Cpu(_) => bail!(Internal, "a value on the CPU reached webgpu without being uploaded"),
+    }
+}
+
+impl Gpu {
+    /// Brings tensors to the CPU, all at once.
+    ///
+    /// Errors: those of [`Gpu::download`].
+    pub async fn read(&self, tensors: Vec<GpuTensor>) -> Result<Vec<FlexTensor>> {
+        let read = self.download(&tensors).await?;
+        let tensor = |(tensor, bytes): (&GpuTensor, Vec<u8>)| {
+            FlexTensor::new(Bytes::from_bytes_vec(bytes), Layout::contiguous(Shape::from(tensor.shape().to_vec())), DType::F32)
+        };
+        Ok(tensors.iter().zip(read).map(tensor).collect())
     }
 }
 
