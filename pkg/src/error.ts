@@ -65,11 +65,11 @@ export class FirebrandError extends Error {
   /** What went wrong. */
   readonly kind: ErrorKind;
   /** The model's node, by name, where one is to blame. */
-  readonly node?: string;
+  declare readonly node?: string;
   /** The operator of that node. */
-  readonly operator?: string;
+  declare readonly operator?: string;
   /** The file that is to blame: its URL, path or name. */
-  readonly file?: string;
+  declare readonly file?: string;
 
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });

@@ -157,18 +157,30 @@ function unbundledWorker(): URL {
 /** Browsers say nothing about a worker whose script they did not take, so its host is asked. */
 async function whyNoWorker(): Promise<string> {
   const advice = "deploy the package's dist folder (or your bundler's output) as a whole, and allow it in the Content-Security-Policy (worker-src 'self')";
-  if (!/\/index\.js$/.test(new URL(import.meta.url).pathname)) return `its script was not found, or not allowed; ${advice}`;
+  const { pathname } = new URL(import.meta.url);
+  if (pathname.includes("/.vite/deps/")) {
+    return 'Vite 7 and older move the package while developing, but not its worker; add optimizeDeps: { exclude: ["firebrand"] } to vite.config, or use Vite 8';
+  }
+  if (!/\/index\.js$/.test(pathname)) return `its script was not found, or not allowed; ${advice}`;
   return `${await diagnose(unbundledWorker().href)}; expected JavaScript: ${advice}`;
 }
 
 function openNodeWorker(threads: typeof import("node:worker_threads"), events: PortEvents): Port {
-  const worker = new threads.Worker(unbundledWorker());
-  worker.on("message", (reply: Reply) => events.reply(reply));
+  const worker = new threads.Worker(unbundledWorker(), { execArgv: [] });
+  // A thread without work must not keep the process alive.
+  worker.unref();
+  worker.on("message", (reply: Reply) => {
+    if (reply.type !== "progress") worker.unref();
+    events.reply(reply);
+  });
   worker.on("error", (error) => events.failed(fromFailure(toFailure(error))));
   worker.on("exit", (code) => events.failed(new FirebrandError("internal", `the worker thread ended with code ${code}`)));
   return {
     isSeparate: true,
-    send: (request, transfer) => worker.postMessage(request, transfer as ArrayBuffer[]),
+    send: (request, transfer) => {
+      worker.ref();
+      worker.postMessage(request, transfer as ArrayBuffer[]);
+    },
     close: () => void worker.terminate(),
   };
 }

@@ -86,12 +86,14 @@ describe("Node", () => {
     assert.deepEqual(operators.filter(({ supported }) => !supported).map(({ name }) => name).sort(), ["Defenestrate", "Frobnicate"]);
   });
 
-  test("a process that is done ends, disposed of or not", async () => {
-    const script = `import { load } from "firebrand"; await load(${JSON.stringify(join(models, "squeezenet1.1.onnx"))}); console.log("loaded");`;
-    const { stdout, stderr } = await exec(process.execPath, ["--input-type=module", "--eval", script], { cwd: folder, timeout: 30_000 });
-    assert.equal(stdout, "loaded\n");
-    assert.equal(stderr, "");
-  });
+  for (const worker of [false, true]) {
+    test(`a process that is done ends, disposed of or not (worker: ${worker})`, async () => {
+      const script = `import { load } from "firebrand"; await load(${JSON.stringify(join(models, "squeezenet1.1.onnx"))}, { worker: ${worker} }); console.log("loaded");`;
+      const { stdout, stderr } = await exec(process.execPath, ["--input-type=module", "--eval", script], { cwd: folder, timeout: 30_000 });
+      assert.equal(stdout, "loaded\n");
+      assert.equal(stderr, "");
+    });
+  }
 });
 
 describe("types", () => {
@@ -117,7 +119,7 @@ describe("types", () => {
       const file = join(folder, `types-${moduleResolution}.ts`);
       await writeFile(file, program);
       const tsc = join(root, "pkg/node_modules/typescript/bin/tsc");
-      const options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess", "--skipLibCheck", "false", "--types", "", "--target", "es2022", "--lib", "es2023,esnext.disposable,dom", "--module", module, "--moduleResolution", moduleResolution];
+      const options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess", "--skipLibCheck", "false", "--types", "", "--target", "es2022", "--lib", "es2023,dom", "--module", module, "--moduleResolution", moduleResolution];
       const { stdout } = await exec(process.execPath, [tsc, ...options, file], { cwd: folder }).catch((error) => error);
       assert.equal(stdout, "");
     });
