@@ -103,7 +103,7 @@ async function fetchRest(url, part, bytes) {
  * A cut download stays as `file.part` and is resumed by the next call.
  * `url` may be a function that finds the address; it is called only when the file is missing.
  */
-export async function download({ url, file, sha256: expected, bytes }) {
+export async function download({ url, file, sha256: expected, bytes, pauseMs = 500 }) {
   if (await sizeOf(file)) {
     if ((await sha256(file)) === expected) return false;
     await rm(file);
@@ -121,7 +121,7 @@ export async function download({ url, file, sha256: expected, bytes }) {
         throw new Offline(basename(file), cause);
       }
       resumable ||= (await sizeOf(part)) > 0;
-      await sleep(250 * 2 ** attempt);
+      await sleep(pauseMs * 2 ** (attempt - 1));
       continue;
     }
     if (bytes && (await sizeOf(part)) < bytes && attempt < attempts) continue;

@@ -174,7 +174,8 @@ const steps = { rust, wasm, bindgen, nextest, chromium, npm, models };
 
 if (process.argv[1] === import.meta.filename) {
   try {
-    if (Number(process.versions.node.split(".")[0]) < 20) throw new Error(`expected Node.js 20 or later, got ${process.version}`);
+    const [major, minor] = process.versions.node.split(".").map(Number);
+    if (major < 20 || (major === 20 && minor < 19)) throw new Error(`expected Node.js 20.19 or later, got ${process.version}`);
     const ready = [];
     for (const what of process.argv.slice(2)) {
       const [name, argument] = what.split(/:(.*)/);

@@ -1,0 +1,50 @@
+# Every target installs what it needs first; compiled output and downloads live in the user's cache.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-rust test-web models wasm pkg site bench
+
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebrand
+export CARGO_TARGET_DIR := $(cache)/target
+export PATH := $(cache)/tools/bin:$(PATH)
+
+setup := node scripts/setup.mjs
+build_tools := wasm bindgen npm:scripts
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install everything the other targets need
+	@$(setup) $(build_tools) nextest chromium npm:pkg npm:www npm:tests/web models:all
+
+demo: ## build all and serve the demo page
+	@$(setup) $(build_tools) npm:pkg npm:www models:demo
+	@node scripts/wasm.mjs
+	@npm --prefix pkg run --silent build
+	@npm --prefix www run --silent dev
+
+test: ## every test, on this machine and in headless Chromium
+	@node scripts/test.mjs
+
+test-rust: ## format, clippy and the Rust tests
+	@node scripts/test.mjs rust
+
+test-web: ## the package, the page and the browser tests
+	@node scripts/test.mjs web
+
+models: ## fetch and prepare all models and test data
+	@$(setup) models:all
+
+wasm: ## the WebAssembly binaries, with their sizes
+	@$(setup) $(build_tools)
+	@node scripts/wasm.mjs
+
+pkg: wasm ## the npm package: pkg/firebrand-<version>.tgz
+	@$(setup) npm:pkg
+	@npm --prefix pkg run --silent tarball
+
+site: pkg ## the demo page as static files: site/
+	@$(setup) npm:www models:demo
+	@npm --prefix www run --silent build
+
+bench: pkg ## measure against other runtimes in one browser
+	@$(setup) chromium npm:bench models:all
+	@npm --prefix bench run --silent bench
