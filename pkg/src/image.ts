@@ -103,7 +103,9 @@ export function tensorFromImage(source: ImageSource, options: ImageOptions): { d
  * and gives the same numbers in every browser, which a canvas does not.
  */
 export function resample(source: PixelSource, crop: Rectangle, height: number, width: number): Float32Array {
+  const { data } = source;
   const columns = taps(crop.x, crop.width, width, source.width);
+  const { weights } = columns;
   const rows = taps(crop.y, crop.height, height, source.height);
   const firstRow = rows.start[0]!;
   const lastRow = rows.start[height - 1]! + rows.count[height - 1]!;
@@ -112,7 +114,6 @@ export function resample(source: PixelSource, crop: Rectangle, height: number, w
   for (let y = firstRow, write = 0; y < lastRow; y++) {
     const line = y * source.width * 4;
     for (let x = 0; x < width; x++) {
-      const weights = columns.weights;
       const count = columns.count[x]!;
       let weight = x * columns.stride;
       let read = line + columns.start[x]! * 4;
@@ -121,9 +122,9 @@ export function resample(source: PixelSource, crop: Rectangle, height: number, w
       let blue = 0;
       for (let tap = 0; tap < count; tap++, weight++, read += 4) {
         const share = weights[weight]!;
-        red += share * source.data[read]!;
-        green += share * source.data[read + 1]!;
-        blue += share * source.data[read + 2]!;
+        red += share * data[read]!;
+        green += share * data[read + 1]!;
+        blue += share * data[read + 2]!;
       }
       narrow[write++] = red;
       narrow[write++] = green;

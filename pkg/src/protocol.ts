@@ -51,7 +51,7 @@ export interface SessionInfo {
   readonly adapter?: string;
   /** Bytes of the model's weights. */
   readonly weightBytes: number;
-  /** Bytes of WebAssembly memory in use by the runtime. */
+  /** Bytes of the runtime's WebAssembly memory, which grows as needed and never shrinks. */
   readonly memoryBytes: number;
   readonly timings: {
     /** Fetching and compiling the WebAssembly. */

@@ -101,7 +101,9 @@ export function copyElements(tensor: Tensor): Uint8Array<ArrayBuffer> | string[]
 /** Makes a tensor from little-endian bytes, without copying where they are aligned. */
 export function tensorFromElements(dtype: DType, shape: readonly number[], elements: Uint8Array | string[]): AnyTensor {
   if (!(elements instanceof Uint8Array)) return new Tensor("string", elements, shape);
-  if (dtype === "string") throw new FirebrandError("internal", "a string tensor came back as bytes");
+  if (dtype === "string" || !Object.hasOwn(arrays, dtype)) {
+    throw new FirebrandError("unsupported", `a tensor of dtype ${dtype} cannot reach JavaScript, which has no array for it; cast it in the model`);
+  }
   const array = arrays[dtype];
   const aligned = elements.byteOffset % array.BYTES_PER_ELEMENT === 0 ? elements : elements.slice();
   const data = new array(aligned.buffer, aligned.byteOffset, aligned.byteLength / array.BYTES_PER_ELEMENT);

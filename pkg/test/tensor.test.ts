@@ -45,6 +45,12 @@ describe("Tensor", () => {
     expect(tensorFromElements("float32", [2], bytes.subarray(1)).data).toEqual(Float32Array.of(1.5, -2));
   });
 
+  it("tells a dtype that JavaScript has no array for", () => {
+    const error = thrownBy(() => tensorFromElements("bfloat16" as never, [1], new Uint8Array(2)));
+    expect(error).toMatchObject({ kind: "unsupported" });
+    expect(error.message).toMatch(/bfloat16/);
+  });
+
   it("takes clamped bytes as uint8, without copying", () => {
     const pixels = new Uint8ClampedArray([1, 2]);
     const { data } = new Tensor("uint8", pixels as unknown as Uint8Array, [2]);

@@ -127,6 +127,15 @@ test.describe("the contract", () => {
     });
   }
 
+  test("float16 is bits, also where the platform has Float16Array", async ({ page }) => {
+    await open(page);
+    const bits = await page.evaluate(() => {
+      const { data } = new Tensor("float16", new (globalThis as any).Float16Array([1, -2]), [2]);
+      return [data.constructor.name, ...data];
+    });
+    expect(bits).toEqual(["Uint16Array", 0x3c00, 0xc000]);
+  });
+
   test("every kind of source", async ({ page }) => {
     await open(page);
     const sums = await page.evaluate(async () => {
