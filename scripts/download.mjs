@@ -13,7 +13,8 @@ const silenceMs = 60_000;
 /** The registry gave no answer at all; nothing can be done before there is a network. */
 export class Offline extends Error {
   constructor(what, cause) {
-    const reason = cause?.cause?.code ?? cause?.code ?? cause?.message ?? "no answer";
+    const codes = [cause?.cause?.code, cause?.code, cause?.stderr?.match(/\bE[A-Z_]{4,}\b/)?.[0]];
+    const reason = codes.find((code) => typeof code === "string") ?? cause?.cause?.message ?? cause?.message ?? "no answer";
     super(`offline: ${what} is not in the cache and the registry cannot be reached (${reason}); connect once and run again`, { cause });
     this.name = "Offline";
   }

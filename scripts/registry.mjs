@@ -69,7 +69,7 @@ async function npmPack(source, file) {
   await mkdir(places.downloads, { recursive: true });
   const folder = await mkdtemp(join(places.downloads, "npm-"));
   try {
-    await run("npm", ["pack", `${source.name}@${source.version}`, "--pack-destination", folder, "--ignore-scripts", "--silent"]).catch((cause) => {
+    await run("npm", ["pack", `${source.name}@${source.version}`, "--pack-destination", folder, "--ignore-scripts", "--loglevel=error"]).catch((cause) => {
       if (/E404|ETARGET/.test(cause.stderr ?? "")) throw new Error(`the npm registry has no ${source.name}@${source.version}`);
       throw new Offline(source.file, cause);
     });

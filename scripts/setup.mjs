@@ -52,7 +52,7 @@ const hasWasmStd = () => {
 
 const packagePath = (name, ending) => answer("dpkg", ["-L", name])?.split("\n").find((path) => path.endsWith(ending));
 
-/** Which compiler makes wasm here, as { kind, version, cargo, args, env } in the cache. */
+/** Which compiler makes wasm here, as { kind, version, cargo, args, env, path? } in the cache; `path` goes first on PATH. */
 async function wasm() {
   await rust();
   const file = join(places.tools, "wasm-toolchain.json");
@@ -64,14 +64,17 @@ async function wasm() {
   const installed = async () => record({ kind: "installed target", version: answer("rustc", ["--version"]), cargo: "cargo", args: [], env: {} });
 
   if (hasWasmStd()) return installed();
+  const before = await readFile(file, "utf8").then(JSON.parse, () => undefined);
+  if (before?.env.RUSTC && answer(before.env.RUSTC, ["--version"]) === before.version && existsSync(before.env.CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER)) return record(before);
   if (answer("rustup", ["--version"])) {
     say("install the wasm32-unknown-unknown target (rustup)");
     const added = await run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
     if (added.code === 0 && hasWasmStd()) return installed();
     say("  rustup cannot fetch it here; going on with Debian's compiler and std built from source");
   }
-  if (!packagePath("rustc-web", "bin/rustc") || !packagePath("cargo-web", "bin/cargo") || !packagePath("rust-web-src", "library/std/src/lib.rs")) {
-    await apt(["rustc-web", "cargo-web", "rust-web-src"], "this Rust has no standard library for wasm32");
+  const debian = ["rustc-web", "cargo-web", "rust-web-src"];
+  if (!debian.every((name) => answer("dpkg-query", ["-W", "-f", "${Status}", name])?.endsWith(" installed"))) {
+    await apt(debian, "this Rust has no standard library for wasm32");
   }
   const rustc = packagePath("rustc-web", "bin/rustc");
   const cargo = packagePath("cargo-web", "bin/cargo");
@@ -91,8 +94,8 @@ async function wasm() {
       RUSTC: rustc,
       RUSTC_BOOTSTRAP: "1",
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linker,
-      PATH: `${dirname(rustc)}:${process.env.PATH}`,
     },
+    path: dirname(rustc),
   });
 }
 

@@ -83,7 +83,7 @@ async function build(name, toolchain, force) {
   const args = ["rustc", "--lib", "--crate-type", "cdylib", "--locked", "--profile", profile, "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features, ...toolchain.args, "--", ...rustc];
   await must(`cargo for ${name}`, toolchain.cargo, args, {
     cwd: repository,
-    env: toolEnvironment({ ...toolchain.env, CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: rustFlags }),
+    env: toolEnvironment({ ...toolchain.env, PATH: [toolchain.path, process.env.PATH].filter(Boolean).join(":"), CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: rustFlags }),
     show: true,
   });
   const compiled = join(draft, "firebrand.wasm");
