@@ -3,7 +3,7 @@
 import { FirebrandError, abortedError, describe } from "./error.js";
 import { builtin } from "./platform.js";
 import type { Device, ModelReport, SessionInfo, ValueInfo, WireTensor } from "./protocol.js";
-import { looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
+import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
 
 /** The module that wasm-bindgen writes beside the WebAssembly. */
 export interface Glue {
@@ -132,26 +132,29 @@ async function importGlue(url: string): Promise<Glue> {
 }
 
 async function compile(url: URL, options: ReadOptions): Promise<WebAssembly.Module> {
-  const { signal, onProgress } = options;
+  const { signal } = options;
   if (url.protocol === "file:" && builtin("node:fs/promises")) {
     return compileBytes(await read({ from: "url", url: url.href }, options), url.href);
   }
   const response = await request(url.href, signal);
   if (typeof WebAssembly.compileStreaming !== "function" || !mimeOf(response).startsWith("application/wasm")) {
-    const bytes = await readResponse(response, url.href, (start, answer) => (isWasm(start) ? undefined : notWasm(url.href, answer, start)), options);
+    const bytes = await readResponse(response, url.href, (start, answer) => (isNotWasm(start) ? notWasm(url.href, answer, start) : undefined), options);
     return compileBytes(bytes, url.href);
   }
   // Browsers keep the compiled code of a response of theirs, but not of one made by script: so the
   // response itself is compiled, and a copy of it counted.
-  const counted = readResponse(response.clone(), url.href, () => undefined, { signal, onProgress });
+  let start = new Uint8Array();
+  const counted = consume(response.clone(), url.href, options, (chunk) => {
+    if (start.byteLength === 0) start = chunk.slice(0, 256);
+  });
   counted.catch(() => {});
   try {
     const [module] = await Promise.all([WebAssembly.compileStreaming(response), counted]);
     return module;
   } catch (error) {
     if (signal?.aborted) throw abortedError(signal);
-    const bytes = await counted;
-    if (!isWasm(bytes)) throw notWasm(url.href, response, bytes);
+    await counted;
+    if (start.byteLength === 0 || isNotWasm(start)) throw notWasm(url.href, response, start);
     throw cannotCompile(url.href, error);
   }
 }
@@ -164,8 +167,9 @@ async function compileBytes(bytes: Uint8Array, url: string): Promise<WebAssembly
   }
 }
 
-function isWasm(bytes: Uint8Array): boolean {
-  return bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d;
+/** Whether bytes begin as no WebAssembly does; a first piece that is too short to tell may still be some. */
+function isNotWasm(start: Uint8Array): boolean {
+  return [0, 0x61, 0x73, 0x6d].some((byte, at) => at < start.byteLength && start[at] !== byte);
 }
 
 function notWasm(url: string, response: Response, bytes: Uint8Array): FirebrandError {

@@ -193,14 +193,23 @@ async function fromResponse(response: Response, options: ReadOptions): Promise<S
 
 /** Reads a response's body to its end. */
 export async function readResponse(response: Response, name: string, refuse: Refuse, options: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
-  const { signal, onProgress } = options;
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  const length = await consume(response, name, options, (chunk) => {
+    const refusal = chunks.length === 0 ? refuse(chunk, response) : undefined;
+    if (refusal) throw refusal;
+    chunks.push(chunk);
+  });
+  return concatenate(chunks, length, name);
+}
+
+/** Hands a response's body over piece by piece, and gives its length. What `take` throws ends it. */
+export async function consume(response: Response, name: string, { signal, onProgress }: ReadOptions, take: (chunk: Uint8Array<ArrayBuffer>) => void): Promise<number> {
   const encoded = response.headers.get("content-encoding") ?? "identity";
   const announced = Number(response.headers.get("content-length") ?? Number.NaN);
   // The header counts encoded bytes, and hides the encoding from another origin.
   let total = encoded === "identity" && Number.isSafeInteger(announced) && announced > 0 ? announced : undefined;
   const isExact = total !== undefined && response.type !== "cors";
 
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
   let loaded = 0;
   const reader = response.body?.getReader();
   const stop = () => void reader?.cancel(signal?.reason).catch(() => {});
@@ -210,17 +219,13 @@ export async function readResponse(response: Response, name: string, refuse: Ref
       const { done, value } = await reader.read();
       if (signal?.aborted) throw abortedError(signal);
       if (done) break;
-      const refusal = loaded === 0 ? refuse(value, response) : undefined;
-      if (refusal) {
-        void reader.cancel().catch(() => {});
-        throw refusal;
-      }
-      chunks.push(value);
+      take(value);
       loaded += value.byteLength;
       if (total !== undefined && loaded > total) total = undefined;
       onProgress?.(loaded, total);
     }
   } catch (error) {
+    stop();
     if (signal?.aborted) throw abortedError(signal);
     if (error instanceof FirebrandError) throw error;
     const of = total === undefined ? `after ${loaded} bytes` : `after ${loaded} of ${total} bytes`;
@@ -231,7 +236,7 @@ export async function readResponse(response: Response, name: string, refuse: Ref
   if (isExact && total !== undefined && loaded < total) {
     throw new FirebrandError("truncated", `${name}: expected ${total} bytes, got ${loaded}; the download was cut short, try again`, { file: name });
   }
-  return concatenate(chunks, loaded, name);
+  return loaded;
 }
 
 function concatenate(chunks: Uint8Array<ArrayBuffer>[], length: number, name: string): Uint8Array<ArrayBuffer> {
