@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, test, type Locator, type Page } from "@playwright/test";
 import { cache, data, root, site } from "./places.mjs";
 import { serve } from "./server.mjs";
@@ -102,9 +103,9 @@ test("coffee is espresso and Chelsea an Egyptian cat, by a click, on the CPU", a
   await expect(sample(page, "Chelsea")).toHaveAttribute("aria-pressed", "true");
   await expect(page.locator("#spoken")).toContainText("Chelsea: Egyptian cat");
   await expect(page.locator("#device-name")).toHaveText("CPU");
-  await expect(page.locator("#median")).toHaveText(/\d (ms|s)$/);
+  await expect(page.locator("#median")).toHaveText(/\d\s(ms|s)$/);
   await expect(page.locator("#runs")).toHaveText("of 2");
-  await expect(page.locator("#load-total")).toHaveText(/\d (ms|s)$/);
+  await expect(page.locator("#load-total")).toHaveText(/\d\s(ms|s)$/);
   await expect(page.locator("#fetched-detail")).toContainText("model 5.0 MB");
   await expect(page.locator("#fetched-detail")).not.toContainText("Runtime 0");
   expect(requests.filter((url) => url.endsWith(".wasm")), "the runtime came from this origin").not.toEqual([]);
@@ -259,7 +260,7 @@ test("loading shows how far it is, and can be cancelled and begun again", async 
     })
     .toBeGreaterThan(3);
   expect(seen).toEqual([...seen].sort((a, b) => a - b));
-  await expect(page.locator("#steps li[data-phase=model]")).toContainText(/\d.* of 5\.0 MB/);
+  await expect(page.locator("#steps li[data-phase=model]")).toContainText(/\d.* of 5\.0\sMB/);
   await expectAccessible(page);
 
   await page.getByRole("button", { name: "Cancel" }).click();
@@ -305,6 +306,16 @@ test("without WebGPU the switch says why, and the CPU answers", async ({ page })
   await expect(device(page, "WebGPU")).toHaveAccessibleDescription(/This browser has no WebGPU\./);
   await sample(page, "Coffee").click();
   await expectAnswer(page, "Espresso");
+});
+
+test("opened as a file, the page says what it needs", async ({ browser, page }) => {
+  await open(page);
+  await expect(page.locator("#opened-as-file")).toBeHidden();
+  const context = await browser.newContext();
+  const local = await context.newPage();
+  await local.goto(pathToFileURL(join(site, "index.html")).href);
+  await expect(local.getByRole("alert")).toContainText("Serve this folder with any web server");
+  await context.close();
 });
 
 test("measuring again adds runs", async ({ page }) => {
