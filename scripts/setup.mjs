@@ -1,5 +1,5 @@
 // Installs what the Makefile's targets need, once; says one line for each thing it does.
-//   node scripts/setup.mjs WHAT…      rust | wasm | bindgen | nextest | chromium | npm:FOLDER | models:NAME
+//   node scripts/setup.mjs WHAT…      rust | lints | wasm | bindgen | nextest | chromium | npm:FOLDER | models:NAME
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -43,6 +43,15 @@ async function rust() {
     throw new Error(`expected Rust ${minimumRust.join(".")} or later, got ${version}: run "rustup update stable"`);
   }
   return version.split(" ").slice(0, 2).join(" ");
+}
+
+async function lints() {
+  const missing = ["clippy", "fmt"].filter((tool) => !answer("cargo", [tool, "--version"]));
+  if (missing.length === 0) return "clippy, rustfmt";
+  say("install clippy and rustfmt (rustup)");
+  const added = await run("rustup", ["component", "add", "clippy", "rustfmt"]).catch((error) => ({ code: 1, output: error.message }));
+  if (added.code !== 0) throw fetchFailure("clippy and rustfmt", added.output);
+  return "clippy, rustfmt";
 }
 
 const hasWasmStd = () => {
@@ -173,7 +182,7 @@ async function models(names) {
   return `models and data (${names})`;
 }
 
-const steps = { rust, wasm, bindgen, nextest, chromium, npm, models };
+const steps = { rust, lints, wasm, bindgen, nextest, chromium, npm, models };
 
 if (process.argv[1] === import.meta.filename) {
   try {

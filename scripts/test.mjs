@@ -19,13 +19,13 @@ const stages = [
   {
     name: "set-up",
     groups: ["all"],
-    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "nextest", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
   },
-  { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "nextest", "models:all"]] },
+  { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "lints", "nextest", "models:all"]] },
   {
     name: "set-up",
     groups: ["web"],
-    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "lints", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
   },
   { name: "scripts", groups: ["all"], needs: ["set-up"], command: [node, ["--test", "scripts/test/"]], count: fromNodeTest },
   { name: "format", groups: ["all", "rust"], command: ["cargo", ["fmt", "--all", "--check"]] },
