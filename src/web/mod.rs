@@ -183,7 +183,8 @@ fn read_feed(input: &JsValue) -> Result<(String, Feed), JsValue> {
     let Some(dtype) = DataType::from_name(&dtype) else {
         return Err(invalid(format!("input \"{name}\": dtype \"{dtype}\" is not known")));
     };
-    let shape = Array::from(&field(input, "shape")).iter().map(|d| {
+    let sizes = Array::from(&field(input, "shape"));
+    let shape = sizes.iter().map(|d| {
         d.as_f64().filter(|v| v.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(v)).map(|v| v as usize)
     });
     let Some(shape) = shape.collect::<Option<Vec<usize>>>() else {
