@@ -26,16 +26,22 @@ const squeezenet = "../models/squeezenet1.1.onnx";
 const efficientnet = "../models/efficientnet-lite0.onnx";
 
 test.describe("answers", () => {
+  const bothPhotos = (page: Page, device: string) =>
+    page.evaluate(
+      async ([model, device]) => {
+        const session = await load(model, { device });
+        const coffee = await runCase(session, "squeezenet1.1/coffee");
+        const chelsea = await runCase(session, "squeezenet1.1/chelsea");
+        const info = session.info;
+        await session.dispose();
+        return { coffee, chelsea, info };
+      },
+      [squeezenet, device] as const,
+    );
+
   test("SqueezeNet on the CPU, as ONNX Runtime does", async ({ page }) => {
     await open(page);
-    const { coffee, chelsea, info } = await page.evaluate(async (model) => {
-      const session = await load(model, { device: "cpu" });
-      const coffee = await runCase(session, "squeezenet1.1/coffee");
-      const chelsea = await runCase(session, "squeezenet1.1/chelsea");
-      const info = session.info;
-      await session.dispose();
-      return { coffee, chelsea, info };
-    }, squeezenet);
+    const { coffee, chelsea, info } = await bothPhotos(page, "cpu");
     expect(coffee.top).toBe(967);
     expect(coffee.expected.label).toBe("espresso");
     expect(coffee.worst).toBeLessThanOrEqual(1e-5);
@@ -53,14 +59,7 @@ test.describe("answers", () => {
   test("SqueezeNet on WebGPU, as ONNX Runtime does", async ({ page }) => {
     test.setTimeout(120_000);
     await open(page);
-    const { coffee, chelsea, info } = await page.evaluate(async (model) => {
-      const session = await load(model, { device: "webgpu" });
-      const coffee = await runCase(session, "squeezenet1.1/coffee");
-      const chelsea = await runCase(session, "squeezenet1.1/chelsea");
-      const info = session.info;
-      await session.dispose();
-      return { coffee, chelsea, info };
-    }, squeezenet);
+    const { coffee, chelsea, info } = await bothPhotos(page, "webgpu");
     expect(coffee.top).toBe(967);
     expect(coffee.worst).toBeLessThanOrEqual(1e-3);
     expect(chelsea.top).toBe(285);
@@ -408,6 +407,23 @@ test.describe("wrong inputs each have a kind, and the session answers the next g
       expect.soft(results.at(-1)!.error.kind).toBe("unknown_output");
       expect.soft(results.at(-1)!.error.message).toMatch(/"sums".*"sum"/);
       expect.soft(results.at(-1)!.next).toEqual([11, 22, 33]);
+    });
+  }
+
+  for (const worker of [true, false]) {
+    test(`more memory than there is (worker: ${worker})`, async ({ page }) => {
+      await open(page);
+      const { errors, zeros } = await page.evaluate(async (worker) => {
+        const session = await load(tiny.zeros(), { device: "cpu", worker });
+        const run = (length: bigint) => session.run({ length: new Tensor("int64", BigInt64Array.of(length), [1]) });
+        const errors = [await rejection(run(2n ** 31n)), await rejection(run(2n ** 62n)), await rejection(run(-1n))];
+        const { zeros } = await run(3n);
+        return { errors, zeros: [...zeros.data] };
+      }, worker);
+      expect(["out_of_memory", "limit_exceeded"]).toContain(errors[0].kind);
+      expect(["out_of_memory", "limit_exceeded"]).toContain(errors[1].kind);
+      expect(["invalid_argument", "invalid_model", "shape_mismatch"]).toContain(errors[2].kind);
+      expect(zeros).toEqual([0, 0, 0]);
     });
   }
 

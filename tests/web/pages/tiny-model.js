@@ -81,6 +81,14 @@ export const addExternalBias = (location) =>
 /** The bytes of that file. */
 export const biasBytes = () => new Uint8Array(Float32Array.of(1, 2, 3).buffer);
 
+/** As many zeros as the input says: a small file that may ask for more memory than there is. */
+export const zeros = () =>
+  writeModel({
+    inputs: [{ name: "length", dtype: "int64", shape: [1] }],
+    outputs: [{ name: "zeros", shape: ["length"] }],
+    nodes: [{ op: "ConstantOfShape", name: "fill", inputs: ["length"], outputs: ["zeros"] }],
+  });
+
 /** Two operators that no version has, three nodes in all, and one that each has. */
 export const unsupported = () =>
   writeModel({
