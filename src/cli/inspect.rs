@@ -1,0 +1,145 @@
+//! `firebrand inspect`: what a model file says of itself.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use firebrand::onnx::{Inspection, IoInfo, OperatorUse};
+use serde::Serialize;
+
+use super::failure::{Failure, Outcome};
+use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, model, print, print_json, styled, thousands};
+
+/// Says what a model takes, gives, is made of and weighs, and whether Firebrand can run it
+///
+/// Everything is printed for a model with unsupported operators too; they are then named on
+/// standard error, and the exit code is 2.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// An ONNX file; weight files beside it need not be there
+    model: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a PathBuf,
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    /// Operators that Firebrand does not have.
+    unsupported: Vec<String>,
+    /// The weight files again, with their sizes.
+    files: &'a [WeightFile],
+}
+
+#[derive(Serialize)]
+struct WeightFile {
+    location: String,
+    /// `null` where the file is missing or may not be read.
+    bytes: Option<u64>,
+}
+
+/// Prints the report; fails when the model is bad or unsupported.
+pub fn inspect(arguments: &Arguments) -> Outcome<()> {
+    let path = &arguments.model;
+    let inspection = model::inspect(path, &Bytes::from(model::read(path)?))?;
+    let weight_file = |location: &String| WeightFile {
+        location: location.clone(),
+        bytes: model::beside(path, location)
+            .ok()
+            .and_then(|beside| beside.metadata().ok())
+            .filter(|metadata| metadata.is_file())
+            .map(|metadata| metadata.len()),
+    };
+    let files: Vec<WeightFile> = inspection.external_files.iter().map(weight_file).collect();
+    let unsupported: Vec<&OperatorUse> = inspection.operators.iter().filter(|o| !o.supported).collect();
+    if arguments.json {
+        let unsupported = unsupported.iter().map(|o| full_name(o)).collect();
+        print_json(&Report { model: path, inspection: &inspection, unsupported, files: &files })?;
+    } else {
+        print(&table(path, &inspection, &files))?;
+    }
+    if unsupported.is_empty() {
+        return Ok(());
+    }
+    let nodes = |count| if count == 1 { "1 node".to_string() } else { format!("{count} nodes") };
+    let list: Vec<String> = unsupported.iter().map(|o| format!("{} ({})", full_name(o), nodes(o.count))).collect();
+    Err(Failure::model(format!("{}: unsupported operators: {}", path.display(), list.join(", "))))
+}
+
+fn full_name(operator: &OperatorUse) -> String {
+    match operator.domain.as_str() {
+        "" => operator.name.clone(),
+        domain => format!("{domain}.{}", operator.name),
+    }
+}
+
+/// Writing to a `String` cannot fail.
+fn table(path: &PathBuf, inspection: &Inspection, files: &[WeightFile]) -> String {
+    let mut out = String::new();
+    let opsets = inspection.opsets.iter().map(|(domain, version)| match domain.as_str() {
+        "" | "ai.onnx" => format!("opset {version}"),
+        _ => format!("{domain} {version}"),
+    });
+    let opsets: Vec<String> = opsets.collect();
+    let producer = match inspection.producer.as_str() {
+        "" => String::new(),
+        producer => format!(", written by {producer}"),
+    };
+    let _ = writeln!(
+        out,
+        "{}  ONNX IR {}, {}{producer}",
+        styled(HEADING, path.display()),
+        inspection.ir_version,
+        opsets.join(", ")
+    );
+
+    let values = |title: &str, infos: &[IoInfo]| {
+        let name = width(infos.iter().map(|info| info.name.as_str()));
+        let dtype = width(infos.iter().map(|info| info.dtype.as_str()));
+        let row = |info: &IoInfo| {
+            let shape = if info.dtype.contains('(') || info.dtype == "unknown" {
+                String::new()
+            } else {
+                feed::shape_in_words(&info.shape)
+            };
+            format!("  {:name$}  {:dtype$}  {shape}", info.name, info.dtype).trim_end().to_string() + "\n"
+        };
+        format!("\n{}\n{}", styled(HEADING, title), infos.iter().map(row).collect::<String>())
+    };
+    out += &values("Inputs", &inspection.inputs);
+    out += &values("Outputs", &inspection.outputs);
+
+    let _ = writeln!(out, "\n{}  {} nodes", styled(HEADING, "Operators"), thousands(inspection.node_count as u64));
+    let mut operators: Vec<&OperatorUse> = inspection.operators.iter().collect();
+    operators.sort_by_key(|o| (std::cmp::Reverse(o.count), full_name(o)));
+    let names: Vec<String> = operators.iter().map(|o| full_name(o)).collect();
+    let name_width = width(names.iter().map(String::as_str));
+    let counts: Vec<String> = operators.iter().map(|o| thousands(o.count as u64)).collect();
+    let count_width = width(counts.iter().map(String::as_str));
+    for ((operator, name), count) in operators.iter().zip(&names).zip(&counts) {
+        let note = if operator.supported { String::new() } else { format!("  {}", styled(WARNING, "not supported")) };
+        let _ = writeln!(out, "  {name:name_width$}  {count:>count_width$}{note}");
+    }
+
+    let _ = writeln!(out, "\n{}", styled(HEADING, "Sizes"));
+    let _ = writeln!(out, "  file     {:>10}", bytes_in_words(inspection.file_bytes as u64));
+    let parameters = format!("{} parameters", thousands(inspection.parameter_count));
+    let _ = writeln!(out, "  weights  {:>10}  {}", bytes_in_words(inspection.weight_bytes), styled(FAINT, parameters));
+
+    if !files.is_empty() {
+        let _ = writeln!(out, "\n{}", styled(HEADING, "Weight files"));
+        let name = width(files.iter().map(|file| file.location.as_str()));
+        for file in files {
+            let size = file.bytes.map_or_else(|| styled(WARNING, "missing"), bytes_in_words);
+            let _ = writeln!(out, "  {:name$}  {size}", file.location);
+        }
+    }
+    out
+}
+
+fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+}

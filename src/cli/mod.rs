@@ -1,0 +1,153 @@
+//! The command line: `firebrand inspect` and `firebrand run`, on the library's public API.
+//!
+//! Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model, or a defect of
+//! Firebrand; 3 is kept for results over an accuracy budget. An error is one line on standard
+//! error, `error: …`, at times with a `hint: …` below it. Standard output carries results only.
+
+mod failure;
+mod feed;
+mod inspect;
+mod json;
+mod model;
+mod npy;
+mod output;
+mod picture;
+mod progress;
+mod ranking;
+mod run;
+
+use std::io::Write;
+use std::panic;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::Parser;
+use clap::error::ErrorKind as UsageKind;
+
+use failure::{Failure, Outcome};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model.";
+
+/// Runs trained ONNX models, and says what is in them.
+#[derive(Parser)]
+#[command(name = "firebrand", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Inspect(inspect::Arguments),
+    Run(Box<run::Arguments>),
+}
+
+/// Parses the arguments, does what they say, and gives the exit code.
+pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(|_| {}));
+    let done = panic::catch_unwind(|| match Arguments::try_parse() {
+        Ok(arguments) => match arguments.command {
+            Command::Inspect(arguments) => inspect::inspect(&arguments),
+            Command::Run(arguments) => run::run(&arguments),
+        },
+        Err(usage) => explain(&usage),
+    });
+    let failure = match done {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure,
+        Err(payload) => Failure::defect(&*payload),
+    };
+    failure.report();
+    ExitCode::from(failure.code())
+}
+
+/// Help and version go to standard output; a mistake goes to standard error, in clap's words.
+fn explain(usage: &clap::Error) -> Outcome<()> {
+    match usage.kind() {
+        UsageKind::DisplayHelp | UsageKind::DisplayVersion => {
+            // Nobody is left to tell when standard output is closed.
+            let _ = usage.print();
+            Ok(())
+        }
+        _ => Err(Failure::usage(usage)),
+    }
+}
+
+/// Writes a result to standard output. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> Outcome<()> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::input(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes `value` as JSON to standard output.
+fn print_json(value: &impl serde::Serialize) -> Outcome<()> {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&(text + "\n")),
+        Err(error) => Err(Failure::input(format!("the result cannot be written as JSON: {error}"))),
+    }
+}
+
+const HEADING: Style = Style::new().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default();
+const FAINT: Style = Style::new().dimmed();
+
+/// `text` in `style`, where the terminal has colours.
+fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A size in bytes as people read it: `4.7 MiB`.
+fn bytes_in_words(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 999.95 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
+/// A count with its thousands apart: `1,235,496`.
+fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        assert_eq!(bytes_in_words(0), "0 B");
+        assert_eq!(bytes_in_words(1023), "1023 B");
+        assert_eq!(bytes_in_words(1 << 10), "1.0 KiB");
+        assert_eq!(bytes_in_words((1 << 20) - 1), "1.0 MiB");
+        assert_eq!(bytes_in_words(4_950_471), "4.7 MiB");
+        assert!(bytes_in_words(u64::MAX).ends_with("PiB"));
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_235_496), "1,235,496");
+    }
+}

@@ -1,0 +1,81 @@
+//! Model files, and the weight files beside them.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use firebrand::onnx::{self, Inspection};
+use firebrand::{Error, ExternalData, Model, Session, SessionOptions};
+
+use super::failure::{Failure, Outcome};
+
+/// Reads a file that the user named. The failure says which one and why.
+pub fn read(path: &Path) -> Outcome<Vec<u8>> {
+    fs::read(path).map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file".to_string(),
+            std::io::ErrorKind::IsADirectory => "this is a folder; expected a file".to_string(),
+            _ => error.to_string(),
+        };
+        Failure::input(format!("{}: {why}", path.display()))
+    })
+}
+
+/// What the model in `bytes`, read from `path`, says of itself.
+pub fn inspect(path: &Path, bytes: &bytes::Bytes) -> Outcome<Inspection> {
+    onnx::inspect(bytes.clone()).map_err(|error| bad(path, error))
+}
+
+/// Reads the model at `path` and gets it ready to run.
+pub fn load(path: &Path) -> Outcome<Session> {
+    let bytes = bytes::Bytes::from(read(path)?);
+    let mut external = ExternalData::new();
+    for location in inspect(path, &bytes)?.external_files {
+        let beside = beside(path, &location)?;
+        if let Ok(data) = fs::read(&beside) {
+            external.insert(location, data.into());
+        }
+    }
+    let model = Model::from_onnx(bytes, &external).map_err(|error| match error.kind() {
+        firebrand::ErrorKind::MissingExternalData => bad(path, error)
+            .hint("a model's weight files belong into its own folder, under the names that it gives them"),
+        _ => bad(path, error),
+    })?;
+    Session::load_blocking(model, SessionOptions::default()).map_err(|error| bad(path, error))
+}
+
+/// Where the weight file that a model at `path` calls `location` is.
+///
+/// A model names files in its own folder or below. Links are followed: caches keep models as
+/// links to where the bytes are, and a link is made by the user, not by the model.
+pub fn beside(path: &Path, location: &str) -> Outcome<PathBuf> {
+    let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if location.is_empty() || location.contains('\\') || !Path::new(location).components().all(inside) {
+        return Err(Failure::model(format!(
+            "{}: its weight file \"{location}\" is outside of the model's folder, which no model may read",
+            path.display()
+        )));
+    }
+    Ok(path.parent().unwrap_or(Path::new("")).join(location))
+}
+
+fn bad(path: &Path, error: Error) -> Failure {
+    if error.kind() == firebrand::ErrorKind::Internal {
+        return Failure::defect(&error.to_string());
+    }
+    Failure::model(error.in_file(path.display().to_string()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weight_files_stay_in_the_models_folder() {
+        let model = Path::new("models/a.onnx");
+        assert_eq!(beside(model, "w.bin").unwrap(), Path::new("models/w.bin"));
+        assert_eq!(beside(model, "./data/w.bin").unwrap(), Path::new("models/./data/w.bin"));
+        for escape in ["../w.bin", "/etc/passwd", "data/../../w.bin", "", "..\\w.bin"] {
+            assert_eq!(beside(model, escape).unwrap_err().code(), 2, "{escape}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! A photo as a tensor, with the very arithmetic of `Tensor.fromImage` in JavaScript
+//! (`pkg/src/image.ts`): the same pixels give the same numbers.
+
+use std::io::Cursor;
+
+use clap::ValueEnum;
+use firebrand::Tensor;
+use image::{DynamicImage, ImageDecoder, ImageReader};
+
+/// Where the channels are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// [1, 3, height, width]
+    Nchw,
+    /// [1, height, width, 3]
+    Nhwc,
+}
+
+/// The order of the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Red, green, blue
+    Rgb,
+    /// Blue, green, red
+    Bgr,
+}
+
+/// What happens where the proportions differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fit {
+    /// Fill the result; cut off what stands over, evenly
+    Cover,
+    /// Show the whole picture, on black
+    Contain,
+    /// Stretch
+    Fill,
+}
+
+/// How a picture becomes a tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// Height and width of the result; the picture's own where there is none.
+    pub size: Option<(usize, usize)>,
+    pub layout: Layout,
+    pub color: Color,
+    /// Subtracted from each pixel (0…255), per channel in the order of `color`.
+    pub mean: [f64; 3],
+    /// Multiplied after that.
+    pub scale: [f64; 3],
+    pub fit: Fit,
+}
+
+/// Pixels: red, green, blue, 8 bits each, row by row.
+pub struct Pixels {
+    width: usize,
+    height: usize,
+    rgb: Vec<u8>,
+}
+
+/// Decodes a PNG or JPEG file, turned upright as its EXIF data says; transparency is left out.
+///
+/// The error says what is wrong with the file.
+pub fn decode(bytes: &[u8]) -> Result<Pixels, String> {
+    let decode = || {
+        let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
+        let orientation = decoder.orientation()?;
+        let mut image = DynamicImage::from_decoder(decoder)?;
+        image.apply_orientation(orientation);
+        Ok(image.into_rgb8())
+    };
+    let image = decode().map_err(|error: image::ImageError| format!("it cannot be read as PNG or JPEG: {error}"))?;
+    Ok(Pixels { width: image.width() as usize, height: image.height() as usize, rgb: image.into_raw() })
+}
+
+/// A picture prepared: float32, `[1, 3, height, width]` or `[1, height, width, 3]`.
+///
+/// The error says what does not fit.
+pub fn prepare(picture: &Pixels, preparation: &Preparation) -> Result<Tensor, String> {
+    let (height, width) = preparation.size.unwrap_or((picture.height, picture.width));
+    let (source_height, source_width) = (picture.height as f64, picture.width as f64);
+    let mut crop = Rectangle { x: 0.0, y: 0.0, width: source_width, height: source_height };
+    let mut inner = Inner { top: 0, left: 0, height, width };
+    match preparation.fit {
+        Fit::Cover => {
+            let ratio = (source_width / width as f64).min(source_height / height as f64);
+            let (cut_width, cut_height) = (width as f64 * ratio, height as f64 * ratio);
+            crop = Rectangle {
+                x: (source_width - cut_width) / 2.0,
+                y: (source_height - cut_height) / 2.0,
+                width: cut_width,
+                height: cut_height,
+            };
+        }
+        Fit::Contain => {
+            let ratio = (width as f64 / source_width).min(height as f64 / source_height);
+            let fitting = |size: f64| ((size * ratio + 0.5).floor() as usize).max(1);
+            let (inner_height, inner_width) = (fitting(source_height), fitting(source_width));
+            inner = Inner {
+                top: (height - inner_height) / 2,
+                left: (width - inner_width) / 2,
+                height: inner_height,
+                width: inner_width,
+            };
+        }
+        Fit::Fill => {}
+    }
+    let rgb = resample(picture, crop, inner.height, inner.width);
+
+    let plane = height * width;
+    let mut data = vec![0f32; 3 * plane];
+    let (channel_stride, pixel_stride) = match preparation.layout {
+        Layout::Nchw => (plane, 1),
+        Layout::Nhwc => (1, 3),
+    };
+    for channel in 0..3 {
+        let from = if preparation.color == Color::Rgb { channel } else { 2 - channel };
+        let (subtract, multiply) = (preparation.mean[channel], preparation.scale[channel]);
+        let start = channel * channel_stride;
+        let black = (-subtract * multiply) as f32;
+        for pixel in 0..plane {
+            data[start + pixel * pixel_stride] = black;
+        }
+        for y in 0..inner.height {
+            for x in 0..inner.width {
+                let pixel = (y + inner.top) * width + x + inner.left;
+                let value = f64::from(rgb[(y * inner.width + x) * 3 + from]);
+                data[start + pixel * pixel_stride] = ((value - subtract) * multiply) as f32;
+            }
+        }
+    }
+    let shape = match preparation.layout {
+        Layout::Nchw => vec![1, 3, height, width],
+        Layout::Nhwc => vec![1, height, width, 3],
+    };
+    Tensor::from_vec(shape, data).map_err(|error| error.to_string())
+}
+
+/// Where the picture lies in the result.
+struct Inner {
+    top: usize,
+    left: usize,
+    height: usize,
+    width: usize,
+}
+
+/// A rectangle in the source, in pixels; fractions are allowed.
+#[derive(Clone, Copy)]
+struct Rectangle {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
+/// Resamples a rectangle of the picture with a triangle filter at half-pixel centres: bilinear
+/// where it enlarges, widened by the factor where it shrinks, so that every source pixel counts.
+///
+/// The sums are double and the two passes meet in single precision, as in JavaScript.
+fn resample(picture: &Pixels, crop: Rectangle, height: usize, width: usize) -> Vec<f32> {
+    let columns = taps(crop.x, crop.width, width, picture.width);
+    let rows = taps(crop.y, crop.height, height, picture.height);
+    let first_row = rows[0].start;
+    let last_row = rows[height - 1].start + rows[height - 1].weights.len();
+
+    let mut narrow = Vec::with_capacity((last_row - first_row) * width * 3);
+    for y in first_row..last_row {
+        let line = &picture.rgb[y * picture.width * 3..][..picture.width * 3];
+        for tap in &columns {
+            let mut sum = [0f64; 3];
+            for (share, pixel) in tap.weights.iter().zip(line[tap.start * 3..].chunks_exact(3)) {
+                for channel in 0..3 {
+                    sum[channel] += share * f64::from(pixel[channel]);
+                }
+            }
+            narrow.extend(sum.map(|value| value as f32));
+        }
+    }
+
+    let line = width * 3;
+    let mut result = Vec::with_capacity(height * line);
+    let mut sum = vec![0f64; line];
+    for tap in &rows {
+        sum.fill(0.0);
+        for (share, row) in tap.weights.iter().zip(narrow[(tap.start - first_row) * line..].chunks_exact(line)) {
+            for (sum, &value) in sum.iter_mut().zip(row) {
+                *sum += share * f64::from(value);
+            }
+        }
+        result.extend(sum.iter().map(|&value| value as f32));
+    }
+    result
+}
+
+/// Which source pixels count for one result, and how much.
+struct Tap {
+    start: usize,
+    weights: Vec<f64>,
+}
+
+fn taps(offset: f64, extent: f64, count: usize, available: usize) -> Vec<Tap> {
+    let step = extent / count as f64;
+    let reach = step.max(1.0);
+    let tap = |index: usize| {
+        let centre = offset + (index as f64 + 0.5) * step;
+        let first = (centre - reach + 0.5).floor().max(0.0);
+        let end = (centre + reach + 0.5).floor().min(available as f64).max(first + 1.0);
+        let (first, end) = (first as usize, end as usize);
+        let mut weights: Vec<f64> =
+            (first..end).map(|at| (1.0 - ((at as f64 + 0.5 - centre) / reach).abs()).max(0.0)).collect();
+        let total: f64 = weights.iter().fold(0.0, |sum, weight| sum + weight);
+        weights.iter_mut().for_each(|weight| *weight /= total);
+        Tap { start: first, weights }
+    };
+    (0..count).map(tap).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        width: usize,
+        height: usize,
+        size: Option<(usize, usize)>,
+        layout: String,
+        color: String,
+        mean: [f64; 3],
+        scale: [f64; 3],
+        fit: String,
+        shape: Vec<usize>,
+        data: Vec<f32>,
+    }
+
+    /// The fixture's pictures: the next byte of a linear congruential generator, red, green, blue.
+    fn pixels(width: usize, height: usize) -> Pixels {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        Pixels { width, height, rgb: (0..width * height * 3).map(|_| next()).collect() }
+    }
+
+    #[test]
+    fn agrees_with_javascript() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/pictures/prepared.json")).unwrap();
+        assert!(cases.len() >= 8);
+        for case in cases {
+            let preparation = Preparation {
+                size: case.size,
+                layout: Layout::from_str(&case.layout, true).unwrap(),
+                color: Color::from_str(&case.color, true).unwrap(),
+                mean: case.mean,
+                scale: case.scale,
+                fit: Fit::from_str(&case.fit, true).unwrap(),
+            };
+            let tensor = prepare(&pixels(case.width, case.height), &preparation).unwrap();
+            assert_eq!(tensor.shape(), case.shape, "{}", case.name);
+            let largest = tensor.as_slice::<f32>().unwrap().iter().zip(&case.data);
+            let largest = largest.map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+            assert!(largest <= 1e-6, "{}: off by {largest}", case.name);
+        }
+    }
+
+    #[test]
+    fn photos_are_turned_upright() {
+        // A JPEG of 8 × 16 pixels, its upper half white, with the EXIF orientation 6: to be
+        // turned a quarter clockwise, which puts the white half on the right.
+        let mut upright = image::RgbImage::new(8, 16);
+        upright.enumerate_pixels_mut().for_each(|(_, y, pixel)| pixel.0 = if y < 8 { [255; 3] } else { [0; 3] });
+        let mut jpeg = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100).encode_image(&upright).unwrap();
+        let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let mut segment = vec![0xff, 0xe1];
+        segment.extend_from_slice(&(exif.len() as u16 + 2).to_be_bytes());
+        segment.extend_from_slice(exif);
+        jpeg.splice(2..2, segment);
+        let picture = decode(&jpeg).unwrap();
+        assert_eq!((picture.width, picture.height), (16, 8));
+        assert!(picture.rgb[0] < 10 && picture.rgb[15 * 3] > 245);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        for bytes in [&b""[..], b"<html>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"] {
+            assert!(decode(bytes).is_err_and(|message| message.contains("PNG or JPEG")));
+        }
+    }
+}

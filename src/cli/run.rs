@@ -1,0 +1,185 @@
+//! `firebrand run`: tensors and photos in, tensors and answers out.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use firebrand::{Feed, RunOptions};
+use serde::Serialize;
+
+use super::failure::{Failure, Outcome};
+use super::output::{Entry, Writer};
+use super::progress::Progress;
+use super::ranking::{Ranked, bar, rank, read_labels};
+use super::{FAINT, HEADING, feed, model, output, print, print_json, styled};
+
+const EXAMPLES: &str = "\
+Examples:
+  firebrand run squeezenet1.1.onnx --input data=coffee.png --image-color bgr \\
+      --image-mean 103.939,116.779,123.68 --image-scale 1 --top 5 --labels imagenet-labels.json
+  firebrand run model.onnx --input x=x.npy --input mask=mask.json --output-dir out --json
+  firebrand run sequence.onnx --input 'parts=[a.npy,b.npy]' --output whole
+
+Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model.";
+
+/// Runs a model once on the CPU
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// An ONNX file, with the weight files it refers to beside it
+    model: PathBuf,
+    /// An input: NAME=FILE with .npy, .json, .png or .jpg; NAME=[A,B] for a sequence. A model's only input needs no NAME
+    #[arg(short, long, value_name = "NAME=FILE")]
+    input: Vec<String>,
+    /// Compute only this output; may be given several times [default: all of them]
+    #[arg(short, long, value_name = "NAME")]
+    output: Vec<String>,
+    /// Write each output to DIR/NAME.npy
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    /// Show the N largest values of an output that is a vector [default with --labels: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    top: Option<u32>,
+    /// What the values stand for: a JSON array of strings, or one label a line
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Run N times, and report the median and the 95th percentile
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    repeat: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    pictures: feed::PictureArguments,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a PathBuf,
+    device: &'static str,
+    /// The median of all runs.
+    milliseconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<Runs>,
+    outputs: &'a [Entry],
+}
+
+/// Times of repeated runs in milliseconds.
+#[derive(Serialize)]
+struct Runs {
+    count: usize,
+    first: f64,
+    median: f64,
+    p95: f64,
+}
+
+/// Runs the model and prints what it gave.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let labels = arguments.labels.as_deref().map(read_labels).transpose()?;
+    let top = arguments.top.map(|top| top as usize).or(labels.is_some().then_some(5));
+    let session = model::load(&arguments.model)?;
+    let feeds = feed::read_all(&arguments.input, &session, &arguments.pictures)?;
+    let mut writer = Writer::new(arguments.output_dir.as_deref())?;
+
+    let wanted = (!arguments.output.is_empty()).then(|| arguments.output.clone());
+    let mut times = Vec::new();
+    let mut outputs = Vec::new();
+    for _ in 0..arguments.repeat {
+        let progress = Progress::new();
+        let on_node = |done, total| progress.node(done, total);
+        let options = RunOptions { outputs: wanted.clone(), on_node: Some(&on_node) };
+        let started = Instant::now();
+        outputs = session.run_blocking(feeds.iter().cloned(), options).map_err(Failure::of_run)?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    let runs = Runs::of(&times);
+
+    let largest = |tensor: &_| rank(tensor, top?, labels.as_deref());
+    let write = |(name, feed): &(String, Feed)| writer.write(name, feed, largest);
+    let entries = outputs.iter().map(write).collect::<Outcome<Vec<Entry>>>()?;
+    if top.is_some() && !entries.iter().any(|e| matches!(e, Entry::Tensor { tensor, .. } if tensor.top.is_some())) {
+        return Err(Failure::input("--top: no output is a vector of numbers"));
+    }
+    let device = session.info().device.as_str();
+    if arguments.json {
+        let milliseconds = runs.median;
+        let runs = (arguments.repeat > 1).then_some(runs);
+        return print_json(&Report { model: &arguments.model, device, milliseconds, runs, outputs: &entries });
+    }
+    let time = match arguments.repeat {
+        1 => format!("{:.1} ms", runs.median),
+        _ => format!(
+            "{} runs: first {:.1} ms, median {:.1} ms, 95 % within {:.1} ms",
+            runs.count, runs.first, runs.median, runs.p95
+        ),
+    };
+    let heading =
+        format!("{}  {}\n", styled(HEADING, arguments.model.display()), styled(FAINT, format!("{device}, {time}")));
+    let lines = outputs.iter().zip(&entries).map(|((name, feed), entry)| summary(name, feed, entry));
+    print(&(heading + &lines.collect::<String>()))
+}
+
+impl Runs {
+    fn of(times: &[f64]) -> Self {
+        let mut sorted = times.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |share: f64| sorted[((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1];
+        Self { count: times.len(), first: times[0], median: at(0.5), p95: at(0.95) }
+    }
+}
+
+/// An output for people. Writing to a `String` cannot fail.
+fn summary(name: &str, feed: &Feed, entry: &Entry) -> String {
+    let mut out = String::new();
+    let written =
+        |file: &Option<PathBuf>| file.as_ref().map_or(String::new(), |file| format!("  → {}", file.display()));
+    match (feed, entry) {
+        (Feed::Tensor(tensor), Entry::Tensor { tensor: entry, .. }) => {
+            let _ = write!(out, "{}  {} {:?}", styled(HEADING, name), entry.dtype, entry.shape);
+            match &entry.top {
+                Some(top) => {
+                    let _ = writeln!(out, "{}\n{}", written(&entry.file), ranking(top).trim_end());
+                }
+                None => {
+                    let _ = writeln!(out, "  {}{}", output::in_words(tensor), written(&entry.file));
+                }
+            }
+        }
+        (Feed::Sequence(_, tensors), Entry::Sequence { dtype, sequence, .. }) => {
+            let count = if tensors.len() == 1 { "1 tensor".to_string() } else { format!("{} tensors", tensors.len()) };
+            let _ = writeln!(out, "{}  sequence of {count} of {dtype}", styled(HEADING, name));
+            for (index, (tensor, entry)) in tensors.iter().zip(sequence).enumerate() {
+                let said = output::in_words(tensor);
+                let _ = writeln!(out, "  {index}  {:?}  {said}{}", entry.shape, written(&entry.file));
+            }
+        }
+        _ => {}
+    }
+    out
+}
+
+fn ranking(top: &[Ranked]) -> String {
+    const BAR: usize = 24;
+    let label = |ranked: &Ranked| ranked.label.clone().unwrap_or_else(|| format!("index {}", ranked.index));
+    let width = top.iter().map(|ranked| label(ranked).chars().count()).max().unwrap_or(0);
+    // Probabilities fill their share of the bar; other scores are compared to the largest.
+    let full = top.iter().map(|ranked| ranked.value).fold(1.0, f64::max);
+    let row = |ranked: &Ranked| {
+        let line = format!("  {:width$}  {:>9.5}  {}", label(ranked), ranked.value, bar(ranked.value / full, BAR));
+        line.trim_end().to_string() + "\n"
+    };
+    top.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_runs() {
+        let runs = Runs::of(&[5.0, 1.0, 3.0, 2.0, 4.0]);
+        assert_eq!((runs.count, runs.first, runs.median, runs.p95), (5, 5.0, 3.0, 5.0));
+        let one = Runs::of(&[7.0]);
+        assert_eq!((one.first, one.median, one.p95), (7.0, 7.0, 7.0));
+    }
+}
