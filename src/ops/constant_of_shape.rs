@@ -38,7 +38,8 @@ impl Op for ConstantOfShape {
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         let shape = inputs.ints(0)?.unwrap_or_default();
         ensure!(shape.iter().all(|&d| d >= 0), InvalidArgument, "the shape asked for, {shape:?}, has a negative dimension");
-        one(self.0.dtype(), shape.iter().map(|&d| d as usize).collect::<Vec<_>>())
+        // On 32 bits a size may be past what an address holds: it stays too large, and is told as that.
+        one(self.0.dtype(), shape.iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect::<Vec<_>>())
     }
 
     fn run(&self, _: &dyn Device, _: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

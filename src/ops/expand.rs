@@ -25,7 +25,7 @@ impl Op for Expand {
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         let wanted = inputs.ints(1)?.unwrap_or_default();
         ensure!(wanted.iter().all(|&d| d >= 0), InvalidArgument, "the shape {wanted:?} has a negative dimension");
-        let wanted: Vec<usize> = wanted.iter().map(|&d| d as usize).collect();
+        let wanted: Vec<usize> = wanted.iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
         one(inputs.dtype(0)?, broadcast(inputs.shape(0)?, &wanted)?)
     }
 

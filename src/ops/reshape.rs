@@ -49,7 +49,7 @@ impl Op for Reshape {
                     Some(&kept) => kept,
                     None => bail!(ShapeMismatch, "the shape {wanted:?} keeps dimension {d}, the input {from:?} has none"),
                 },
-                0.. => size as usize,
+                0.. => usize::try_from(size).unwrap_or(usize::MAX),
                 _ => bail!(InvalidArgument, "the shape {wanted:?} has a negative dimension"),
             });
         }
