@@ -265,21 +265,47 @@ test.describe("the contract", () => {
 });
 
 test.describe("the page stays live", () => {
+  const work = (page: Page, worker: boolean) =>
+    page.evaluate(
+      async ([model, worker]) => {
+        const input = new Tensor("float32", new Float32Array(3 * 227 * 227), [1, 3, 227, 227]);
+        const { longest } = await longestStall(async () => {
+          const session = await load(model, { device: "cpu", worker });
+          for (let turn = 0; turn < 3; turn++) await session.run({ data: input });
+        });
+        return longest as number;
+      },
+      [squeezenet, worker] as const,
+    );
+
+  /**
+   * The longest task of the page's thread, in milliseconds of its own CPU time: other processes
+   * that want the CPU hold the page up as well, and are not this package's doing.
+   */
+  async function longestTask(page: Page, during: () => Promise<unknown>): Promise<number> {
+    const browser = page.context().browser()!;
+    await browser.startTracing(page, { categories: ["toplevel", "__metadata"] });
+    await during();
+    const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
+    const threads = traceEvents.filter(({ name, args }: any) => name === "thread_name" && args.name === "CrRendererMain");
+    const isPage = ({ pid, tid }: any) => threads.some((thread: any) => thread.pid === pid && thread.tid === tid);
+    const tasks = traceEvents.filter((event: any) => event.ph === "X" && event.tdur !== undefined && isPage(event));
+    expect(tasks.length).toBeGreaterThan(10);
+    return Math.max(...tasks.map(({ tdur }: any) => tdur / 1000));
+  }
+
   test("while a model loads and runs", async ({ page }) => {
     await open(page, "~isolated/");
-    const { longest, isolated } = await page.evaluate(async (model) => {
-      // The pictures and expected values are read beforehand: decoding them is not the package's work.
-      const input = new Tensor("float32", new Float32Array(3 * 227 * 227), [1, 3, 227, 227]);
-      await new Promise((done) => setTimeout(done, 500));
-      const { longest } = await longestStall(async () => {
-        const session = await load(model, { device: "cpu" });
-        for (let turn = 0; turn < 3; turn++) await session.run({ data: input });
-      });
-      return { longest, isolated: crossOriginIsolated };
-    }, squeezenet);
-    expect(isolated).toBe(true);
-    test.info().annotations.push({ type: "longest stall", description: `${longest.toFixed(1)} ms` });
+    await page.waitForTimeout(500);
+    let stall = 0;
+    const longest = await longestTask(page, async () => (stall = await work(page, true)));
+    test.info().annotations.push({ type: "longest task and stall, ms", description: `${longest.toFixed(1)}, ${stall.toFixed(1)}` });
     expect(longest).toBeLessThanOrEqual(50);
+  });
+
+  test("which the same work in place does not leave it: the test would notice", async ({ page }) => {
+    await open(page);
+    expect(await longestTask(page, () => work(page, false))).toBeGreaterThan(50);
   });
 });
 

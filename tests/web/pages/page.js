@@ -64,6 +64,7 @@ async function longestStall(work) {
   channel.port2.postMessage(0);
   const result = await work();
   isOver = true;
+  longest = Math.max(longest, performance.now() - last);
   channel.port1.close();
   return { longest, result };
 }
