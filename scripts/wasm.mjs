@@ -4,7 +4,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join, relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { answer, run, toolEnvironment } from "./command.mjs";
@@ -116,6 +118,28 @@ async function build(name, toolchain, force) {
   return result;
 }
 
+/**
+ * One build at a time: all of them leave the same file names in cargo's folder.
+ * The lock is a socket name of Linux's, which goes away with the process that holds it.
+ */
+async function alone(work) {
+  const name = `\0firebrand-${createHash("sha256").update(places.targetWasm).digest("hex").slice(0, 32)}`;
+  for (let told = false; ; told = true) {
+    const server = createServer();
+    const refused = await new Promise((resolve) => server.once("error", resolve).listen(name, () => resolve(undefined)));
+    if (!refused) {
+      try {
+        return await work();
+      } finally {
+        server.close();
+      }
+    }
+    if (refused.code !== "EADDRINUSE") throw refused;
+    if (!told) console.log("waiting for another build to end");
+    await sleep(500);
+  }
+}
+
 function table(results) {
   const rows = [["build", "after", "raw", "gzip 9", "brotli 11", "took"]];
   for (const { name, steps } of results) {
@@ -132,8 +156,11 @@ try {
   if (unknown.length) throw new Error(`no such build: ${unknown.join(", ")}; there are ${Object.keys(builds).join(", ")}`);
   if (!existsSync(toolchainFile)) throw new Error('the wasm compiler is not set up: run "node scripts/setup.mjs wasm bindgen npm:scripts" first');
   const toolchain = JSON.parse(await readFile(toolchainFile, "utf8"));
-  const results = [];
-  for (const name of names) results.push(await build(name, toolchain, process.argv.includes("--force")));
+  const results = await alone(async () => {
+    const done = [];
+    for (const name of names) done.push(await build(name, toolchain, process.argv.includes("--force")));
+    return done;
+  });
   console.log(table(results));
 } catch (error) {
   console.error(error.message);
