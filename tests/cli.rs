@@ -1,0 +1,661 @@
+//! The built `firebrand` program: what it prints and writes, and its exit codes.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use firebrand::{DataType, Tensor, onnx};
+use serde_json::{Value, json};
+
+/// What the program left behind.
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn firebrand<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Done {
+    let done = Command::new(env!("CARGO_BIN_EXE_firebrand"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
+    let code = done.status.code().expect("the program ends by itself");
+    let done = Done { code, out: text(done.stdout), err: text(done.stderr) };
+    assert!(!done.err.contains("panicked") && !done.err.contains("internal error"), "{}", done.err);
+    done
+}
+
+impl Done {
+    /// It went well and said nothing on standard error; its JSON.
+    fn json(&self) -> Value {
+        assert_eq!((self.code, self.err.as_str()), (0, ""), "{}", self.out);
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+
+    /// It failed with `code`, printed nothing, and its error names all of `expected`.
+    fn fails(&self, code: i32, expected: &[&str]) {
+        assert_eq!((self.code, self.out.as_str()), (code, ""), "{}", self.err);
+        self.says(expected);
+    }
+
+    fn says(&self, expected: &[&str]) {
+        assert!(self.err.starts_with("error: "), "{}", self.err);
+        for part in expected {
+            assert!(self.err.contains(part), "{part:?} is not in: {}", self.err);
+        }
+    }
+}
+
+/// An empty folder of one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder for the test");
+    folder
+}
+
+fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).expect("a file of the test");
+    path.to_str().expect("a path of text").to_string()
+}
+
+/// The few parts of protobuf and ONNX that the test's models need, independent of the reader.
+mod model {
+    fn number(mut value: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+        out
+    }
+
+    pub fn varint(field: u64, value: u64) -> Vec<u8> {
+        [number(field << 3), number(value)].concat()
+    }
+
+    pub fn bytes(field: u64, value: impl AsRef<[u8]>) -> Vec<u8> {
+        let value = value.as_ref();
+        [&number(field << 3 | 2), &number(value.len() as u64), value].concat()
+    }
+
+    /// A tensor's type: its number in ONNX, and its sizes; 0 is a size known at run time.
+    pub fn tensor(dtype: i32, sizes: Option<&[u64]>) -> Vec<u8> {
+        let dims = |sizes: &[u64]| {
+            let dim = |&size: &u64| bytes(1, if size == 0 { Vec::new() } else { varint(1, size) });
+            bytes(2, sizes.iter().flat_map(dim).collect::<Vec<u8>>())
+        };
+        bytes(1, [varint(1, dtype as u64), sizes.map(dims).unwrap_or_default()].concat())
+    }
+
+    pub fn sequence(element: Vec<u8>) -> Vec<u8> {
+        bytes(4, bytes(1, element))
+    }
+
+    pub fn node(domain: &str, operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        inputs.iter().for_each(|name| out.extend(bytes(1, name)));
+        outputs.iter().for_each(|name| out.extend(bytes(2, name)));
+        out.extend(bytes(3, format!("the_{operator}")));
+        out.extend(bytes(4, operator));
+        attributes.iter().for_each(|attribute| out.extend(bytes(5, attribute)));
+        out.extend(bytes(7, domain));
+        out
+    }
+
+    pub fn int(name: &str, value: u64) -> Vec<u8> {
+        [bytes(1, name), varint(3, value), varint(20, 2)].concat()
+    }
+
+    /// A float32 initializer of one dimension in a file beside the model.
+    pub fn external(name: &str, size: u64, location: &str) -> Vec<u8> {
+        let entry = |key: &str, value: &str| bytes(13, [bytes(1, key), bytes(2, value)].concat());
+        let head = [varint(1, size), varint(2, 1), bytes(8, name)].concat();
+        [head, entry("location", location), varint(14, 1)].concat()
+    }
+
+    #[derive(Default)]
+    pub struct Graph(Vec<u8>);
+
+    impl Graph {
+        pub fn input(mut self, name: &str, ty: Vec<u8>) -> Self {
+            self.0.extend(bytes(11, [bytes(1, name), bytes(2, ty)].concat()));
+            self
+        }
+
+        pub fn output(mut self, name: &str, ty: Vec<u8>) -> Self {
+            self.0.extend(bytes(12, [bytes(1, name), bytes(2, ty)].concat()));
+            self
+        }
+
+        pub fn node(mut self, operator: &str, inputs: &[&str], outputs: &[&str]) -> Self {
+            self.0.extend(bytes(1, node("", operator, inputs, outputs, &[])));
+            self
+        }
+
+        pub fn raw_node(mut self, node: Vec<u8>) -> Self {
+            self.0.extend(bytes(1, node));
+            self
+        }
+
+        pub fn initializer(mut self, tensor: Vec<u8>) -> Self {
+            self.0.extend(bytes(5, tensor));
+            self
+        }
+
+        /// The file's bytes.
+        pub fn file(self) -> Vec<u8> {
+            let graph = [self.0, bytes(2, "test")].concat();
+            [varint(1, 8), bytes(2, "firebrand-tests"), bytes(7, graph), bytes(8, varint(2, 17))].concat()
+        }
+    }
+}
+
+/// A model of one node, `y = operator(x)`, on a dtype given by its number in ONNX.
+fn one_node(operator: &str, dtype: i32, sizes: Option<&[u64]>) -> Vec<u8> {
+    let graph = model::Graph::default().input("x", model::tensor(dtype, sizes)).node(operator, &["x"], &["y"]);
+    graph.output("y", model::tensor(dtype, sizes)).file()
+}
+
+/// A `.npy` file put together by hand; `shape` is in Python's words.
+fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+    let fortran = if fortran { "True" } else { "False" };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
+    while (10 + header.len()) % 64 != 63 {
+        header.push(' ');
+    }
+    header.push('\n');
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+fn f32_npy(shape: &str, values: &[f32]) -> Vec<u8> {
+    npy("<f4", false, shape, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
+}
+
+/// A file that the program wrote: its header's text and its elements.
+fn read_npy(path: impl AsRef<Path>) -> (String, Vec<u8>) {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
+    let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert_eq!((end % 64, bytes[end - 1]), (0, b'\n'), "NumPy aligns the elements");
+    let header = String::from_utf8(bytes[10..end].to_vec()).expect("the header is text");
+    (header.trim_end().to_string(), bytes[end..].to_vec())
+}
+
+fn read_f32(path: impl AsRef<Path>) -> Vec<f32> {
+    let (header, data) = read_npy(path);
+    assert!(header.contains("'<f4'"), "{header}");
+    data.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect()
+}
+
+const SQUEEZENET: [&str; 6] = ["--image-color", "bgr", "--image-mean", "103.939,116.779,123.68", "--image-scale", "1"];
+
+fn classify(model: &Path, photo: &Path, more: &[&str]) -> Done {
+    let mut arguments = vec!["run".into(), model.as_os_str().to_owned(), "--input".into()];
+    arguments.push(format!("data={}", photo.display()).into());
+    firebrand(arguments.into_iter().chain(SQUEEZENET.iter().chain(more).map(|&argument| argument.into())))
+}
+
+#[test]
+fn photos_are_recognised() {
+    let (Some(model), Some(labels)) =
+        (support::data("models/squeezenet1.1.onnx"), support::data("data/imagenet-labels.json"))
+    else {
+        return;
+    };
+    let labels = labels.to_str().expect("a path of text");
+    for (photo, expected) in [("coffee.png", "espresso"), ("chelsea.png", "Egyptian cat")] {
+        let Some(photo) = support::data(&format!("data/photos/{photo}")) else { return };
+        let whole = ["--labels", labels, "--top", "3", "--json", "--image-fit", "fill"];
+        let report = classify(&model, &photo, &whole).json();
+        assert_eq!(report["device"], "cpu");
+        assert!(report["milliseconds"].as_f64().expect("a time") > 0.0);
+        let output = &report["outputs"][0];
+        assert_eq!((&output["name"], &output["dtype"]), (&json!("probabilities"), &json!("float32")));
+        assert_eq!(output["file"], Value::Null);
+        let top = output["top"].as_array().expect("the largest");
+        assert_eq!(top.len(), 3);
+        let first = top[0]["label"].as_str().expect("a label");
+        assert!(first.contains(expected), "{first}");
+        assert!(top[0]["value"].as_f64() > top[1]["value"].as_f64());
+    }
+    let photo = support::data("data/photos/coffee.png").expect("just seen");
+    let said = classify(&model, &photo, &["--labels", labels]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let rows: Vec<&str> = said.out.lines().collect();
+    assert_eq!(rows.len(), 2 + 5, "{}", said.out);
+    assert!(rows[2].contains("espresso") && rows[2].contains("██"), "{}", said.out);
+    assert!(!said.out.contains('\u{1b}'), "no colour in a pipe");
+}
+
+#[test]
+fn photos_give_what_onnx_runtime_gives() {
+    let Some(model) = support::data("models/squeezenet1.1.onnx") else { return };
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+    let folder = folder("onnx-runtime");
+    for photo in ["coffee", "chelsea"] {
+        let picture = stored.join(format!("images/{photo}-227.png"));
+        let report = classify(&model, &picture, &["--output-dir", folder.to_str().expect("text"), "--json"]).json();
+        let file = report["outputs"][0]["file"].as_str().expect("a file");
+        assert_eq!(Path::new(file), folder.join("probabilities.npy"));
+        let (got, expected) = (read_f32(file), read_f32(stored.join(format!("squeezenet1.1/{photo}/output_0.npy"))));
+        assert_eq!(got.len(), expected.len());
+        let largest = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        assert!(largest <= 1e-5, "{photo}: off by {largest}");
+    }
+}
+
+#[test]
+fn a_model_is_described() {
+    let Some(path) = support::data("models/squeezenet1.1.onnx") else { return };
+    let said = firebrand([OsStr::new("inspect"), path.as_os_str()]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    for part in ["data", "float32  [1, 3, 227, 227]", "probabilities", "Conv", "26", "parameters", "4.7 MiB"] {
+        assert!(said.out.contains(part), "{part:?} is not in: {}", said.out);
+    }
+    let report = firebrand([OsStr::new("inspect"), path.as_os_str(), OsStr::new("--json")]).json();
+    assert_eq!(report["inputs"][0], json!({"name": "data", "dtype": "float32", "shape": [1, 3, 227, 227]}));
+    let operators = report["operators"].as_array().expect("operators");
+    let conv = operators.iter().find(|o| o["name"] == "Conv").expect("Conv");
+    assert_eq!((&conv["count"], &conv["supported"]), (&json!(26), &json!(true)));
+    assert_eq!(report["unsupported"], json!([]));
+    assert_eq!(report["fileBytes"], json!(std::fs::metadata(&path).expect("the model").len()));
+}
+
+#[test]
+fn unsupported_operators_are_named_all_at_once() {
+    let folder = folder("unsupported");
+    let float = || model::tensor(1, Some(&[2]));
+    let graph = model::Graph::default().input("x", float()).node("Frobnicate", &["x"], &["a"]);
+    let graph = graph.node("Relu", &["a"], &["b"]).raw_node(model::node("com.example", "Twist", &["b"], &["c"], &[]));
+    let graph = graph.raw_node(model::node("com.example", "Twist", &["c"], &["y"], &[])).output("y", float());
+    let file = write(&folder, "unsupported.onnx", graph.file());
+
+    let expected = ["Frobnicate (1 node)", "com.example.Twist (2 nodes)"];
+    let said = firebrand(["inspect", &file]);
+    assert_eq!(said.code, 2);
+    said.says(&expected);
+    assert!(said.out.contains("Relu") && said.out.contains("not supported"), "{}", said.out);
+    let said = firebrand(["inspect", &file, "--json"]);
+    assert_eq!(said.code, 2);
+    let report: Value = serde_json::from_str(&said.out).expect("JSON all the same");
+    assert_eq!(report["unsupported"], json!(["Frobnicate", "com.example.Twist"]));
+
+    let x = write(&folder, "x.npy", f32_npy("(2,)", &[1.0, 2.0]));
+    firebrand(["run", &file, "--input", &format!("x={x}")])
+        .fails(2, &["Frobnicate (1 node", "com.example.Twist (2 nodes"]);
+}
+
+#[test]
+fn every_dtype_goes_in_and_out() {
+    let folder = folder("dtypes");
+    let utf32 = |text: &str, width: usize| -> Vec<u8> {
+        let mut units: Vec<u8> = text.chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
+        units.resize(width * 4, 0);
+        units
+    };
+    let bits: Vec<u8> = (0..48).map(|i| (i * 5) as u8).collect();
+    let strings = ["fire", "brand", "🔥", ""].map(|text| utf32(text, 5)).concat();
+    for (dtype, number, descr, data) in [
+        ("float32", 1, "<f4", &bits[..16]),
+        ("uint8", 2, "|u1", &bits[..4]),
+        ("int8", 3, "|i1", &bits[30..34]),
+        ("uint16", 4, "<u2", &bits[..8]),
+        ("int16", 5, "<i2", &bits[..8]),
+        ("int32", 6, "<i4", &bits[..16]),
+        ("int64", 7, "<i8", &bits[..32]),
+        ("string", 8, "<U5", &strings[..]),
+        ("bool", 9, "|b1", &[1, 0, 0, 1][..]),
+        ("float16", 10, "<f2", &bits[..8]),
+        ("float64", 11, "<f8", &bits[..32]),
+        ("uint32", 12, "<u4", &bits[..16]),
+        ("uint64", 13, "<u8", &bits[..32]),
+        ("bfloat16", 16, "|V2", &bits[..8]),
+    ] {
+        let model = write(&folder, "identity.onnx", one_node("Identity", number, Some(&[2, 2])));
+        let input = write(&folder, "x.npy", npy(descr, false, "(2, 2)", data));
+        let out = folder.join(dtype);
+        let out = out.to_str().expect("a path of text");
+        let report = firebrand(["run", &model, "--input", &format!("x={input}"), "--output-dir", out, "--json"]).json();
+        let entry = &report["outputs"][0];
+        assert_eq!((&entry["name"], &entry["dtype"], &entry["shape"]), (&json!("y"), &json!(dtype), &json!([2, 2])));
+        let (header, got) = read_npy(entry["file"].as_str().expect("a file"));
+        assert_eq!(header, format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2, 2), }}"));
+        assert_eq!(got, data, "{dtype}");
+
+        // The bytes turned round, and the array turned over, are the same array.
+        let size = data.len() / 4;
+        let unit = if dtype == "string" { 4 } else { size };
+        if descr.starts_with('<') {
+            let big: Vec<u8> = data.chunks_exact(unit).flat_map(|c| c.iter().rev().copied()).collect();
+            let input = write(&folder, "big.npy", npy(&descr.replace('<', ">"), false, "(2, 2)", &big));
+            firebrand(["run", &model, "--input", &format!("x={input}"), "--output-dir", out, "--json"]).json();
+            assert_eq!(read_npy(Path::new(out).join("y.npy")).1, data, "{dtype}, big-endian");
+        }
+        let element = |index: usize| &data[index * size..][..size];
+        let columns = [element(0), element(2), element(1), element(3)].concat();
+        let input = write(&folder, "fortran.npy", npy(descr, true, "(2, 2)", &columns));
+        firebrand(["run", &model, "--input", &format!("x={input}"), "--output-dir", out, "--json"]).json();
+        assert_eq!(read_npy(Path::new(out).join("y.npy")).1, data, "{dtype}, Fortran order");
+    }
+}
+
+#[test]
+fn json_goes_in_and_small_values_come_out() {
+    let folder = folder("json");
+    for (number, text, values) in [
+        (1, r#"[[1, -2.5], ["NaN", "Infinity"]]"#, json!([1.0, -2.5, "NaN", "Infinity"])),
+        (7, "[[9223372036854775807, 0], [-1, 2e3]]", json!([9_223_372_036_854_775_807i64, 0, -1, 2000])),
+        (8, r#"[["a", "é"], ["", "🔥"]]"#, json!(["a", "é", "", "🔥"])),
+        (9, "[[true, false], [false, true]]", json!([true, false, false, true])),
+        (16, "[[1, 2], [3, 4]]", json!([1.0, 2.0, 3.0, 4.0])),
+    ] {
+        let model = write(&folder, "identity.onnx", one_node("Identity", number, Some(&[2, 2])));
+        let input = write(&folder, "x.json", text);
+        let report = firebrand(["run", &model, "--input", &format!("x={input}"), "--json"]).json();
+        assert_eq!(report["outputs"][0]["values"], values);
+    }
+    let model = write(&folder, "relu.onnx", one_node("Relu", 1, None));
+    let input = write(&folder, "scalar.json", "-3");
+    // A model's only input needs no name.
+    let said = firebrand(["run", &model, "-i", &input]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    assert!(said.out.contains("y  float32 []  0.0"), "{}", said.out);
+}
+
+#[test]
+fn onnx_simple_cases_pass() {
+    let Some(cases) = support::data("data/onnx/simple") else { return };
+    let folder = folder("simple");
+    let mut run = 0;
+    for case in std::fs::read_dir(&cases).expect("the cases").map(|entry| entry.expect("a case").path()) {
+        let model_file = case.join("model.onnx");
+        let inspection = onnx::inspect(std::fs::read(&model_file).expect("the model")).expect("a model");
+        let stored = |kind: &str, index: usize| {
+            let bytes = std::fs::read(case.join(format!("test_data_set_0/{kind}_{index}.pb"))).expect("a tensor");
+            onnx::tensor_from_protobuf(bytes).expect("a tensor")
+        };
+        let mut arguments = vec!["run".to_string(), model_file.display().to_string(), "--json".into()];
+        arguments.extend(["--output-dir".into(), folder.display().to_string()]);
+        for (index, input) in inspection.inputs.iter().enumerate() {
+            let file = write(&folder, &format!("{index}.npy"), tensor_npy(&stored("input", index)));
+            arguments.extend(["--input".into(), format!("{}={file}", input.name)]);
+        }
+        let done = firebrand(&arguments);
+        let name = case.display();
+        if name.to_string().contains("gradient") {
+            done.fails(2, &["unsupported operators", "Gradient"]);
+            continue;
+        }
+        let report = done.json();
+        for (index, output) in report["outputs"].as_array().expect("outputs").iter().enumerate() {
+            let expected = stored("output", index);
+            assert_eq!(output["dtype"], expected.dtype().name(), "{name}");
+            assert_eq!(output["shape"], json!(expected.shape()), "{name}");
+            let file = output["file"].as_str().expect("a file");
+            let stored = write(&folder, "expected.npy", tensor_npy(&expected));
+            if expected.dtype() == DataType::Float32 {
+                // −0 is 0.
+                assert_eq!(read_f32(file), read_f32(stored), "{name}");
+            } else {
+                assert_eq!(read_npy(file).1, read_npy(stored).1, "{name}");
+            }
+        }
+        run += 1;
+    }
+    assert_eq!(run, 21, "the suite has 23 cases, two of them train");
+}
+
+/// A stored tensor of the suite's dtypes as a `.npy` file.
+fn tensor_npy(tensor: &Tensor) -> Vec<u8> {
+    let shape = format!("({})", tensor.shape().iter().map(|size| format!("{size},")).collect::<String>());
+    if let Some(strings) = tensor.strings() {
+        let width = strings.iter().map(|s| s.chars().count()).max().unwrap_or(0).max(1);
+        let mut data = Vec::new();
+        for string in strings {
+            let end = data.len() + width * 4;
+            data.extend(string.chars().flat_map(|c| (c as u32).to_le_bytes()));
+            data.resize(end, 0);
+        }
+        return npy(&format!("<U{width}"), false, &shape, &data);
+    }
+    let descr = match tensor.dtype() {
+        DataType::Float32 => "<f4",
+        DataType::Float64 => "<f8",
+        DataType::Int64 => "<i8",
+        DataType::Int32 => "<i4",
+        other => panic!("the simple suite has {other} too"),
+    };
+    npy(descr, false, &shape, tensor.bytes().expect("numbers"))
+}
+
+#[test]
+fn sequences_go_in_and_out() {
+    let folder = folder("sequences");
+    let float = || model::tensor(1, Some(&[0]));
+    let graph = model::Graph::default().input("parts", model::sequence(float()));
+    let graph = graph.raw_node(model::node("", "ConcatFromSequence", &["parts"], &["whole"], &[model::int("axis", 0)]));
+    let graph = graph.node("SequenceLength", &["parts"], &["count"]);
+    let graph = graph.output("whole", float()).output("count", model::tensor(7, Some(&[])));
+    let join = write(&folder, "join.onnx", graph.file());
+    let a = write(&folder, "a.npy", f32_npy("(2,)", &[1.0, 2.0]));
+    let b = write(&folder, "b.npy", f32_npy("(1,)", &[3.0]));
+
+    let report = firebrand(["run", &join, "--input", &format!("parts=[{a},{b}]"), "--json"]).json();
+    assert_eq!(report["outputs"][0]["values"], json!([1.0, 2.0, 3.0]));
+    assert_eq!(report["outputs"][1]["values"], json!([2]));
+    let report = firebrand(["run", &join, "--input", "parts=[]", "--output", "count", "--json"]).json();
+    assert_eq!(report["outputs"].as_array().expect("outputs").len(), 1);
+    assert_eq!(report["outputs"][0]["values"], json!([0]));
+    firebrand(["run", &join, "--input", &format!("parts={a}")])
+        .fails(1, &["expected seq(float32)", "parts=[a.npy,b.npy]"]);
+    firebrand(["run", &join, "--input", "parts=none"]).fails(1, &["\"parts\" is not optional"]);
+
+    let graph = model::Graph::default().input("a", float()).input("b", float());
+    let graph = graph.node("SequenceConstruct", &["a", "b", "a"], &["all/parts"]);
+    let make = write(&folder, "make.onnx", graph.output("all/parts", model::sequence(float())).file());
+    let out = folder.join("out");
+    let inputs = [format!("a={a}"), format!("b={b}")];
+    let arguments = ["run", &make, "-i", &inputs[0], "-i", &inputs[1]];
+    let report = firebrand(arguments.iter().chain(&["--json", "--output-dir", out.to_str().expect("text")])).json();
+    let entry = &report["outputs"][0];
+    assert_eq!((&entry["name"], &entry["dtype"]), (&json!("all/parts"), &json!("float32")));
+    let parts = entry["sequence"].as_array().expect("a sequence");
+    assert_eq!(parts.len(), 3);
+    assert_eq!(parts[1]["shape"], json!([1]));
+    assert_eq!(parts[1]["file"], json!(out.join("all_parts-1.npy")));
+    assert_eq!(read_f32(out.join("all_parts-0.npy")), [1.0, 2.0]);
+    let said = firebrand(arguments);
+    assert!(said.out.contains("sequence of 3 tensors of float32"), "{}", said.out);
+    firebrand(["run", &make, "-i", &format!("a=[{a}]"), "-i", &inputs[1]]).fails(1, &["\"a\"", "got the sequence"]);
+}
+
+#[test]
+fn output_names_become_file_names() {
+    let folder = folder("names");
+    let float = || model::tensor(1, Some(&[1]));
+    let names = ["../evil", "a/b:0", "a:b/0"];
+    let mut graph = model::Graph::default().input("x", float());
+    for name in names {
+        graph = graph.node("Relu", &["x"], &[name]).output(name, float());
+    }
+    let file = write(&folder, "names.onnx", graph.file());
+    let x = write(&folder, "x.npy", f32_npy("(1,)", &[1.0]));
+    let out = folder.join("out");
+    let out_text = out.to_str().expect("a path of text");
+    let report = firebrand(["run", &file, "-i", &x, "--output-dir", out_text, "--json"]).json();
+    let files: Vec<&Value> = report["outputs"].as_array().expect("outputs").iter().map(|o| &o["file"]).collect();
+    let expected = [".._evil.npy", "a_b_0.npy", "a_b_0_2.npy"].map(|name| json!(out.join(name)));
+    assert_eq!(files, expected.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn weight_files_are_read_from_the_models_folder() {
+    let folder = folder("weights");
+    let with = |location: &str| {
+        let float = || model::tensor(1, Some(&[2]));
+        let graph = model::Graph::default().initializer(model::external("w", 2, location)).input("x", float());
+        graph.node("Add", &["x", "w"], &["y"]).output("y", float()).file()
+    };
+    let x = write(&folder, "x.npy", f32_npy("(2,)", &[1.0, 2.0]));
+    let file = write(&folder, "external.onnx", with("w.bin"));
+    firebrand(["run", &file, "-i", &x]).fails(2, &["w.bin"]);
+    let said = firebrand(["inspect", &file]);
+    assert!(said.code == 0 && said.out.contains("w.bin  missing"), "{}", said.out);
+
+    let weights = [10f32, 20.0].iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    write(&folder, "w.bin", &weights);
+    let report = firebrand(["run", &file, "-i", &x, "--json"]).json();
+    assert_eq!(report["outputs"][0]["values"], json!([11.0, 22.0]));
+    let report = firebrand(["inspect", &file, "--json"]).json();
+    assert_eq!(report["files"], json!([{"location": "w.bin", "bytes": 8}]));
+
+    write(&folder, "w.bin", &weights[..6]);
+    firebrand(["run", &file, "-i", &x]).fails(2, &["w.bin", "6"]);
+    for escape in ["../w.bin", "/etc/hostname"] {
+        let file = write(&folder, "escape.onnx", with(escape));
+        firebrand(["run", &file, "-i", &x]).fails(2, &[escape, "outside of the model's folder"]);
+    }
+}
+
+#[test]
+fn bad_models_exit_with_2() {
+    let folder = folder("bad-models");
+    let good = one_node("Relu", 1, Some(&[2]));
+    for (name, bytes, expected) in [
+        ("empty.onnx", &b""[..], "empty"),
+        ("page.onnx", b"<!doctype html><title>404</title>", "HTML"),
+        ("noise.onnx", b"\xff\xfe\xfd\xfc\xfb", "not an ONNX model"),
+        ("short.onnx", &good[..good.len() - 9], "cut short"),
+    ] {
+        let file = write(&folder, name, bytes);
+        firebrand(["run", &file]).fails(2, &[&file, expected]);
+        firebrand(["inspect", &file]).fails(2, &[&file, expected]);
+    }
+    let cycle = model::Graph::default().node("Relu", &["b"], &["a"]).node("Relu", &["a"], &["b"]);
+    let file = write(&folder, "cycle.onnx", cycle.output("b", model::tensor(1, None)).file());
+    firebrand(["run", &file]).fails(2, &["cycle"]);
+    let file = write(&folder, "wrong.onnx", one_node("Not", 1, Some(&[2])));
+    firebrand(["run", &file]).fails(2, &["the_Not", "expected bool, got"]);
+}
+
+/// Every prefix of a model is told to be bad; none makes the program crash.
+#[test]
+fn models_cut_short_anywhere_exit_with_2() {
+    let folder = folder("cut");
+    let good = one_node("Relu", 1, Some(&[2, 0]));
+    for length in 0..good.len() {
+        let file = write(&folder, "cut.onnx", &good[..length]);
+        let done = firebrand(["run", &file]);
+        assert_eq!(done.code, 2, "{length} bytes: {}", done.err);
+    }
+}
+
+#[test]
+fn wrong_use_exits_with_1() {
+    let folder = folder("wrong-use");
+    let model = write(&folder, "relu.onnx", one_node("Relu", 1, Some(&[1, 3])));
+    let sum = model::Graph::default().input("a", model::tensor(1, Some(&[0]))).input("b", model::tensor(1, Some(&[0])));
+    let sum = sum.node("Add", &["a", "b"], &["y"]).output("y", model::tensor(1, None));
+    let sum = write(&folder, "sum.onnx", sum.file());
+    let three = write(&folder, "three.npy", f32_npy("(1, 3)", &[1.0, 2.0, 3.0]));
+    let four = write(&folder, "four.npy", f32_npy("(4,)", &[0.0; 4]));
+    let double = write(&folder, "double.npy", npy("<f8", false, "(1, 3)", &[0; 24]));
+    let short = write(&folder, "short.npy", &f32_npy("(1, 3)", &[0.0; 3])[..130]);
+    let text = write(&folder, "text.txt", "1 2 3");
+    let ragged = write(&folder, "ragged.json", "[[1, 2], [3]]");
+    let broken = write(&folder, "broken.png", b"\x89PNG\r\n\x1a\nxxxx");
+    let labels = write(&folder, "labels.json", "[1, 2]");
+    let x = |file: &str| format!("x={file}");
+    let run = |more: &[&str]| firebrand(["run", &model].iter().chain(more));
+
+    firebrand(["run", "absent.onnx"]).fails(1, &["absent.onnx: there is no such file"]);
+    firebrand(["run", folder.to_str().expect("text")]).fails(1, &["this is a folder"]);
+    run(&[]).fails(1, &["not given: input \"x\" (float32 [1, 3])"]);
+    run(&["-i", "X=a.npy"]).fails(1, &["there is no input \"X\"", "\"x\" (float32 [1, 3])"]);
+    run(&["-i", "x=absent.npy"]).fails(1, &["absent.npy: there is no such file"]);
+    run(&["-i", "x="]).fails(1, &["expected a file after \"x=\""]);
+    run(&["-i", &x(&three), "-i", &x(&three)]).fails(1, &["given twice"]);
+    run(&["-i", &x(&four)]).fails(1, &["expected float32 [1, 3], got float32 [4]"]);
+    run(&["-i", &x(&double)]).fails(1, &["expected float32, got float64", "hint: ", "astype(\"float32\")"]);
+    run(&["-i", &x(&short)]).fails(1, &["cut short"]);
+    run(&["-i", &x(&text)]).fails(1, &["text.txt", ".npy"]);
+    run(&["-i", &x(&ragged)]).fails(1, &["ragged"]);
+    run(&["-i", &x(&broken)]).fails(1, &["broken.png", "PNG"]);
+    run(&["-i", &x(&three), "--output", "z"]).fails(1, &["there is no output \"z\"", "\"y\""]);
+    run(&["-i", &x(&three), "--image-size", "3"]).fails(1, &["no input is a picture"]);
+    run(&["-i", &x(&three), "--labels", &labels]).fails(1, &["labels.json", "JSON array of strings"]);
+    run(&["-i", &x(&three), "--output-dir", &three]).fails(1, &["three.npy"]);
+    firebrand(["run", &sum, "-i", "a"]).fails(1, &["expected NAME=FILE", "\"a\"", "\"b\""]);
+    firebrand(["run", &sum, "-i", &format!("a={three}"), "-i", &format!("b={four}")])
+        .fails(1, &["expected float32 [?], got float32 [1, 3]"]);
+    let scalar = write(&folder, "scalar.json", "[1]");
+    firebrand(["run", &sum, "-i", &format!("a={scalar}"), "-i", &format!("b={scalar}"), "--top", "1"])
+        .fails(1, &["no output is a vector"]);
+
+    for arguments in [
+        &["run"][..],
+        &["fly"],
+        &["run", &model, "--frob"],
+        &["run", &model, "--image-size", "0"],
+        &["run", &model, "--image-mean", "1,2"],
+        &["run", &model, "--image-fit", "crop"],
+        &["run", &model, "--top", "0"],
+        &["inspect"],
+    ] {
+        firebrand(arguments).fails(1, &[]);
+    }
+    let said = firebrand::<&str>([]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert!(said.err.contains("inspect") && said.err.contains("run"));
+}
+
+#[test]
+fn help_and_version_exit_with_0() {
+    for (arguments, part) in [
+        (&["--help"][..], "inspect"),
+        (&["run", "--help"], "--image-size"),
+        (&["help", "inspect"], "--json"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let said = firebrand(arguments);
+        assert_eq!((said.code, said.err.as_str()), (0, ""));
+        assert!(said.out.contains(part), "{}", said.out);
+    }
+}
+
+#[test]
+fn runs_are_repeated_and_timed() {
+    let folder = folder("repeat");
+    let model = write(&folder, "relu.onnx", one_node("Relu", 1, Some(&[3])));
+    let x = write(&folder, "x.npy", f32_npy("(3,)", &[-1.0, 0.5, f32::NAN]));
+    let report = firebrand(["run", &model, "-i", &x, "--repeat", "5", "--json"]).json();
+    let runs = &report["runs"];
+    assert_eq!(runs["count"], 5);
+    assert!(runs["median"].as_f64() <= runs["p95"].as_f64());
+    assert_eq!(report["milliseconds"], runs["median"]);
+    assert_eq!(report["outputs"][0]["values"], json!([0.0, 0.5, "NaN"]));
+}
+
+/// `firebrand … | head -c 0`: nobody reads on, which is no error.
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let Some(path) = support::data("models/squeezenet1.1.onnx") else { return };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_firebrand"))
+        .args([OsStr::new("inspect"), path.as_os_str()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let done = child.wait_with_output().expect("the program ends");
+    assert_eq!((done.status.code(), done.stderr.as_slice()), (Some(0), &b""[..]));
+}
