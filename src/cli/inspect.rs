@@ -1,7 +1,7 @@
 //! `firebrand inspect`: what a model file says of itself.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use firebrand::onnx::{Inspection, IoInfo, OperatorUse};
@@ -25,7 +25,7 @@ pub struct Arguments {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    model: &'a PathBuf,
+    model: &'a Path,
     #[serde(flatten)]
     inspection: &'a Inspection,
     /// Operators that Firebrand does not have.
@@ -77,7 +77,7 @@ fn full_name(operator: &OperatorUse) -> String {
 }
 
 /// Writing to a `String` cannot fail.
-fn table(path: &PathBuf, inspection: &Inspection, files: &[WeightFile]) -> String {
+fn table(path: &Path, inspection: &Inspection, files: &[WeightFile]) -> String {
     let mut out = String::new();
     let opsets = inspection.opsets.iter().map(|(domain, version)| match domain.as_str() {
         "" | "ai.onnx" => format!("opset {version}"),

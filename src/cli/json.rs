@@ -19,7 +19,7 @@ pub fn read(text: &[u8], dtype: DataType) -> Result<Tensor, String> {
     }
     let mut leaves = Vec::new();
     collect(&value, &shape, &mut Vec::new(), &mut leaves)?;
-    let tensor = match dtype {
+    match dtype {
         DataType::Float32 => numbers(shape, &leaves, |v| float(v).map(|x| x as f32)),
         DataType::Float64 => numbers(shape, &leaves, float),
         DataType::Float16 => numbers(shape, &leaves, |v| float(v).map(f16::from_f64)),
@@ -40,8 +40,7 @@ pub fn read(text: &[u8], dtype: DataType) -> Result<Tensor, String> {
             let strings = leaves.iter().map(|leaf| leaf.as_str().map(String::from).ok_or_else(|| wrong(leaf, dtype)));
             Tensor::from_strings(shape, strings.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
         }
-    };
-    tensor
+    }
 }
 
 fn numbers<T: firebrand::graph::Element>(

@@ -1,7 +1,7 @@
 //! `firebrand run`: tensors and photos in, tensors and answers out.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use firebrand::{Feed, RunOptions};
@@ -16,7 +16,8 @@ use super::{FAINT, HEADING, feed, model, output, print, print_json, styled};
 const EXAMPLES: &str = "\
 Examples:
   firebrand run squeezenet1.1.onnx --input data=coffee.png --image-color bgr \\
-      --image-mean 103.939,116.779,123.68 --image-scale 1 --top 5 --labels imagenet-labels.json
+      --image-mean 103.939,116.779,123.68 --image-scale 1 --image-fit fill \\
+      --top 5 --labels imagenet-labels.json
   firebrand run model.onnx --input x=x.npy --input mask=mask.json --output-dir out --json
   firebrand run sequence.onnx --input 'parts=[a.npy,b.npy]' --output whole
 
@@ -55,7 +56,7 @@ pub struct Arguments {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    model: &'a PathBuf,
+    model: &'a Path,
     device: &'static str,
     /// The median of all runs.
     milliseconds: f64,
