@@ -586,6 +586,9 @@ fn wrong_use_exits_with_1() {
     run(&["-i", &x(&three), "-i", &x(&three)]).fails(1, &["given twice"]);
     run(&["-i", &x(&four)]).fails(1, &["expected float32 [1, 3], got float32 [4]"]);
     run(&["-i", &x(&double)]).fails(1, &["expected float32, got float64", "hint: ", "astype(\"float32\")"]);
+    let bits = write(&folder, "bits.npy", npy("<u2", false, "(1, 3)", &[0; 6]));
+    let half = write(&folder, "half.onnx", one_node("Relu", 16, Some(&[1, 3])));
+    firebrand(["run", &half, "-i", &x(&bits)]).fails(1, &["expected bfloat16, got uint16", "hint: ", "view(\"V2\")"]);
     run(&["-i", &x(&short)]).fails(1, &["cut short"]);
     run(&["-i", &x(&text)]).fails(1, &["text.txt", ".npy"]);
     run(&["-i", &x(&ragged)]).fails(1, &["ragged"]);

@@ -198,15 +198,16 @@ impl Reader<'_> {
             Some(Format::Numpy) => {
                 let tensor = npy::read(&bytes, Some(dtype)).map_err(wrong)?;
                 if tensor.dtype() != dtype {
-                    let hint = match tensor.dtype() {
-                        DataType::String => String::new(),
-                        _ => format!("convert it with NumPy: array.astype(\"{dtype}\")"),
-                    };
                     let failure = wrong(format!("expected {dtype}, got {}", tensor.dtype()));
-                    return Err(if hint.is_empty() || dtype == DataType::String {
-                        failure
-                    } else {
-                        failure.hint(hint)
+                    return Err(match (tensor.dtype(), dtype) {
+                        (DataType::String, _) | (_, DataType::String) => failure,
+                        (DataType::Uint16, DataType::BFloat16) => {
+                            failure.hint("save raw bits as such with NumPy: array.view(\"V2\")")
+                        }
+                        (_, DataType::BFloat16) => {
+                            failure.hint("convert it with NumPy and ml_dtypes: array.astype(bfloat16)")
+                        }
+                        _ => failure.hint(format!("convert it with NumPy: array.astype(\"{dtype}\")")),
                     });
                 }
                 Ok(tensor)
