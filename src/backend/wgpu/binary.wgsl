@@ -27,10 +27,13 @@ fn power(x: f32, e: f32) -> f32 {
         r = select(0.0, infinity(), e < 0.0);
     } else if (x < 0.0 && !integer && is_finite(x)) {
         return nan();
+    } else if (abs(x) == 1.0) {
+        r = 1.0;
     } else {
         r = pow(abs(x), e);
     }
-    return select(r, -r, x < 0.0 && odd);
+    let negative = (bitcast<u32>(x) >> 31u) != 0u;
+    return select(r, -r, negative && odd);
 }
 
 fn apply(a: f32, b: f32) -> f32 {

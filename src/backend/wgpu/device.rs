@@ -83,6 +83,13 @@ struct State {
     scopes: RefCell<Vec<wgpu::ErrorScopeGuard>>,
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        // Innermost first, or wgpu panics.
+        self.scopes.get_mut().drain(..).rev().for_each(drop);
+    }
+}
+
 #[derive(Default)]
 struct Recording {
     // Dropped in this order: a pass ends before its encoder.
@@ -376,7 +383,9 @@ impl Gpu {
         });
         let mut padded = bytes.to_vec();
         padded.resize(size, 0);
-        block.slice(..).get_mapped_range_mut().copy_from_slice(&padded);
+        if let Ok(mut view) = block.slice(..).get_mapped_range_mut() {
+            view.copy_from_slice(&padded);
+        }
         block.unmap();
         blocks.insert(words.to_vec(), block.clone());
         block

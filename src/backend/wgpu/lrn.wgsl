@@ -25,10 +25,10 @@ fn main(
     }
     let c = (i / p.inner) % p.channels;
     let base = i - c * p.inner;
-    let from = c - min(c, p.before);
-    let to = min(c + p.after, p.channels - 1u);
+    let first = c - min(c, p.before);
+    let last = min(c + p.after, p.channels - 1u);
     var sum = 0.0;
-    for (var k = from; k <= to; k++) {
+    for (var k = first; k <= last; k++) {
         let v = x[base + k * p.inner];
         sum += v * v;
     }

@@ -31,7 +31,11 @@ impl Gpu {
     pub async fn read(&self, tensors: Vec<GpuTensor>) -> Result<Vec<FlexTensor>> {
         let read = self.download(&tensors).await?;
         let tensor = |(tensor, bytes): (&GpuTensor, Vec<u8>)| {
-            FlexTensor::new(Bytes::from_bytes_vec(bytes), Layout::contiguous(Shape::from(tensor.shape().to_vec())), DType::F32)
+            FlexTensor::new(
+                Bytes::from_bytes_vec(bytes),
+                Layout::contiguous(Shape::from(tensor.shape().to_vec())),
+                DType::F32,
+            )
         };
         Ok(tensors.iter().zip(read).map(tensor).collect())
     }

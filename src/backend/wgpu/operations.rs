@@ -133,7 +133,7 @@ impl Gpu {
             UnaryOp::HardSigmoid { alpha, beta } => ("clip(p.a * x + p.b, 0.0, 1.0)", alpha, beta),
             UnaryOp::HardSwish => ("x * clip(x / 6.0 + 0.5, 0.0, 1.0)", 0.0, 0.0),
             UnaryOp::LeakyRelu { alpha } => ("select(x, p.a * x, x < 0.0)", alpha, 0.0),
-            UnaryOp::Log => ("select(log(x), nan(), x < 0.0)", 0.0, 0.0),
+            UnaryOp::Log => ("ln(x)", 0.0, 0.0),
             UnaryOp::Neg => ("-x", 0.0, 0.0),
             UnaryOp::Reciprocal => ("1.0 / x", 0.0, 0.0),
             UnaryOp::Relu => ("relu(x)", 0.0, 0.0),
@@ -374,7 +374,7 @@ impl Gpu {
             ReduceOp::SumSquare => ("0.0", "v * v", "a + b", "v"),
             ReduceOp::L1 => ("0.0", "abs(v)", "a + b", "v"),
             ReduceOp::L2 => ("0.0", "v * v", "a + b", "sqrt(v)"),
-            ReduceOp::LogSum => ("0.0", "v", "a + b", "select(log(v), nan(), v < 0.0 || is_nan(v))"),
+            ReduceOp::LogSum => ("0.0", "v", "a + b", "ln(v)"),
             ReduceOp::LogSumExp if x.len() > 0 => {
                 let top = self.reduce(ReduceOp::Max, x, axes)?;
                 let top = self.map("select(0.0, x, is_finite(x))", 0.0, 0.0, &top)?;

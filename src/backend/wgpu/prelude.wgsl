@@ -35,3 +35,11 @@ fn clip(x: f32, low: f32, high: f32) -> f32 {
     y = select(y, high, y > high);
     return select(y, x, is_nan(x));
 }
+
+// Drivers' log ends at the smallest normal float.
+fn ln(x: f32) -> f32 {
+    if (x == 0.0) {
+        return -infinity();
+    }
+    return select(log(x), nan(), x < 0.0 || is_nan(x));
+}
