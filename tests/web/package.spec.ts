@@ -135,6 +135,91 @@ test.describe("the contract", () => {
     expect(bits).toEqual(["Uint16Array", 0x3c00, 0xc000]);
   });
 
+  for (const device of ["cpu", "webgpu"]) {
+    test(`every dtype goes in and comes out, on ${device}`, async ({ page }) => {
+      await open(page);
+      const { wrong, count } = await page.evaluate(async (device) => {
+        const values: Record<string, any> = {
+          float32: Float32Array.of(-1.5, 3e38, 1e-45),
+          float16: Uint16Array.of(0x3c00, 0xc000, 0x7bff),
+          float64: Float64Array.of(Math.PI, -1e300, 5e-324),
+          int8: Int8Array.of(-128, 0, 127),
+          uint8: Uint8Array.of(0, 128, 255),
+          int16: Int16Array.of(-32768, 0, 32767),
+          uint16: Uint16Array.of(0, 32768, 65535),
+          int32: Int32Array.of(-(2 ** 31), 0, 2 ** 31 - 1),
+          uint32: Uint32Array.of(0, 2 ** 31, 2 ** 32 - 1),
+          int64: BigInt64Array.of(-(2n ** 63n), 2n ** 53n + 1n, 2n ** 63n - 1n),
+          uint64: BigUint64Array.of(0n, 2n ** 63n, 2n ** 64n - 1n),
+          bool: Uint8Array.of(0, 1, 1),
+          string: ["", "flame", "Glühwürmchen 🔥"],
+        };
+        const wrong = [];
+        for (const [dtype, data] of Object.entries(values)) {
+          const error = await load(tiny.identity(dtype), { device }).then(
+            async (session: any) => {
+              const { y } = await session.run({ x: new Tensor(dtype, data, [3]) });
+              await session.dispose();
+              const same = y.dtype === dtype && String(y.shape) === "3" && y.data.constructor === data.constructor && [...y.data].every((value: unknown, at: number) => Object.is(value, data[at]));
+              return same ? undefined : `came out as ${y.dtype} [${y.shape}] ${[...y.data]}`;
+            },
+          ).catch(String);
+          if (error) wrong.push(`${dtype} ${error}`);
+        }
+        return { wrong, count: Object.keys(values).length };
+      }, device);
+      expect(count).toBe(13);
+      expect(wrong).toEqual([]);
+    });
+  }
+
+  test("only the outputs that are asked for come back", async ({ page }) => {
+    await open(page);
+    const results = await page.evaluate(async () => {
+      const session = await load(tiny.twoOutputs(), { device: "cpu" });
+      const run = async (outputs?: string[]) => {
+        const results = await session.run({ x: new Tensor("float32", Float32Array.of(-1, 2), [2]) }, { outputs });
+        return Object.fromEntries(Object.entries(results).map(([name, { data }]: any) => [name, [...data]]));
+      };
+      return [await run(), await run(["negative"]), await run(["positive"])];
+    });
+    expect(results).toEqual([{ positive: [0, 2], negative: [1, -2] }, { negative: [1, -2] }, { positive: [0, 2] }]);
+  });
+
+  test("a tensor from every kind of picture", async ({ page }) => {
+    await open(page);
+    const tensors = await page.evaluate(async () => {
+      const url = "../cases/images/coffee-227.png";
+      const blob = await (await fetch(url)).blob();
+      const bitmap = await createImageBitmap(blob);
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
+      const context = canvas.getContext("2d")!;
+      context.drawImage(bitmap, 0, 0);
+      const offscreen = new OffscreenCanvas(bitmap.width, bitmap.height);
+      offscreen.getContext("2d")!.drawImage(bitmap, 0, 0);
+      const video = Object.assign(document.createElement("video"), { srcObject: canvas.captureStream(30), muted: true });
+      const redraw = setInterval(() => context.drawImage(bitmap, 0, 0), 20);
+      await video.play();
+      const options = { size: 64, color: "BGR", mean: [103.939, 116.779, 123.68], scale: 1 };
+      const sources = { bitmap, image, canvas, offscreen, pixels: context.getImageData(0, 0, bitmap.width, bitmap.height), video };
+      const tensors = Object.entries(sources).map(([name, source]) => [name, Tensor.fromImage(source, options)] as const);
+      clearInterval(redraw);
+      const first: Float32Array = tensors[0]![1].data;
+      return tensors.map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, worst: Math.max(...first.map((value, at) => Math.abs(value - data[at]))), spread: Math.max(...data) - Math.min(...data) }));
+    });
+    expect(tensors.map(({ name }) => name)).toEqual(["bitmap", "image", "canvas", "offscreen", "pixels", "video"]);
+    for (const { name, dtype, shape, worst, spread } of tensors) {
+      expect(dtype, name).toBe("float32");
+      expect(shape, name).toEqual([1, 3, 64, 64]);
+      expect(spread, name).toBeGreaterThan(150);
+      // A stream's frames pass through a codec's colour space.
+      expect(worst, name).toBeLessThanOrEqual(name === "video" ? 24 : 0);
+    }
+  });
+
   test("every kind of source", async ({ page }) => {
     await open(page);
     const sums = await page.evaluate(async () => {
@@ -410,19 +495,19 @@ test.describe("wrong inputs each have a kind, and the session answers the next g
     ["a bare array", `({ pixels: Float32Array.of(1, 2, 3) })`, "invalid_argument", /expected a Tensor/],
     ["no inputs at all", `undefined`, "invalid_argument", /inputs are an object/],
   ];
-  for (const worker of [true, false]) {
-    test(`worker: ${worker}`, async ({ page }) => {
+  for (const [device, worker] of [["cpu", true], ["cpu", false], ["webgpu", true]] as const) {
+    test(`on ${device}, worker: ${worker}`, async ({ page }) => {
       await open(page);
       const results = await page.evaluate(
-        async ([makes, worker]) => {
-          const session = await load("../made/add.onnx", { device: "cpu", worker });
+        async ([makes, device, worker]) => {
+          const session = await load("../made/add.onnx", { device, worker });
           const results = [];
           for (const make of makes) results.push({ error: await rejection(session.run((0, eval)(make))), next: await answers(session) });
           const unknown = await rejection(session.run({ pixels: pixels(1, 2, 3) }, { outputs: ["sums"] }));
           results.push({ error: unknown, next: await answers(session) });
           return results;
         },
-        [cases.map(([, make]) => make), worker] as const,
+        [cases.map(([, make]) => make), device, worker] as const,
       );
       for (const [index, [what, , kind, message]] of cases.entries()) {
         const { error, next } = results[index]!;

@@ -11,8 +11,8 @@ const assets = {
   "models/imagenet-labels.json": "data/imagenet-labels.json",
   "photos/coffee.png": "data/photos/coffee.png",
   "photos/chelsea.png": "data/photos/chelsea.png",
+  "photos/camera.png": "data/photos/camera.png",
   "photos/rocket.jpg": "data/photos/rocket.jpg",
-  "photos/astronaut.png": "data/photos/astronaut.png",
 };
 
 const missing = [];

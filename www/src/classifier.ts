@@ -56,7 +56,8 @@ export class Classifier {
       color: "BGR",
       mean: [103.939, 116.779, 123.68],
       scale: 1,
-      fit: "cover",
+      // The whole photo, as the model was checked: a crop may lose what it is of.
+      fit: "fill",
     });
     const ready = performance.now();
     const result = await this.session.run({ [input.name]: pixels });

@@ -8,6 +8,6 @@ export interface Sample {
 export const samples: readonly Sample[] = [
   { name: "Coffee", file: "photos/coffee.png", credit: "Rachel Michetti, CC0" },
   { name: "Chelsea", file: "photos/chelsea.png", credit: "Stéfan van der Walt, CC0" },
+  { name: "Filming", file: "photos/camera.png", credit: "Lav Varshney, CC0" },
   { name: "Rocket", file: "photos/rocket.jpg", credit: "SpaceX, public domain" },
-  { name: "Astronaut", file: "photos/astronaut.png", credit: "NASA, public domain" },
 ];

@@ -2,7 +2,7 @@
 // Field numbers are those of onnx.proto.
 
 const utf8 = new TextEncoder();
-const dtypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, string: 8, bool: 9 };
+const dtypes = { float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9, float16: 10, float64: 11, uint32: 12, uint64: 13 };
 
 function varint(value) {
   const bytes = [];
@@ -87,6 +87,25 @@ export const zeros = () =>
     inputs: [{ name: "length", dtype: "int64", shape: [1] }],
     outputs: [{ name: "zeros", shape: ["length"] }],
     nodes: [{ op: "ConstantOfShape", name: "fill", inputs: ["length"], outputs: ["zeros"] }],
+  });
+
+/** Gives back what comes in, of any dtype and length. */
+export const identity = (dtype) =>
+  writeModel({
+    inputs: [{ name: "x", dtype, shape: ["length"] }],
+    outputs: [{ name: "y", dtype, shape: ["length"] }],
+    nodes: [{ op: "Identity", name: "same", inputs: ["x"], outputs: ["y"] }],
+  });
+
+/** Two outputs: positive = relu(x), negative = -x. */
+export const twoOutputs = () =>
+  writeModel({
+    inputs: [{ name: "x", shape: ["length"] }],
+    outputs: ["positive", "negative"].map((name) => ({ name, shape: ["length"] })),
+    nodes: [
+      { op: "Relu", name: "relu", inputs: ["x"], outputs: ["positive"] },
+      { op: "Neg", name: "neg", inputs: ["x"], outputs: ["negative"] },
+    ],
   });
 
 /** Two operators that no version has, three nodes in all, and one that each has. */
