@@ -92,6 +92,7 @@ const prepare = {
     "data/photos/coffee.png": photo("coffee.png"),
     "data/photos/chelsea.png": photo("chelsea.png"),
     "data/photos/rocket.jpg": photo("rocket.jpg"),
+    "data/photos/camera.png": photo("camera.png"),
     "data/photos/astronaut.png": photo("astronaut.png"),
   }),
   efficientnet: () => files("efficientnet-lite0", {
