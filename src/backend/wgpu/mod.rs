@@ -46,7 +46,7 @@ impl Device for Gpu {
         DeviceKind::WebGpu
     }
 
-    fn from_cpu(&self, x: FlexTensor) -> Result<Array> {
+    fn to_device(&self, x: FlexTensor) -> Result<Array> {
         let dtype = DataType::from_burn(x.dtype());
         ensure!(dtype == DataType::Float32, Unsupported, "webgpu has float32 tensors; got {dtype}");
         let layout = x.layout();

@@ -647,9 +647,9 @@ impl Gpu {
             return Ok(y);
         }
         let vector = columns.is_multiple_of(4);
-        let tile = tile(rows, columns, count);
+        let tiling = Tiling::choose(self, rows, columns, count);
         self.launch(Launch {
-            key: format!("matmul {tile} {vector} {rank}"),
+            key: format!("matmul {tiling:?} {vector} {rank}"),
             source: &|| {
                 let (load, store) = match vector {
                     true => ("return b[(b0 + k * p.columns + n) / 4u];", "y[(y0 + m * p.columns + n) / 4u] = v;"),
@@ -661,12 +661,12 @@ impl Gpu {
                 let bindings = head(if vector { "vec4<f32>" } else { "f32" })
                     + include_str!("matmul_tile.wgsl")
                     + &format!("fn load_b(k: u32, n: u32) -> vec4<f32> {{\n{load}\n}}\nfn store(m: u32, n: u32, v: vec4<f32>) {{\n{store}\n}}\n");
-                gemm(tile, &bindings)
+                tiling.source(&bindings)
             },
             inputs: &[a, b],
             output: &y,
             parameters,
-            workgroups: [columns.div_ceil(tile), rows.div_ceil(tile), count],
+            workgroups: tiling.workgroups(rows, columns, count),
         })?;
         Ok(y)
     }
@@ -746,9 +746,9 @@ impl Gpu {
             && window.strides.iter().all(|&s| s == 1)
             && input[..] == three(&window.output, 1)[..]
             && begin == [0; 3];
-        let tile = tile(rows, columns, batch * groups);
+        let tiling = Tiling::choose(self, rows, columns, batch * groups);
         self.launch(Launch {
-            key: format!("conv {tile} {vector} {pointwise} {kernel_text} {activation}"),
+            key: format!("conv {tiling:?} {vector} {pointwise} {kernel_text} {activation}"),
             source: &|| {
                 let load = match (pointwise, vector) {
                     (true, true) => fill(include_str!("conv_pointwise.wgsl"), &[("load", "return x[at / 4u];")]),
@@ -772,25 +772,52 @@ impl Gpu {
                     + &format!(
                         "fn store(m: u32, n: u32, v: vec4<f32>) {{\nlet c = m0 + m;\nlet r = vec4<f32>(finish(v.x, c), finish(v.y, c), finish(v.z, c), finish(v.w, c));\n{store}\n}}\n"
                     );
-                gemm(tile, &bindings)
+                tiling.source(&bindings)
             },
             inputs: &inputs,
             output: &y,
             parameters,
-            workgroups: [columns.div_ceil(tile), rows.div_ceil(tile), batch * groups],
+            workgroups: tiling.workgroups(rows, columns, batch * groups),
         })?;
         Ok(y)
     }
 }
 
-/// Rows and columns of a workgroup's tile: large ones load less, small ones keep more of the
-/// GPU busy.
-fn tile(rows: usize, columns: usize, count: usize) -> usize {
-    if rows > 32 && rows.div_ceil(64) * columns.div_ceil(64) * count >= 64 { 64 } else { 32 }
+/// How a matrix product is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tiling {
+    /// Each thread by itself; 32 rows and columns for each workgroup.
+    Flat,
+    /// Through workgroup memory; so many rows and columns for each workgroup.
+    Shared(usize),
 }
 
-fn gemm(tile: usize, bindings: &str) -> String {
-    let size = tile.to_string();
-    let start = "enter(group.z);";
-    fill(include_str!("gemm.wgsl"), &[("tm", &size), ("tn", &size), ("bindings", bindings), ("start", start)])
+impl Tiling {
+    /// Large tiles load less, small ones keep more of the GPU busy.
+    fn choose(gpu: &Gpu, rows: usize, columns: usize, count: usize) -> Self {
+        if gpu.is_fallback_adapter() {
+            Self::Flat
+        } else if rows > 32 && rows.div_ceil(64) * columns.div_ceil(64) * count >= 64 {
+            Self::Shared(64)
+        } else {
+            Self::Shared(32)
+        }
+    }
+
+    fn workgroups(self, rows: usize, columns: usize, count: usize) -> [usize; 3] {
+        let size = if let Self::Shared(size) = self { size } else { 32 };
+        [columns.div_ceil(size), rows.div_ceil(size), count]
+    }
+
+    /// The kernel around `bindings`, which load and store.
+    fn source(self, bindings: &str) -> String {
+        let start = ("start", "enter(group.z);");
+        match self {
+            Self::Flat => fill(include_str!("gemm_flat.wgsl"), &[("bindings", bindings), start]),
+            Self::Shared(size) => {
+                let size = size.to_string();
+                fill(include_str!("gemm.wgsl"), &[("tm", &size), ("tn", &size), ("bindings", bindings), start])
+            }
+        }
+    }
 }
