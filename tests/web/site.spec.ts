@@ -100,6 +100,7 @@ test("coffee is espresso and Chelsea an Egyptian cat, by a click, on the CPU", a
   await sample(page, "Chelsea").click();
   expect(await expectAnswer(page, "Egyptian cat")).toBeGreaterThan(30);
 
+  await expect(page.getByRole("heading", { name: "It sees" })).toBeVisible();
   await expect(sample(page, "Chelsea")).toHaveAttribute("aria-pressed", "true");
   await expect(page.locator("#spoken")).toContainText("Chelsea: Egyptian cat");
   await expect(page.locator("#device-name")).toHaveText("CPU");
@@ -124,6 +125,18 @@ test("the same on WebGPU, and switching runs the same photo again", async ({ pag
   expect(await expectAnswer(page, "Egyptian cat")).toBeGreaterThan(30);
   await dispatchFile(page.locator("#stage"), "drop", "cup.png", "image/png", photo("coffee.png"));
   expect(await expectAnswer(page, "Espresso")).toBeGreaterThan(90);
+});
+
+test("what the model knows it names, what it does not it calls a guess", async ({ page }) => {
+  await open(page);
+  await device(page, "CPU").check({ force: true });
+  await sample(page, "Filming").click();
+  expect(await expectAnswer(page, "Tripod")).toBeGreaterThan(50);
+  await expect(page.getByRole("heading", { name: "It sees" })).toBeVisible();
+  // A rocket seen through its gantry is none of the thousand things for certain.
+  await sample(page, "Rocket").click();
+  await expect(page.locator("#spoken")).toContainText("Rocket: ");
+  await expect(page.getByRole("heading", { name: "It is not sure. Perhaps" })).toBeVisible();
 });
 
 test("a photo dropped, pasted or chosen is answered", async ({ page }) => {

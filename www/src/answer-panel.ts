@@ -10,6 +10,9 @@ const doing: Record<Phase, string> = {
   prepare: "Preparing the model",
 };
 
+/** Below this the best answer is a guess, and is called one. */
+const UNSURE = 0.3;
+
 type View = "loading" | "idle" | "failure" | "ready" | "answers";
 
 const headings: Record<View, string> = {
@@ -104,6 +107,7 @@ export class AnswerPanel {
     this.#show("answers");
     const [first, ...others] = look.answers;
     if (first) {
+      if (first.probability < UNSURE) this.#heading.textContent = "It is not sure. Perhaps";
       this.#say(
         `${photoName}: ${title(first.name)}, ${percent(first.probability)}. Then ` +
           others.map(({ name, probability }) => `${title(name)}, ${percent(probability)}`).join("; "),
