@@ -1,8 +1,6 @@
-//! The CPU device: convolution, matrix products and views by burn-flex, the rest by
-//! [`crate::kernels`].
+//! The CPU device: tensors and views are burn-flex's, the arithmetic is [`crate::kernels`]'s.
 
-use burn_backend::ops::{ConvOptions, FloatTensorOps, IntTensorOps, ModuleOps};
-use burn_flex::{Flex, FlexTensor, Layout};
+use burn_flex::{FlexTensor, Layout};
 use burn_std::{Bytes, Shape, bf16, f16};
 
 use super::{Array, BinaryOp, CompareOp, Device, DeviceKind, Lrn, PadMode, PoolOp, ReduceOp, UnaryOp, Window};
@@ -330,7 +328,7 @@ impl Device for Cpu {
         DeviceKind::Cpu
     }
 
-    fn from_cpu(&self, x: FlexTensor) -> Result<Array> {
+    fn to_device(&self, x: FlexTensor) -> Result<Array> {
         Ok(Array::Cpu(x))
     }
 
@@ -368,85 +366,86 @@ impl Device for Cpu {
     }
 
     fn conv(&self, x: Array, weight: Array, bias: Option<Array>, window: &Window, group: usize) -> Result<Array> {
-        let x = x.into_cpu()?;
-        let weight = weight.into_cpu()?;
-        let bias = bias.map(Array::into_cpu).transpose()?;
-        let shape = |t: &FlexTensor| t.layout().shape().to_vec();
-        let (xs, ws) = (shape(&x), shape(&weight));
-        let spatial = window.kernel.len();
-        let mut out_shape = vec![xs[0], ws[0]];
-        out_shape.extend(&window.output);
-        if out_shape.contains(&0) || xs.contains(&0) {
-            bail!(Unsupported, "a convolution over an empty tensor {xs:?}");
-        }
-        if dtype_of(&x) == DataType::Float32 && spatial < 3 {
-            let sizes = Conv2d::new(xs[1], ws[0], group, &xs[2..], window);
+        let (x, to) = widen(x.into_cpu()?)?;
+        let (weight, _) = widen(weight.into_cpu()?)?;
+        let bias = match bias {
+            Some(bias) => Some(widen(bias.into_cpu()?)?.0),
+            None => None,
+        };
+        let dtype = dtype_of(&x);
+        let (xs, outputs) = (x.layout().shape().to_vec(), weight.layout().shape()[0]);
+        let spatial = &xs[2..];
+        let out_shape = [&[xs[0], outputs], &window.output[..]].concat();
+        if dtype == DataType::Float32 && spatial.len() < 3 && !xs.contains(&0) && outputs > 0 {
+            let sizes = Conv2d::new(xs[1], outputs, group, spatial, window);
             let bias = bias.as_ref().map(row_major_slice::<f32>);
             let y = conv::conv2d(&sizes, &row_major_slice(&x), &row_major_slice(&weight), bias.as_deref());
-            return Ok(Array::Cpu(tensor_of(DataType::Float32, &out_shape, y)));
+            return narrow(tensor_of(dtype, &out_shape, y), to);
         }
-        let x = x.to_contiguous();
-        let weight = weight.to_contiguous();
-        if spatial == 3 {
-            let three = |v: &[usize]| [v[0], v[1], v[2]];
-            let pads = [0, 1, 2].map(|d| (window.pads_begin[d], window.pads_end[d]));
-            let options = ConvOptions {
-                stride: three(&window.strides),
-                padding: pads,
-                dilation: three(&window.dilations),
-                groups: group,
-            };
-            return Ok(Array::Cpu(Flex::conv3d(x, weight, bias, options)));
-        }
-        // One spatial dimension is two, the first of size 1.
-        let lift = |s: &[usize], one: usize| if spatial == 1 { [one, s[0]] } else { [s[0], s[1]] };
-        let lift_shape = |s: &[usize]| Shape::from(vec![s[0], s[1], lift(&s[2..], 1)[0], lift(&s[2..], 1)[1]]);
-        let (begin, end) = (lift(&window.pads_begin, 0), lift(&window.pads_end, 0));
-        let options = ConvOptions {
-            stride: lift(&window.strides, 1),
-            padding: [(begin[0], end[0]), (begin[1], end[1])],
-            dilation: lift(&window.dilations, 1),
-            groups: group,
-        };
-        let y = Flex::conv2d(x.reshape(lift_shape(&xs)), weight.reshape(lift_shape(&ws)), bias, options);
-        Ok(Array::Cpu(y.reshape(Shape::from(out_shape))))
+        let y = float_or_int!(dtype, T => {
+            let bias = bias.as_ref().map(row_major_slice::<T>);
+            let (x, weight) = (row_major_slice::<T>(&x), row_major_slice::<T>(&weight));
+            let y = conv::direct(xs[0], xs[1], group, spatial, window, &x, &weight, bias.as_deref(), outputs);
+            tensor_of(dtype, &out_shape, y)
+        }, I => {
+            let _: Option<I> = None;
+            bail!(Unsupported, "a convolution of {dtype} elements")
+        });
+        narrow(y, to)
     }
 
     fn matmul(&self, a: Array, b: Array) -> Result<Array> {
-        let (a, b) = (a.into_cpu()?, b.into_cpu()?);
+        let (a, to) = widen(a.into_cpu()?)?;
+        let (b, _) = widen(b.into_cpu()?)?;
         let dtype = dtype_of(&a);
         let (sa, sb) = (a.layout().shape().to_vec(), b.layout().shape().to_vec());
         let batch = crate::ops::broadcast(&sa[..sa.len() - 2], &sb[..sb.len() - 2])?;
-        let full = |s: &[usize]| [&batch[..], &s[s.len() - 2..]].concat();
-        let mut out_shape = batch.clone();
-        out_shape.extend([sa[sa.len() - 2], sb[sb.len() - 1]]);
-        if out_shape.contains(&0) || sa.contains(&0) {
-            let zeros = FlexTensor::zeros(Shape::from(out_shape), dtype.to_burn().expect("matrices are numbers"));
-            return Ok(Array::Cpu(zeros));
+        let (m, k, n) = (sa[sa.len() - 2], sa[sa.len() - 1], sb[sb.len() - 1]);
+        let out_shape = [&batch[..], &[m, n]].concat();
+        let empty = out_shape.contains(&0) || k == 0;
+        if dtype == DataType::Float32 && !empty {
+            return narrow(tensor_of(dtype, &out_shape, matmul(&a, &b, &batch)), to);
         }
-        if dtype == DataType::Float32 {
-            return Ok(Array::Cpu(tensor_of(dtype, &out_shape, matmul(&a, &b, &batch))));
-        }
-        let a = expand(a, &full(&sa)).to_contiguous();
-        let b = expand(b, &full(&sb)).to_contiguous();
-        let out = if dtype.is_float() { Flex::float_matmul(a, b) } else { Flex::int_matmul(a, b) };
-        Ok(Array::Cpu(out))
+        let (a, b) = (expand(a, &[&batch[..], &[m, k]].concat()), expand(b, &[&batch[..], &[k, n]].concat()));
+        let count = out_shape.iter().product();
+        let product = float_or_int!(dtype, T => {
+            let mut out = vec![0 as T; count];
+            if !empty {
+                gemm::products(&row_major_slice(&a), &row_major_slice(&b), [m, k, n], &mut out, |c, a: T, b| c + a * b);
+            }
+            tensor_of(dtype, &out_shape, out)
+        }, I => {
+            let mut out = vec![0 as I; count];
+            if !empty {
+                let term = |c: I, a: I, b: I| c.wrapping_add(a.wrapping_mul(b));
+                gemm::products(&row_major_slice(&a), &row_major_slice(&b), [m, k, n], &mut out, term);
+            }
+            tensor_of(dtype, &out_shape, out)
+        });
+        narrow(product, to)
     }
 
     fn pool(&self, op: PoolOp, x: Array, window: &Window) -> Result<Array> {
-        if op == PoolOp::Max {
-            return Ok(Array::Cpu(max_pool(x.into_cpu()?, window, false)?.0));
-        }
         let (x, to) = widen(x.into_cpu()?)?;
         let dtype = dtype_of(&x);
         let shape = x.layout().shape().to_vec();
         let out_shape = [&shape[..2], &window.output].concat();
-        let PoolOp::Average { count_include_pad } = op else { unreachable!("max was answered above") };
+        let (planes, spatial) = (shape[0] * shape[1], &shape[2..]);
         let out = float_or_int!(dtype, T => {
-            tensor_of(dtype, &out_shape, pool::average(&row_major_slice::<T>(&x), &shape[2..], window, count_include_pad))
+            let x = row_major_slice::<T>(&x);
+            let out = match op {
+                PoolOp::Max => pool::max(&x, planes, spatial, window, T::NEG_INFINITY),
+                PoolOp::Average { count_include_pad } => pool::average(&x, planes, spatial, window, count_include_pad),
+            };
+            tensor_of(dtype, &out_shape, out)
         }, I => {
-            let _: Option<I> = None;
-            bail!(Unsupported, "the average of {dtype} elements")
+            match op {
+                PoolOp::Max => {
+                    let out = pool::max(&row_major_slice::<I>(&x), planes, spatial, window, I::MIN);
+                    tensor_of(dtype, &out_shape, out)
+                }
+                PoolOp::Average { .. } => bail!(Unsupported, "the average of {dtype} elements"),
+            }
         });
         narrow(out, to)
     }
@@ -615,6 +614,9 @@ impl Device for Cpu {
 
 /// Fills the border of `data` from the elements inside, dimension by dimension.
 fn pad_from_inside<T: Copy>(data: &mut [T], shape: &[usize], inside: &[usize], pads: &[(usize, usize)], mode: PadMode) {
+    if data.is_empty() {
+        return;
+    }
     let strides = layout::row_major(shape);
     for d in 0..shape.len() {
         let (begin, size) = (pads[d].0, inside[d] as isize);
@@ -651,12 +653,14 @@ pub(crate) fn max_pool(x: FlexTensor, window: &Window, column_major: bool) -> Re
     let dtype = dtype_of(&x);
     let shape = x.layout().shape().to_vec();
     let out_shape = [&shape[..2], &window.output].concat();
-    let (values, indices) = float_or_int!(dtype, T => {
-        let (values, indices) = pool::max(&row_major_slice::<T>(&x), &shape[2..], window, T::NEG_INFINITY, column_major);
-        (tensor_of(dtype, &out_shape, values), indices)
-    }, I => {
-        let (values, indices) = pool::max(&row_major_slice::<I>(&x), &shape[2..], window, I::MIN, column_major);
-        (tensor_of(dtype, &out_shape, values), indices)
-    });
-    Ok((narrow(values, to)?.into_cpu()?, tensor_of(DataType::Int64, &out_shape, indices)))
+    let (planes, spatial) = (shape[0] * shape[1], &shape[2..]);
+    macro_rules! pooled {
+        ($T:ty, $lowest:expr) => {{
+            let x = row_major_slice::<$T>(&x);
+            let (values, positions) = pool::max_with_positions(&x, planes, spatial, window, $lowest, column_major);
+            (tensor_of(dtype, &out_shape, values), positions)
+        }};
+    }
+    let (values, positions) = float_or_int!(dtype, T => pooled!(T, T::NEG_INFINITY), I => pooled!(I, I::MIN));
+    Ok((narrow(values, to)?.into_cpu()?, tensor_of(DataType::Int64, &out_shape, positions)))
 }

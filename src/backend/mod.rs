@@ -151,7 +151,7 @@ pub trait Device {
     fn kind(&self) -> DeviceKind;
 
     /// Brings a tensor from the CPU to this device.
-    fn from_cpu(&self, x: FlexTensor) -> Result<Array>;
+    fn to_device(&self, x: FlexTensor) -> Result<Array>;
 
     /// `op` on every element.
     fn unary(&self, op: UnaryOp, x: Array) -> Result<Array>;

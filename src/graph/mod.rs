@@ -7,8 +7,8 @@ mod tensor;
 use std::collections::{HashMap, HashSet};
 
 pub use dtype::DataType;
-pub(crate) use tensor::element_count;
 pub use tensor::{Data, Element, Tensor};
+pub(crate) use tensor::{MAX_RANK, element_count};
 
 use crate::error::{Result, bail};
 

@@ -26,8 +26,12 @@ pub struct Tensor {
     data: Data,
 }
 
+/// The most dimensions that a tensor may have; more are hostile.
+pub(crate) const MAX_RANK: usize = 64;
+
 /// The number of elements of `shape`; an error when it overflows.
 pub(crate) fn element_count(shape: &[usize]) -> Result<usize> {
+    ensure!(shape.len() <= MAX_RANK, LimitExceeded, "{} dimensions; at most {MAX_RANK} are possible", shape.len());
     let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
     match count {
         Some(count) if count <= isize::MAX as usize / 8 => Ok(count),

@@ -1,7 +1,11 @@
 //! Convolution of float32 over `[N, C, H, W]`: a matrix product whose right side is read from
-//! the image as it is needed, and a direct loop where every channel has its own filter.
+//! the image as it is needed, and a direct loop where every channel has its own filter. Other
+//! element types, three spatial dimensions and empty images go through one plain loop.
+
+use num_traits::Float;
 
 use super::gemm::{Columns, PackedA, gemm};
+use super::window::{Window3, fold_row};
 use crate::backend::Window;
 
 /// A convolution's sizes; one spatial dimension is two, the first of size 1.
@@ -162,4 +166,45 @@ fn depthwise(conv: &Conv2d, image: &[f32], filter: &[f32], out: &mut [f32]) {
             }
         }
     }
+}
+
+/// `images` of `[channels, spatial…]` by `weight` `[outputs, channels / group, kernel…]` plus
+/// `bias`, one to three spatial dimensions.
+#[allow(clippy::too_many_arguments)]
+pub fn direct<T: Float>(
+    images: usize,
+    channels: usize,
+    group: usize,
+    spatial: &[usize],
+    window: &Window,
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    outputs: usize,
+) -> Vec<T> {
+    let w = Window3::new(spatial, window);
+    let (from, to) = (w.input_len(), w.output_len());
+    let taps: usize = w.kernel.iter().product();
+    let (per_group, outputs_per_group) = (channels / group, outputs / group);
+    let mut y = vec![T::zero(); images * outputs * to];
+    if y.is_empty() {
+        return y;
+    }
+    for (i, out) in y.chunks_exact_mut(to).enumerate() {
+        let (n, o) = (i / outputs, i % outputs);
+        if let Some(bias) = bias {
+            out.fill(bias[o]);
+        }
+        if from == 0 {
+            continue;
+        }
+        for c in 0..per_group {
+            let image = &x[(n * channels + o / outputs_per_group * per_group + c) * from..][..from];
+            let filter = &weight[(o * per_group + c) * taps..][..taps];
+            w.sweep(image, out, |out, inputs, step, tap| {
+                fold_row(out, inputs, step, |sum, v| *sum = *sum + filter[tap] * v);
+            });
+        }
+    }
+    y
 }

@@ -162,8 +162,10 @@ pub fn unary<T: Float + Erf>(op: UnaryOp, data: &mut [T]) {
                 x + bias
             } else if x > lambd {
                 x - bias
+            } else if x.is_nan() {
+                x
             } else {
-                x * zero
+                zero
             })
         }
         // Both sides are exact where the other overflows.
@@ -273,10 +275,23 @@ macro_rules! wrapping {
         }
         #[allow(unused_comparisons)]
         fn wrapping_power(self, exponent: Self) -> Self {
+            let minus_one = (0 as $ty).wrapping_sub(1);
             if exponent < 0 {
-                return match self { 1 => 1, v if v == (0 as $ty).wrapping_sub(1) => if exponent % 2 == 0 { 1 } else { v }, _ => 0 };
+                return match self {
+                    1 => 1,
+                    v if v == minus_one => if exponent % 2 == 0 { 1 } else { v },
+                    _ => 0,
+                };
             }
-            self.wrapping_pow(u32::try_from(exponent).unwrap_or(u32::MAX))
+            let (mut result, mut square, mut left) = (1 as $ty, self, exponent);
+            while left > 0 {
+                if left % 2 == 1 {
+                    result = result.wrapping_mul(square);
+                }
+                square = square.wrapping_mul(square);
+                left /= 2;
+            }
+            result
         }
     })+ };
 }

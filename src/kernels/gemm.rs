@@ -163,6 +163,18 @@ pub fn row_times_matrix(a: &[f32], b: &Matrix<'_>, c: &mut [f32]) {
     }
 }
 
+/// Products of row-major matrices of any element type, `[batch, m, k]` by `[batch, k, n]`;
+/// `f(sum, a, b)` adds one term.
+pub fn products<T: Copy>(a: &[T], b: &[T], [m, k, n]: [usize; 3], c: &mut [T], f: impl Fn(T, T, T) -> T) {
+    for ((a, b), c) in a.chunks_exact(m * k).zip(b.chunks_exact(k * n)).zip(c.chunks_exact_mut(m * n)) {
+        for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
+            for (&a, b) in a.iter().zip(b.chunks_exact(n)) {
+                c.iter_mut().zip(b).for_each(|(c, &b)| *c = f(*c, a, b));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

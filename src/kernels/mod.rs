@@ -8,3 +8,4 @@ pub mod gemm;
 pub mod layout;
 pub mod pool;
 pub mod reduce;
+mod window;

@@ -1,74 +1,98 @@
 //! Reductions over axes of row-major tensors, softmax and local response normalisation.
 
-use num_traits::{Float, NumCast, PrimInt, WrappingAdd, WrappingMul};
+use num_traits::{Float, NumCast, PrimInt, WrappingAdd, WrappingMul, WrappingSub};
 
 use crate::backend::{Lrn, ReduceOp};
 
-/// Moves the reduced axes last: gives for each output element the input positions it gathers,
-/// as (start of outer, offsets of the reduced elements).
+/// Which neighbouring dimensions are kept and which are reduced, from the outermost.
 struct Walk {
-    starts: Vec<usize>,
-    offsets: Vec<usize>,
+    dims: Vec<(usize, bool)>,
+    kept: usize,
+    reduced: usize,
 }
 
 impl Walk {
     fn new(shape: &[usize], axes: &[usize]) -> Self {
-        let strides = super::layout::row_major(shape);
-        let positions = |keep: bool| {
-            let mut list = vec![0usize];
-            for (d, &size) in shape.iter().enumerate() {
-                if axes.contains(&d) != keep {
-                    list = list
-                        .iter()
-                        .flat_map(|&base| (0..size).map(move |i| (base, i)))
-                        .map(|(base, i)| base + i * strides[d] as usize)
-                        .collect();
-                }
+        let mut dims: Vec<(usize, bool)> = Vec::with_capacity(shape.len());
+        let (mut kept, mut reduced) = (1, 1);
+        for (d, &size) in shape.iter().enumerate() {
+            let is_reduced = axes.contains(&d);
+            *(if is_reduced { &mut reduced } else { &mut kept }) *= size;
+            match dims.last_mut() {
+                Some((outer, kind)) if *kind == is_reduced => *outer *= size,
+                _ => dims.push((size, is_reduced)),
             }
-            list
-        };
-        Self { starts: positions(true), offsets: positions(false) }
+        }
+        Self { dims, kept, reduced }
     }
 
+    /// Folds every element into the result it belongs to, each starting at `first`.
     fn fold<T: Copy, A: Copy>(&self, x: &[T], first: A, f: impl Fn(A, T) -> A) -> Vec<A> {
-        self.starts.iter().map(|&s| self.offsets.iter().fold(first, |acc, &o| f(acc, x[s + o]))).collect()
+        let mut results = vec![first; self.kept];
+        self.fold_into(x, &mut results, f);
+        results
+    }
+
+    fn fold_into<T: Copy, A: Copy>(&self, x: &[T], results: &mut [A], f: impl Fn(A, T) -> A) {
+        if !x.is_empty() {
+            fold(&self.dims, x, results, &f);
+        }
     }
 }
 
-/// Reduces `axes` of `x`. An empty reduction gives the operation's neutral element.
+fn fold<T: Copy, A: Copy>(dims: &[(usize, bool)], x: &[T], results: &mut [A], f: &impl Fn(A, T) -> A) {
+    match *dims {
+        [] | [(_, false)] => results.iter_mut().zip(x).for_each(|(r, &v)| *r = f(*r, v)),
+        [(_, true)] => results[0] = x.iter().fold(results[0], |r, &v| f(r, v)),
+        [(size, true), ref inner @ ..] => {
+            x.chunks_exact(x.len() / size).for_each(|x| fold(inner, x, results, f));
+        }
+        [(size, false), ref inner @ ..] => {
+            let each = results.len() / size;
+            x.chunks_exact(x.len() / size).zip(results.chunks_exact_mut(each)).for_each(|(x, r)| fold(inner, x, r, f));
+        }
+    }
+}
+
+/// Reduces `axes` of `x`, sums in float64. An empty reduction gives the operation's neutral
+/// element.
 pub fn float<T: Float>(op: ReduceOp, x: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
     let walk = Walk::new(shape, axes);
-    let (zero, one) = (T::zero(), T::one());
-    let count = T::from(walk.offsets.len()).expect("a count is a float");
-    let map = |values: Vec<T>, f: fn(T) -> T| values.into_iter().map(f).collect::<Vec<T>>();
-    let max = |walk: &Walk| walk.fold(x, T::neg_infinity(), |a, v| if v > a || v.is_nan() { v } else { a });
+    let wide = |v: T| v.to_f64().expect("every float is a float64");
+    let narrow = |v: f64| T::from(v).expect("every float64 has a nearest float");
+    let sum = |f: fn(f64) -> f64| walk.fold(x, 0f64, move |a, v| a + f(wide(v)));
+    let each = |values: Vec<f64>, f: &dyn Fn(f64) -> f64| values.into_iter().map(|v| narrow(f(v))).collect();
+    let max = || walk.fold(x, T::neg_infinity(), |a, v| if v > a || v.is_nan() { v } else { a });
     match op {
-        ReduceOp::Sum => walk.fold(x, zero, |a, v| a + v),
-        ReduceOp::Mean => walk.fold(x, zero, |a, v| a + v).into_iter().map(|v| v / count).collect(),
-        ReduceOp::Max => max(&walk),
+        ReduceOp::Sum => each(sum(|v| v), &|v| v),
+        ReduceOp::Mean => each(sum(|v| v), &|v| v / walk.reduced as f64),
+        ReduceOp::Max => max(),
         ReduceOp::Min => walk.fold(x, T::infinity(), |a, v| if v < a || v.is_nan() { v } else { a }),
-        ReduceOp::Prod => walk.fold(x, one, |a, v| a * v),
-        ReduceOp::SumSquare => walk.fold(x, zero, |a, v| a + v * v),
-        ReduceOp::L1 => walk.fold(x, zero, |a, v| a + v.abs()),
-        ReduceOp::L2 => map(walk.fold(x, zero, |a, v| a + v * v), T::sqrt),
-        ReduceOp::LogSum => map(walk.fold(x, zero, |a, v| a + v), T::ln),
+        ReduceOp::Prod => walk.fold(x, T::one(), |a, v| a * v),
+        ReduceOp::SumSquare => each(sum(|v| v * v), &|v| v),
+        ReduceOp::L1 => each(sum(f64::abs), &|v| v),
+        ReduceOp::L2 => each(sum(|v| v * v), &f64::sqrt),
+        ReduceOp::LogSum => each(sum(|v| v), &f64::ln),
         ReduceOp::LogSumExp => {
-            let top = max(&walk);
-            let shift = |m: T| if m.is_finite() { m } else { zero };
-            walk.starts
-                .iter()
-                .zip(top)
-                .map(|(&s, m)| walk.offsets.iter().fold(zero, |a, &o| a + (x[s + o] - shift(m)).exp()).ln() + shift(m))
-                .collect()
+            // The largest element is taken away first, so that nothing overflows.
+            let shift = |m: T| if m.is_finite() { wide(m) } else { 0.0 };
+            let mut sums: Vec<(f64, f64)> = max().into_iter().map(|m| (0.0, shift(m))).collect();
+            walk.fold_into(x, &mut sums, |(sum, shift), v| (sum + (wide(v) - shift).exp(), shift));
+            sums.into_iter().map(|(sum, shift)| narrow(sum.ln() + shift)).collect()
         }
     }
 }
 
 /// Reduces integers; sums and products wrap, the mean is truncated.
-pub fn int<T: PrimInt + WrappingAdd + WrappingMul>(op: ReduceOp, x: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+pub fn int<T: PrimInt + WrappingAdd + WrappingSub + WrappingMul>(
+    op: ReduceOp,
+    x: &[T],
+    shape: &[usize],
+    axes: &[usize],
+) -> Vec<T> {
     let walk = Walk::new(shape, axes);
     let (zero, one) = (T::zero(), T::one());
-    let abs = |v: T| if v < zero { zero - v } else { v };
+    let abs = |v: T| if v < zero { zero.wrapping_sub(&v) } else { v };
     let through_f64 = |values: Vec<T>, f: fn(f64) -> f64| {
         values
             .into_iter()
@@ -78,9 +102,10 @@ pub fn int<T: PrimInt + WrappingAdd + WrappingMul>(op: ReduceOp, x: &[T], shape:
     match op {
         ReduceOp::Sum => walk.fold(x, zero, |a, v| a.wrapping_add(&v)),
         ReduceOp::Mean => {
-            let count = walk.offsets.len() as f64;
-            let sums = walk.fold(x, 0f64, |a, v| a + v.to_f64().expect("an integer is a float"));
-            sums.into_iter().map(|s| <T as NumCast>::from((s / count).trunc()).unwrap_or(zero)).collect()
+            // Sums of 64-bit integers need more bits than one has.
+            let sums = walk.fold(x, 0i128, |a, v| a.wrapping_add(v.to_i128().expect("an integer fits")));
+            let count = walk.reduced.max(1) as i128;
+            sums.into_iter().map(|s| <T as NumCast>::from(s / count).unwrap_or(zero)).collect()
         }
         ReduceOp::Max => walk.fold(x, T::min_value(), |a, v| a.max(v)),
         ReduceOp::Min => walk.fold(x, T::max_value(), |a, v| a.min(v)),

@@ -4,6 +4,8 @@
 mod inspect;
 mod proto;
 mod read;
+mod stored;
 
 pub use inspect::{Inspection, IoDim, IoInfo, OperatorUse, inspect};
-pub use read::{ExternalData, Model, tensor_from_protobuf};
+pub use read::{ExternalData, Model};
+pub use stored::{sequence_from_protobuf, tensor_from_protobuf};

@@ -136,6 +136,14 @@ pub struct SparseTensorProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub struct SequenceProto {
+    #[prost(int32, tag = "2")]
+    pub elem_type: i32,
+    #[prost(message, repeated, tag = "3")]
+    pub tensor_values: Vec<TensorProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub struct ValueInfoProto {
     #[prost(string, tag = "1")]
     pub name: String,

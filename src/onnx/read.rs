@@ -112,8 +112,13 @@ fn scan(bytes: &[u8]) -> Result<Scan> {
         let Some(tag) = varint(&mut rest) else {
             return if rest.len() < 10 && at > 0 { cut(bytes.len() as u64 + 1) } else { Err(not_a_model()) };
         };
-        // ModelProto's fields are numbered 1 to 26.
-        if !(1..=26).contains(&(tag >> 3)) {
+        // ModelProto's fields: two are numbers, the rest texts and messages.
+        let known = match tag >> 3 {
+            1 | 5 => tag & 7 == 0,
+            2..=4 | 6..=8 | 14 | 20 | 25 | 26 => tag & 7 == 2,
+            _ => false,
+        };
+        if !known {
             return Err(not_a_model());
         }
         let skip = match tag & 7 {
@@ -391,11 +396,4 @@ fn external_bytes(tensor: &proto::TensorProto, expected: usize, external: &Exter
         .in_file(location));
     }
     Ok(file.slice(offset..end))
-}
-
-/// Reads a tensor stored as a protobuf file of its own, as ONNX's test data are.
-pub fn tensor_from_protobuf(bytes: impl Into<Bytes>) -> Result<Tensor> {
-    let tensor = proto::TensorProto::decode(bytes.into())
-        .map_err(|error| Error::new(ErrorKind::InvalidModel, format!("not a stored tensor: {error}")))?;
-    read_tensor(tensor, &ExternalData::new())
 }

@@ -3,6 +3,9 @@
 use crate::error::{Result, bail, ensure};
 use crate::graph::{Attribute, Node, Tensor};
 
+/// The largest size that an attribute may hold, of a kernel for instance.
+const MAX_SIZE: i64 = 1 << 24;
+
 /// The attributes of one node, and the opset it follows.
 pub struct Attributes<'a> {
     node: &'a Node,
@@ -88,9 +91,9 @@ impl<'a> Attributes<'a> {
         let Some(values) = self.ints(name)? else { return Ok(None) };
         for &v in values {
             ensure!(
-                (least..=i64::from(u32::MAX >> 1)).contains(&v),
+                (least..=MAX_SIZE).contains(&v),
                 InvalidModel,
-                "attribute \"{name}\": {values:?} holds {v}, expected at least {least}"
+                "attribute \"{name}\": {values:?} holds {v}, expected {least} to {MAX_SIZE}"
             );
         }
         Ok(Some(values.iter().map(|&v| v as usize).collect()))

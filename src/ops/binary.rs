@@ -1,11 +1,15 @@
 //! What the operators on pairs of elements share: arithmetic, comparisons, logic, and the
 //! operators that fold any number of inputs.
 
+use burn_flex::FlexTensor;
+
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
 use super::{Attributes, Dtypes, Op, Operator, broadcast, tensor_type};
-use crate::backend::{BinaryOp, CompareOp, Device, compare};
+use crate::backend::{BinaryOp, CompareOp, Device, cast, compare, strided, tensor_of};
 use crate::error::{Result, ensure};
-use crate::graph::DataType;
+use crate::graph::{DataType, Tensor};
+use crate::kernels::elementwise::zip;
+use crate::kernels::layout::{Strided, row_major};
 
 /// Before opset 7 broadcasting was asked for by attributes that mean something else.
 const SINCE: i64 = 7;
@@ -21,7 +25,7 @@ fn same_type(inputs: &[Option<Type>], dtypes: Dtypes) -> Result<DataType> {
 
 fn broadcast_all(inputs: &Inputs) -> Result<Vec<usize>> {
     let mut shape = inputs.shape(0)?.to_vec();
-    for index in 1..inputs.len() {
+    for index in 1..inputs.count() {
         shape = broadcast(&shape, inputs.shape(index)?)?;
     }
     Ok(shape)
@@ -84,12 +88,20 @@ impl Op for Fold {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        one(inputs.dtype(0)?, broadcast_all(inputs)?)
+        let shape = broadcast_all(inputs)?;
+        let x = inputs.shape(0)?;
+        ensure!(
+            self.op != BinaryOp::PRelu || shape == x,
+            ShapeMismatch,
+            "the slope {:?} does not broadcast to the input {x:?}",
+            inputs.shape(1)?
+        );
+        one(inputs.dtype(0)?, shape)
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = shape_of(outputs, 0)?;
-        let count = inputs.len();
+        let count = inputs.count();
         let mut total = inputs.array(0)?;
         for index in 1..count {
             let next = inputs.array(index)?;
@@ -97,11 +109,8 @@ impl Op for Fold {
             total = device.binary(self.op, total, next, &so_far)?;
         }
         if self.mean {
-            let by = crate::backend::cast(
-                &crate::backend::tensor_of(DataType::Float64, &[], vec![count as f64]),
-                total.dtype(),
-            )?;
-            total = device.binary(BinaryOp::Div, total, device.from_cpu(by)?, shape)?;
+            let by = cast(&tensor_of(DataType::Float64, &[], vec![count as f64]), total.dtype())?;
+            total = device.binary(BinaryOp::Div, total, device.to_device(by)?, shape)?;
         }
         output(total)
     }
@@ -120,7 +129,10 @@ pub fn compare_with(attributes: &Attributes<'_>, op: CompareOp, dtypes: Dtypes) 
 
 impl Op for Compare {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        same_type(inputs, self.dtypes)?;
+        let strings = Some(Type::Tensor(DataType::String));
+        if self.op != CompareOp::Equal || inputs != [strings.clone(), strings] {
+            same_type(inputs, self.dtypes)?;
+        }
         Ok(vec![Type::Tensor(DataType::Bool)])
     }
 
@@ -129,8 +141,24 @@ impl Op for Compare {
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
-        output(compare(self.op, inputs.cpu(0)?, inputs.cpu(1)?, shape_of(outputs, 0)?)?)
+        let shape = shape_of(outputs, 0)?;
+        if let (Value::Strings(a), Value::Strings(b)) = (inputs.value(0)?, inputs.value(1)?) {
+            return output(equal_strings(a, b, shape));
+        }
+        output(compare(self.op, inputs.cpu(0)?, inputs.cpu(1)?, shape)?)
     }
+}
+
+fn equal_strings(a: &Tensor, b: &Tensor, shape: &[usize]) -> FlexTensor {
+    let (a_strides, b_strides) = (row_major(a.shape()), row_major(b.shape()));
+    let (a_words, b_words) = (words(a), words(b));
+    let a = Strided { data: &a_words, offset: 0, shape: a.shape(), strides: &a_strides };
+    let b = Strided { data: &b_words, offset: 0, shape: b.shape(), strides: &b_strides };
+    tensor_of(DataType::Bool, shape, zip(&a, &b, shape, |a, b| u8::from(a == b)))
+}
+
+fn words(tensor: &Tensor) -> Vec<&str> {
+    tensor.strings().unwrap_or_default().iter().map(String::as_str).collect()
 }
 
 struct Logic(fn(u8, u8) -> u8);
@@ -153,12 +181,7 @@ impl Op for Logic {
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = shape_of(outputs, 0)?;
         let (a, b) = (inputs.cpu(0)?, inputs.cpu(1)?);
-        let out = crate::kernels::elementwise::zip(
-            &crate::backend::strided::<u8>(&a),
-            &crate::backend::strided::<u8>(&b),
-            shape,
-            self.0,
-        );
-        output(crate::backend::tensor_of(DataType::Bool, shape, out))
+        let out = zip(&strided::<u8>(&a), &strided::<u8>(&b), shape, self.0);
+        output(tensor_of(DataType::Bool, shape, out))
     }
 }

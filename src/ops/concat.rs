@@ -28,7 +28,7 @@ pub fn joined(shapes: &[&[usize]], axis: i64) -> Result<(usize, Vec<usize>)> {
     for other in &shapes[1..] {
         let fits = other.len() == first.len() && (0..first.len()).all(|d| d == axis || other[d] == first[d]);
         ensure!(fits, ShapeMismatch, "{first:?} and {other:?} cannot be joined along axis {axis}");
-        shape[axis] += other[axis];
+        shape[axis] = shape[axis].saturating_add(other[axis]);
     }
     Ok((axis, shape))
 }
@@ -43,13 +43,13 @@ impl Op for Concat {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        let shapes = (0..inputs.len()).map(|i| inputs.shape(i)).collect::<Result<Vec<_>>>()?;
+        let shapes = (0..inputs.count()).map(|i| inputs.shape(i)).collect::<Result<Vec<_>>>()?;
         one(inputs.dtype(0)?, joined(&shapes, self.axis)?.1)
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let axis = axis_of(self.axis, inputs.shape(0)?.len())?;
-        let arrays = (0..inputs.len()).map(|i| inputs.array(i)).collect::<Result<Vec<_>>>()?;
+        let arrays = (0..inputs.count()).map(|i| inputs.array(i)).collect::<Result<Vec<_>>>()?;
         output(device.concat(arrays, axis)?)
     }
 }

@@ -1,7 +1,7 @@
 //! ConcatFromSequence: joins a sequence's tensors along an axis, or along a new one.
 
 use super::concat::joined;
-use super::inputs::{Info, Inputs, Type, Value, output};
+use super::inputs::{Info, Inputs, Type, Value, one, output};
 use super::sequence::{sequence_type, take_sequence};
 use super::{Attributes, Op, Operator, axis_of};
 use crate::backend::{Array, Cpu, Device};
@@ -36,13 +36,23 @@ impl Op for ConcatFromSequence {
         Ok(vec![Type::Tensor(sequence_type(inputs, 0)?)])
     }
 
-    fn infer(&self, _: &Inputs) -> Result<Vec<Option<Info>>> {
-        Ok(vec![None])
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        let Value::Sequence(dtype, values) = inputs.value(0)? else {
+            bail!(InvalidModel, "input 0: expected a sequence, got {}", inputs.value(0)?.info())
+        };
+        ensure!(!values.is_empty(), InvalidArgument, "the sequence is empty");
+        let mut shapes: Vec<Vec<usize>> = values.iter().map(|v| v.info().shape).collect();
+        if self.new_axis {
+            for shape in &mut shapes {
+                shape.insert(axis_of(self.axis, shape.len() + 1)?, 1);
+            }
+        }
+        let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+        one(*dtype, joined(&shapes, self.axis)?.1)
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let (_, values) = take_sequence(&mut inputs, 0)?;
-        ensure!(!values.is_empty(), InvalidArgument, "the sequence is empty");
         let mut arrays = Vec::with_capacity(values.len());
         for value in values {
             let Value::Tensor(array) = value else { bail!(Unsupported, "a sequence of strings") };

@@ -32,6 +32,7 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
 impl Conv {
     fn window(&self, inputs: &Inputs) -> Result<Window> {
         let (x, weight) = (inputs.shape(0)?, inputs.shape(1)?);
+        ensure!(x.len() >= 3, ShapeMismatch, "expected [N, C, spatial…], got {x:?}");
         ensure!(weight.len() == x.len(), ShapeMismatch, "the weight {weight:?} and the input {x:?} differ in rank");
         self.window.window(x, Some(&weight[2..]))
     }

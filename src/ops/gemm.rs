@@ -40,7 +40,7 @@ fn scale(device: &dyn Device, x: Array, by: f32) -> Result<Array> {
     }
     let shape = x.shape().to_vec();
     let factor = cast(&tensor_of(DataType::Float32, &[], vec![by]), x.dtype())?;
-    device.binary(BinaryOp::Mul, x, device.from_cpu(factor)?, &shape)
+    device.binary(BinaryOp::Mul, x, device.to_device(factor)?, &shape)
 }
 
 impl Op for Gemm {

@@ -18,6 +18,9 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
         .collect()
 }
 
+/// The longest padded dimension, so that positions in it never overflow.
+const MAX_EXTENT: usize = 1 << 30;
+
 /// How padding is chosen, from a node's `auto_pad`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AutoPad {
@@ -101,7 +104,13 @@ impl WindowAttributes {
             output: Vec::with_capacity(rank),
         };
         for (d, &size) in spatial.iter().enumerate() {
-            let reach = window.dilations[d] * (window.kernel[d] - 1) + 1;
+            let reach = window.dilations[d].saturating_mul(window.kernel[d] - 1).saturating_add(1);
+            let around = size.saturating_add(window.pads_begin[d]).saturating_add(window.pads_end[d]);
+            ensure!(
+                reach <= MAX_EXTENT && around <= MAX_EXTENT,
+                LimitExceeded,
+                "the kernel reaches over {reach} of {around} in spatial dimension {d}; at most {MAX_EXTENT} are possible"
+            );
             let stride = window.strides[d];
             let out = match self.auto_pad {
                 AutoPad::SameUpper | AutoPad::SameLower => {

@@ -91,7 +91,7 @@ impl Inputs {
     }
 
     /// How many there are, absent ones included.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 

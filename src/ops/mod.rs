@@ -277,6 +277,7 @@ pub fn axis_of(axis: i64, rank: usize) -> Result<usize> {
 
 /// Turns `axes` into sorted, distinct indices below `rank`.
 pub fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>> {
+    ensure!(axes.len() <= rank, ShapeMismatch, "{} axes for a tensor of {rank} dimensions", axes.len());
     let mut out = axes.iter().map(|&a| axis_of(a, rank)).collect::<Result<Vec<_>>>()?;
     out.sort_unstable();
     ensure!(out.windows(2).all(|w| w[0] != w[1]), ShapeMismatch, "axes {axes:?} name a dimension twice");

@@ -2,7 +2,7 @@
 
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
 use super::{Attributes, Dtypes, Op, Operator, axes_of, optional_type, tensor_type};
-use crate::backend::{Array, Device, ReduceOp};
+use crate::backend::{Array, Cpu, Device, ReduceOp, cast};
 use crate::error::{Result, ensure};
 use crate::graph::DataType;
 
@@ -57,7 +57,8 @@ impl Reduction {
 impl Op for Reduction {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         optional_type(inputs, 1, Dtypes::Only(DataType::Int64))?;
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Number)?)])
+        let allowed = if matches!(self.op, ReduceOp::Max | ReduceOp::Min) { Dtypes::Any } else { Dtypes::Number };
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, allowed)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
@@ -81,7 +82,15 @@ impl Op for Reduction {
         let Some(axes) = self.axes(&inputs)? else {
             return self.elementwise(device, inputs.array(0)?).and_then(output);
         };
-        let reduced = device.reduce(self.op, inputs.array(0)?, &axes)?;
+        let x = inputs.array(0)?;
+        let reduced = if x.dtype() == DataType::Bool {
+            // The largest and smallest of 0 and 1 are "any" and "all".
+            let numbers = cast(&x.into_cpu()?, DataType::Uint8)?;
+            let reduced = Cpu.reduce(self.op, Array::Cpu(numbers), &axes)?;
+            Array::Cpu(cast(&reduced.into_cpu()?, DataType::Bool)?)
+        } else {
+            device.reduce(self.op, x, &axes)?
+        };
         output(device.reshape(reduced, shape_of(outputs, 0)?)?)
     }
 }

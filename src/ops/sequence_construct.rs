@@ -30,7 +30,7 @@ impl Op for SequenceConstruct {
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let dtype = inputs.dtype(0)?;
-        let values = (0..inputs.len()).map(|index| inputs.take(index)).collect::<Result<Vec<_>>>()?;
+        let values = (0..inputs.count()).map(|index| inputs.take(index)).collect::<Result<Vec<_>>>()?;
         Ok(vec![Value::Sequence(dtype, values)])
     }
 }

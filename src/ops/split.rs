@@ -22,6 +22,8 @@ struct Split {
     axis: i64,
     sizes: Option<Vec<i64>>,
     parts: usize,
+    /// From opset 18 on the last part may be smaller.
+    uneven: bool,
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
@@ -29,7 +31,8 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
     if let Some(declared) = attributes.int("num_outputs")? {
         ensure!(declared == parts as i64, InvalidModel, "num_outputs is {declared}, the node has {parts} outputs");
     }
-    Ok(Box::new(Split { axis: attributes.int("axis")?.unwrap_or(0), sizes: attributes.ints("split")?.map(<[i64]>::to_vec), parts }))
+    let uneven = attributes.opset >= 18;
+    Ok(Box::new(Split { axis: attributes.int("axis")?.unwrap_or(0), sizes: attributes.ints("split")?.map(<[i64]>::to_vec), parts, uneven }))
 }
 
 impl Split {
@@ -44,6 +47,7 @@ impl Split {
                 sizes.iter().map(|&s| s as usize).collect()
             }
             None => {
+                ensure!(self.uneven || size.is_multiple_of(self.parts), ShapeMismatch, "dimension {axis} of {shape:?} does not divide into {} equal parts", self.parts);
                 let part = size.div_ceil(self.parts);
                 (0..self.parts).map(|i| part.min(size.saturating_sub(i * part))).collect()
             }

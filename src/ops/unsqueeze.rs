@@ -3,8 +3,8 @@
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
 use super::{Attributes, Dtypes, Op, Operator, axes_of, optional_type, tensor_type};
 use crate::backend::Device;
-use crate::error::{Result, bail};
-use crate::graph::DataType;
+use crate::error::{Result, bail, ensure};
+use crate::graph::{DataType, MAX_RANK};
 
 /// Unsqueeze.
 pub const OPERATOR: Operator = Operator {
@@ -36,6 +36,7 @@ impl Op for Unsqueeze {
         let shape = inputs.shape(0)?;
         let Some(axes) = inputs.ints(1)?.or_else(|| self.axes.clone()) else { bail!(InvalidModel, "no axes are given") };
         let rank = shape.len() + axes.len();
+        ensure!(rank <= MAX_RANK, LimitExceeded, "{rank} dimensions; at most {MAX_RANK} are possible");
         let axes = axes_of(&axes, rank)?;
         let mut kept = shape.iter();
         let shape = (0..rank).map(|d| if axes.contains(&d) { 1 } else { kept.next().copied().unwrap_or(1) });

@@ -177,7 +177,7 @@ impl Plan {
 /// Checks a step, runs it, and checks what came out against what was promised.
 pub fn execute(step: &Step, device: &dyn crate::backend::Device, inputs: Inputs, limit: usize) -> Result<Vec<Value>> {
     let described: Vec<String> =
-        (0..inputs.len()).filter_map(|i| inputs.value(i).ok()).map(|v| v.info().to_string()).collect();
+        (0..inputs.count()).filter_map(|i| inputs.value(i).ok()).map(|v| v.info().to_string()).collect();
     let place = |e: Error| {
         let e = if e.kind() == ErrorKind::ShapeMismatch {
             Error::new(e.kind(), format!("{} (inputs: {})", e.message(), described.join(", ")))

@@ -162,12 +162,11 @@ impl Session {
         let needed = self.plan.needed(&slots);
         let total = needed.iter().filter(|n| **n).count();
 
-        let mut done = 0;
-        for (step, _) in self.plan.steps.iter().zip(&needed).filter(|(_, needed)| **needed) {
+        let steps = self.plan.steps.iter().zip(&needed).filter(|(_, needed)| **needed);
+        for (done, (step, _)) in steps.enumerate() {
             if let Some(on_node) = options.on_node {
                 on_node(done, total);
             }
-            done += 1;
             let inputs = self.gather(step, &mut values).await.map_err(|e| e.at_node(&step.name, &step.op_type))?;
             let outputs = execute(step, self.device(step.device), inputs, self.options.max_tensor_bytes)?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
@@ -232,7 +231,7 @@ impl Session {
         }
         match (value, &self.gpu) {
             (Value::Tensor(Array::Cpu(tensor)), Some(gpu)) => {
-                let array = gpu.from_cpu(tensor.clone())?;
+                let array = gpu.to_device(tensor.clone())?;
                 self.uploaded.borrow_mut().insert(slot, array.clone());
                 Ok(Value::Tensor(array))
             }
@@ -255,7 +254,7 @@ impl Session {
                     None => bail!(Internal, "nothing was read back"),
                 }
             }
-            (Value::Tensor(Array::Cpu(tensor)), Some(gpu)) if !on_host => Ok(Value::Tensor(gpu.from_cpu(tensor)?)),
+            (Value::Tensor(Array::Cpu(tensor)), Some(gpu)) if !on_host => Ok(Value::Tensor(gpu.to_device(tensor)?)),
             (value, _) => Ok(value),
         }
     }

@@ -1,0 +1,110 @@
+//! A window moving over one to three spatial dimensions, seen as three.
+
+use std::ops::Range;
+
+use crate::backend::Window;
+
+/// The window as three spatial dimensions, leading ones of size 1 added.
+pub struct Window3 {
+    pub input: [usize; 3],
+    pub output: [usize; 3],
+    pub kernel: [usize; 3],
+    pub strides: [usize; 3],
+    pub dilations: [usize; 3],
+    pub begin: [usize; 3],
+    pub end: [usize; 3],
+}
+
+fn three(values: &[usize], fill: usize) -> [usize; 3] {
+    let mut out = [fill; 3];
+    out[3 - values.len()..].copy_from_slice(values);
+    out
+}
+
+impl Window3 {
+    /// `window` over an input of `spatial` sizes.
+    pub fn new(spatial: &[usize], window: &Window) -> Self {
+        Self {
+            input: three(spatial, 1),
+            output: three(&window.output, 1),
+            kernel: three(&window.kernel, 1),
+            strides: three(&window.strides, 1),
+            dilations: three(&window.dilations, 1),
+            begin: three(&window.pads_begin, 0),
+            end: three(&window.pads_end, 0),
+        }
+    }
+
+    /// Elements of one input plane.
+    pub fn input_len(&self) -> usize {
+        self.input.iter().product()
+    }
+
+    /// Elements of one output plane.
+    pub fn output_len(&self) -> usize {
+        self.output.iter().product()
+    }
+
+    /// The taps over output position `o` of dimension `d` that lie inside the input.
+    pub fn taps(&self, d: usize, o: usize) -> Range<usize> {
+        let (start, step) = (o * self.strides[d], self.dilations[d]);
+        let to = (self.begin[d] + self.input[d]).saturating_sub(start).div_ceil(step).min(self.kernel[d]);
+        let from = self.begin[d].saturating_sub(start).div_ceil(step).min(to);
+        from..to
+    }
+
+    /// How many taps over output position `o` of dimension `d` lie inside the padded input.
+    pub fn padded_taps(&self, d: usize, o: usize) -> usize {
+        let limit = self.begin[d] + self.input[d] + self.end[d];
+        limit.saturating_sub(o * self.strides[d]).div_ceil(self.dilations[d]).min(self.kernel[d])
+    }
+
+    /// The output positions of dimension `d` whose tap `k` lies inside the input.
+    pub fn outputs(&self, d: usize, k: usize) -> Range<usize> {
+        let (shift, stride) = (k * self.dilations[d], self.strides[d]);
+        let to = (self.begin[d] + self.input[d]).saturating_sub(shift).div_ceil(stride).min(self.output[d]);
+        let from = self.begin[d].saturating_sub(shift).div_ceil(stride).min(to);
+        from..to
+    }
+
+    /// The input position under tap `k` of output position `o`; both must lie inside.
+    pub fn position(&self, d: usize, o: usize, k: usize) -> usize {
+        o * self.strides[d] + k * self.dilations[d] - self.begin[d]
+    }
+
+    /// Walks every tap of every output that lies inside the input, a row of outputs at a time:
+    /// `f(outputs, inputs, step, tap)` with the row's outputs, the inputs under the tap, `step`
+    /// apart, and the tap's place in the kernel.
+    pub fn sweep<T, U>(&self, image: &[T], out: &mut [U], mut f: impl FnMut(&mut [U], &[T], usize, usize)) {
+        let [_, height, width] = self.output;
+        for o0 in 0..self.output[0] {
+            for o1 in 0..height {
+                let row = &mut out[(o0 * height + o1) * width..][..width];
+                for k0 in self.taps(0, o0) {
+                    for k1 in self.taps(1, o1) {
+                        let line = self.position(0, o0, k0) * self.input[1] + self.position(1, o1, k1);
+                        for k2 in 0..self.kernel[2] {
+                            let inside = self.outputs(2, k2);
+                            if inside.is_empty() {
+                                continue;
+                            }
+                            let first = line * self.input[2] + self.position(2, inside.start, k2);
+                            let tap = (k0 * self.kernel[1] + k1) * self.kernel[2] + k2;
+                            f(&mut row[inside], &image[first..], self.strides[2], tap);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Folds each input, `step` apart, into the output over it.
+#[inline(always)]
+pub fn fold_row<T: Copy, U>(out: &mut [U], inputs: &[T], step: usize, f: impl Fn(&mut U, T)) {
+    if step == 1 {
+        out.iter_mut().zip(inputs).for_each(|(o, &v)| f(o, v));
+    } else {
+        out.iter_mut().zip(inputs.iter().step_by(step)).for_each(|(o, &v)| f(o, v));
+    }
+}

@@ -1,0 +1,239 @@
+//! ONNX's own stored test cases, on the CPU.
+//!
+//! `tests/conformance/node-cpu.txt` lists the node cases that must pass; those of it that fail,
+//! and those that pass without being listed, fail the test. UPDATE=1 writes the list anew.
+//! `tests/conformance/known-failures.txt` lists the cases that cannot pass, each with its reason.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use firebrand::graph::ValueType;
+use firebrand::onnx::{inspect, sequence_from_protobuf, tensor_from_protobuf};
+use firebrand::{ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
+
+/// As ONNX's own runner, but for a tighter absolute tolerance.
+const RELATIVE: f64 = 1e-3;
+const ABSOLUTE: f64 = 1e-6;
+
+fn list(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name)
+}
+
+/// Cases that cannot pass: `name: reason`, one a line.
+fn known_failures() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(list("known-failures.txt")).expect("the list is checked in");
+    let lines = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, reason) = line.split_once(": ").expect("every line is `name: reason`");
+            (name.to_string(), reason.to_string())
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A stored value, read as what it is declared to be.
+fn stored(path: &Path, ty: &ValueType) -> Result<Feed, String> {
+    let place = |e: firebrand::Error| format!("{}: {e}", path.display());
+    match ty {
+        ValueType::Sequence(inner) => {
+            let (dtype, tensors) = sequence_from_protobuf(read(path)).map_err(place)?;
+            let declared = if let ValueType::Tensor { dtype, .. } = **inner { Some(dtype) } else { None };
+            match dtype.or(declared) {
+                Some(dtype) => Ok(Feed::Sequence(dtype, tensors)),
+                None => Err("a sequence of unknown type".into()),
+            }
+        }
+        _ => tensor_from_protobuf(read(path)).map(Feed::Tensor).map_err(place),
+    }
+}
+
+fn compare(got: &Feed, expected: &Feed) -> Result<f64, String> {
+    match (got, expected) {
+        (Feed::Tensor(got), Feed::Tensor(expected)) => support::compare(got, expected, RELATIVE, ABSOLUTE),
+        (Feed::Sequence(_, got), Feed::Sequence(_, expected)) if got.len() == expected.len() => {
+            let each = got.iter().zip(expected).map(|(g, e)| support::compare(g, e, RELATIVE, ABSOLUTE));
+            each.collect::<Result<Vec<_>, _>>().map(|d| d.into_iter().fold(0.0, f64::max))
+        }
+        _ => Err(format!("expected {expected:?}, got {got:?}")),
+    }
+}
+
+fn load(model: &Path) -> firebrand::Result<Session> {
+    Session::load_blocking(Model::from_onnx(read(model), &Default::default())?, SessionOptions::default())
+}
+
+/// Runs every data set of a case; gives the largest difference.
+fn run_case(folder: &Path) -> Result<f64, String> {
+    let session = load(&folder.join("model.onnx")).map_err(|e| format!("load: {} ({})", e, e.kind()))?;
+    let mut largest = 0f64;
+    let mut sets = 0;
+    loop {
+        let set = folder.join(format!("test_data_set_{sets}"));
+        if !set.exists() {
+            break;
+        }
+        sets += 1;
+        let feed = |(i, info): (usize, &firebrand::graph::ValueInfo)| {
+            Ok((info.name.clone(), stored(&set.join(format!("input_{i}.pb")), &info.ty)?))
+        };
+        let inputs = session.inputs().enumerate().map(feed).collect::<Result<Vec<_>, String>>()?;
+        let outputs =
+            session.run_blocking(inputs, RunOptions::default()).map_err(|e| format!("run: {} ({})", e, e.kind()))?;
+        for (i, ((name, got), info)) in outputs.iter().zip(session.outputs()).enumerate() {
+            let expected = stored(&set.join(format!("output_{i}.pb")), &info.ty)?;
+            largest = largest.max(compare(got, &expected).map_err(|e| format!("output \"{name}\": {e}"))?);
+        }
+    }
+    if sets == 0 { Err("no stored data".into()) } else { Ok(largest) }
+}
+
+/// Runs a case; a panic is a failure like another.
+fn outcome(folder: &Path) -> Result<f64, String> {
+    std::panic::catch_unwind(|| run_case(folder)).unwrap_or_else(|panic| {
+        let text =
+            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Err(format!("panicked: {}", text.unwrap_or_default()))
+    })
+}
+
+fn cases(suite: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(suite).unwrap_or_else(|e| panic!("{}: {e}", suite.display()));
+    let mut cases: Vec<PathBuf> =
+        entries.flatten().map(|e| e.path()).filter(|p| p.join("model.onnx").exists()).collect();
+    cases.sort();
+    assert!(!cases.is_empty(), "{} holds no case", suite.display());
+    cases
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().expect("a case has a name").to_string_lossy().into_owned()
+}
+
+/// Runs all cases on all cores.
+fn outcomes(cases: &[PathBuf]) -> BTreeMap<String, Result<f64, String>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = outcome(case);
+                    results.lock().expect("no thread panics").insert(name(case), result);
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no thread panics")
+}
+
+#[test]
+fn node_cases() {
+    let Some(suite) = support::data("data/onnx/node") else { return };
+    let all = cases(&suite);
+    let supported: Vec<PathBuf> = all
+        .iter()
+        .filter(|case| {
+            let model = inspect(read(&case.join("model.onnx"))).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+            model.operators.iter().all(|o| o.supported)
+        })
+        .cloned()
+        .collect();
+    let known = known_failures();
+    let results = outcomes(&supported);
+    let passing: BTreeSet<&str> = results.iter().filter(|(_, r)| r.is_ok()).map(|(n, _)| n.as_str()).collect();
+    println!("node: {} passed of {} with supported operators, {} in all", passing.len(), supported.len(), all.len());
+
+    let path = list("node-cpu.txt");
+    if std::env::var_os("UPDATE").is_some() {
+        let text: String = passing.iter().fold(String::new(), |text, name| text + name + "\n");
+        std::fs::write(&path, text).expect("the list is writable");
+    }
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let listed: BTreeSet<&str> = text.lines().collect();
+    let mut report = String::new();
+    for (name, result) in &results {
+        let line = match (result, listed.contains(name.as_str()), known.get(name)) {
+            (Ok(_), _, Some(_)) => "passes and is among the known failures: take it out".to_string(),
+            (Ok(_), false, None) => "passes and is not listed: run with UPDATE=1".to_string(),
+            (Err(e), true, _) => format!("stopped passing: {e}"),
+            (Err(e), false, None) => format!("fails: {e}"),
+            _ => continue,
+        };
+        let _ = writeln!(report, "{name}: {line}");
+    }
+    for name in listed.iter().filter(|n| !results.contains_key(**n)) {
+        let _ = writeln!(report, "{name}: is listed and was not run");
+    }
+    assert!(report.is_empty(), "\n{report}");
+}
+
+#[test]
+fn simple_cases() {
+    let Some(suite) = support::data("data/onnx/simple") else { return };
+    // Training: the operator differentiates a graph.
+    let (training, all): (Vec<_>, Vec<_>) =
+        cases(&suite).into_iter().partition(|c| name(c).starts_with("test_gradient"));
+    assert_eq!(training.len(), 2);
+    for case in training {
+        let error = load(&case.join("model.onnx")).map(|_| ()).expect_err("Gradient is not supported");
+        assert_eq!(error.kind(), ErrorKind::UnsupportedOperator);
+        assert!(error.message().contains("ai.onnx.preview.training.Gradient (1 node"), "{error}");
+    }
+    let failed: Vec<String> =
+        outcomes(&all).into_iter().filter_map(|(name, r)| r.err().map(|e| format!("{name}: {e}"))).collect();
+    println!("simple: {} passed, {} failed", all.len() - failed.len(), failed.len());
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+}
+
+/// Runs one of the models whose weights are all alike, on the input that ONNX's runner makes:
+/// `i / count` at position `i`.
+fn light(model: &str) {
+    let Some(suite) = support::data("data/onnx/light") else { return };
+    let session = load(&suite.join(format!("light_{model}.onnx"))).unwrap_or_else(|e| panic!("{e}"));
+    let inputs: Vec<(String, Feed)> = session
+        .inputs()
+        .map(|info| {
+            let ValueType::Tensor { shape: Some(dims), .. } = &info.ty else { panic!("{info:?}") };
+            let size = |d: &firebrand::graph::Dim| match d {
+                firebrand::graph::Dim::Size(size) => *size,
+                firebrand::graph::Dim::Name(_) => 1,
+            };
+            let shape: Vec<usize> = dims.iter().map(size).collect();
+            let count: usize = shape.iter().product();
+            let values: Vec<f32> = (0..count).map(|i| (i as f64 / count as f64) as f32).collect();
+            let tensor = Tensor::from_vec(shape, values).expect("as many values as the shape asks for");
+            (info.name.clone(), tensor.into())
+        })
+        .collect();
+    let outputs = session.run_blocking(inputs, RunOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(outputs.len(), 1);
+    let expected = stored(&suite.join(format!("light_{model}_output_0.pb")), &ValueType::Unknown).expect("stored");
+    match compare(&outputs[0].1, &expected) {
+        Ok(largest) => println!("light_{model}: largest difference {largest:.1e}"),
+        Err(e) => panic!("light_{model}: {e}"),
+    }
+}
+
+macro_rules! light {
+    ($($name:ident: $model:literal),+ $(,)?) => { $(#[test] fn $name() { light($model); })+ };
+}
+light!(
+    light_alexnet: "bvlc_alexnet",
+    light_densenet121: "densenet121",
+    light_inception_v1: "inception_v1",
+    light_inception_v2: "inception_v2",
+    light_resnet50: "resnet50",
+    light_shufflenet: "shufflenet",
+    light_squeezenet: "squeezenet",
+    light_vgg19: "vgg19",
+    light_zfnet512: "zfnet512",
+);
