@@ -1,0 +1,76 @@
+// The browser under measurement: fresh pages, their fetched files, and the CPU time of their processes.
+import { existsSync, readFileSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const candidates = ["/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
+
+const flags = [
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+];
+
+/** Linux counts the CPU time of processes in these, 100 a second on all its common machines. */
+const tickMs = 10;
+
+export async function openBrowser(origin) {
+  const executablePath = process.env.CHROME_PATH ?? candidates.find((path) => existsSync(path));
+  if (!executablePath) throw new Error("no Chromium found: install it (apt-get install chromium) or set CHROME_PATH");
+  const browser = await chromium.launch({ executablePath, args: flags });
+  const devtools = await browser.newBrowserCDPSession();
+
+  return {
+    version: browser.version(),
+
+    /** A page of its own, in a context without anything cached. */
+    async openPage(adapter, options, timeout) {
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      page.setDefaultTimeout(timeout);
+      const errors = [];
+      page.on("pageerror", (error) => errors.push(error.message));
+      page.on("crash", () => errors.push("the page crashed"));
+      await page.goto(`${origin}/page/index.html?peer=${encodeURIComponent(adapter)}`);
+      await page.waitForFunction(() => "bench" in globalThis);
+      const call = async (method, argument, within = timeout) => {
+        let timer;
+        const late = new Promise((_, reject) => {
+          timer = setTimeout(() => reject(new Error(`no answer within ${within / 1000} s`)), within);
+        });
+        try {
+          return await Promise.race([page.evaluate(([name, given]) => globalThis.bench[name](given), [method, argument]), late]);
+        } catch (error) {
+          const [first] = error.message.replace(/^page\.evaluate: /, "").split("\n");
+          throw new Error([first, ...errors.filter((other) => !first.includes(other)).slice(0, 2)].join("; "));
+        } finally {
+          clearTimeout(timer);
+        }
+      };
+      await call("open", options);
+      return { call, close: () => context.close() };
+    },
+
+    /** CPU milliseconds that all renderer processes have used, or undefined where the system does not tell. */
+    async rendererCpu() {
+      const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
+      let ticks = 0;
+      for (const { type, id } of processInfo) {
+        if (type !== "renderer") continue;
+        try {
+          const fields = readFileSync(`/proc/${id}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+          ticks += Number(fields[11]) + Number(fields[12]);
+        } catch {
+          return undefined;
+        }
+      }
+      return ticks * tickMs;
+    },
+
+    close: () => browser.close(),
+  };
+}

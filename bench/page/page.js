@@ -1,0 +1,105 @@
+// One runtime and one model in a fresh page: cold start, then rounds of runs when asked.
+const peer = new URL(location).searchParams.get("peer");
+
+let adapter;
+let model;
+let image;
+let expected;
+
+const floats = async (url) => new Float32Array(await (await fetch(url)).arrayBuffer());
+const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
+
+/**
+ * The longest time for which the page could not react: the longest task of more than 50 ms that the browser
+ * reports, and the longest wait for a frame beyond the usual one. `milliseconds` is the larger of the two.
+ */
+class Stall {
+  #tasks = 0;
+  #gap = 0;
+  #last = performance.now();
+  #isOpen = true;
+  #observer = new PerformanceObserver((list) => this.#take(list.getEntries()));
+
+  constructor() {
+    this.#observer.observe({ type: "longtask" });
+    const frame = () => {
+      if (!this.#isOpen) return;
+      this.#frame();
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  }
+
+  #frame() {
+    const now = performance.now();
+    this.#gap = Math.max(this.#gap, now - this.#last);
+    this.#last = now;
+  }
+
+  #take(entries) {
+    for (const { duration } of entries) this.#tasks = Math.max(this.#tasks, duration);
+  }
+
+  async end() {
+    await nextFrame();
+    await nextFrame();
+    this.#frame();
+    this.#isOpen = false;
+    this.#take(this.#observer.takeRecords());
+    this.#observer.disconnect();
+    const frame = Math.max(0, this.#gap - 1000 / 60);
+    return { longtask: this.#tasks, frame, milliseconds: Math.max(this.#tasks, frame) };
+  }
+}
+
+const difference = (got) => got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]) || (Number.isNaN(value) ? Infinity : 0)), got.length === expected.length ? 0 : Infinity);
+
+globalThis.bench = {
+  /** Fetches what is no part of the measurement, and waits until the page is drawn. */
+  async open(options) {
+    model = options.model;
+    for (const layout of ["nchw", "nhwc"]) model[layout] = await floats(`${model.case}/${layout}.f32`);
+    expected = await floats(`${model.case}/expected.f32`);
+    if (!crossOriginIsolated) throw new Error("the page is not cross-origin isolated, so its clock is coarse");
+    await nextFrame();
+    await nextFrame();
+  },
+
+  /** From nothing to the first answer. */
+  async cold({ device }) {
+    const stall = new Stall();
+    const begin = performance.now();
+    adapter = await import(peer);
+    await adapter.start({ device });
+    const started = performance.now();
+    const split = await adapter.prepare(model);
+    const prepared = performance.now();
+    image = model[adapter.layout];
+    const answer = await adapter.run(image);
+    const answered = performance.now();
+    return {
+      runtimeMs: started - begin + (split?.runtimeMs ?? 0),
+      modelMs: split?.modelMs ?? prepared - started,
+      firstRunMs: answered - prepared,
+      totalMs: answered - begin,
+      difference: difference(answer),
+      top: answer.indexOf(Math.max(...answer)),
+      stall: await stall.end(),
+      about: adapter.about(),
+    };
+  },
+
+  /** `count` runs, or as many as fit into `milliseconds`, at least two. */
+  async round({ milliseconds, count = Infinity }) {
+    const stall = new Stall();
+    const samples = [];
+    let answer;
+    const end = performance.now() + milliseconds;
+    do {
+      const begin = performance.now();
+      answer = await adapter.run(image);
+      samples.push(performance.now() - begin);
+    } while (samples.length < count && (performance.now() < end || samples.length < 2));
+    return { samples, difference: difference(answer), stall: await stall.end() };
+  },
+};
