@@ -236,6 +236,8 @@ export async function consume(response: Response, name: string, { signal, onProg
   if (isExact && total !== undefined && loaded < total) {
     throw new FirebrandError("truncated", `${name}: expected ${total} bytes, got ${loaded}; the download was cut short, try again`, { file: name });
   }
+  // Without a total beforehand, the end is the first to know it.
+  if (loaded !== total) onProgress?.(loaded, loaded);
   return loaded;
 }
 

@@ -288,6 +288,14 @@ test("loading shows how far it is, and can be cancelled and begun again", async 
   await expectAnswer(page, "Espresso");
 });
 
+for (const host of ["~chunked", "~gzip"]) {
+  test(`what came is counted where the host does not say how much will come (${host})`, async ({ page }) => {
+    await open(page, host);
+    await expect(ready(page)).toBeVisible();
+    await expect(page.locator("#fetched-detail")).toHaveText(/^Runtime \d\.\d\sMB, model 5\.0\sMB/);
+  });
+}
+
 test("a web page in the model's place is told in plain words, and trying again works", async ({ page }) => {
   await page.route("**/*.onnx", (route) => route.fulfill({ status: 200, contentType: "text/html", body: "<!doctype html><title>Shop</title>" }));
   await open(page);

@@ -30,12 +30,18 @@ export interface ClassifierOptions {
 }
 
 export class Classifier {
+  /** The first run prepares what later ones find ready; it is not waited for until a photo comes. */
+  readonly #warm: Promise<unknown>;
+
   private constructor(
     readonly session: Session,
     readonly labels: readonly string[],
     /** From the first request to a session that answers. */
     readonly loadMs: number,
-  ) {}
+  ) {
+    // What fails here fails again, and is told, when a photo comes.
+    this.#warm = session.warmup().catch(() => {});
+  }
 
   static async load(options: ClassifierOptions): Promise<Classifier> {
     const started = performance.now();
@@ -48,6 +54,7 @@ export class Classifier {
     const [output] = this.session.outputs;
     if (!input || !output) throw new Error(`${MODEL} has no input or no output`);
 
+    await this.#warm;
     const started = performance.now();
     // The network was trained in Caffe: blue first, minus ImageNet's mean, not scaled.
     const pixels = Tensor.fromImage(photo, {

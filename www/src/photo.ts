@@ -14,7 +14,7 @@ export class PhotoError extends Error {
 }
 
 /** The longest side kept; the model looks at 227 × 227 pixels, a phone's camera gives 8,000 × 6,000. */
-const LONGEST_SIDE = 1024;
+const LONGEST_SIDE = 640;
 
 /** Decodes an image file. Throws `PhotoError` when it is not an image this browser reads. */
 export async function photoFromBlob(blob: Blob, name: string): Promise<Photo> {

@@ -75,7 +75,7 @@ function text(id: string, value: string): void {
 
 function deviceDetail(info: Session["info"]): string {
   const parts = [info.deviceReason];
-  if (info.adapter) parts.push(info.adapter);
+  if (info.adapter && info.adapter !== "unnamed") parts.push(info.adapter);
   if (info.device === "webgpu") parts.push(`${info.nodes.webgpu} of ${info.nodes.total} nodes on the GPU`);
   if (info.device === "cpu") {
     parts.push(`${info.threads === 1 ? "One thread" : `${info.threads} threads`}, ${info.simd === "relaxed" ? "relaxed SIMD" : "SIMD"}`);
