@@ -30,7 +30,7 @@ const stages = [
   { name: "scripts", groups: ["all"], needs: ["set-up"], command: [node, ["--test", "scripts/test/"]], count: fromNodeTest },
   { name: "format", groups: ["all", "rust"], command: ["cargo", ["fmt", "--all", "--check"]] },
   { name: "clippy", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]] },
-  { name: "rust", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["nextest", "run", "--locked"]], count: fromNextest },
+  { name: "rust", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["nextest", "run", "--locked", "--no-fail-fast"]], count: fromNextest },
   { name: "rust docs", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["test", "--locked", "--doc"]], count: fromCargoTest },
   { name: "wasm", groups: ["all", "web"], needs: ["set-up"], command: [node, ["scripts/wasm.mjs"]] },
   {

@@ -1,6 +1,7 @@
 // The package as a plain page sees it: by a relative URL, so that the page's switches apply to it.
 import * as firebrand from "../pkg/dist/index.js";
 import { readCase, readImage } from "./cases.js";
+import { readTensorProto } from "./tensor-proto.js";
 import * as tiny from "./tiny-model.js";
 
 const { FirebrandError, Tensor, load } = firebrand;
@@ -40,6 +41,88 @@ async function runCase(session, folder) {
   return { worst, top: scores.indexOf(Math.max(...scores)), expected: expect };
 }
 
+const half = (bits) => {
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  const size = exponent === 31 ? (fraction ? NaN : Infinity) : exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction;
+  return bits >> 15 ? -size : size;
+};
+
+/** Where a result is not what is stored: nothing, or one line. */
+function differences(name, got, expected, { relative, absolute }) {
+  if (got?.dtype !== expected.dtype || String(got.shape) !== String(expected.shape)) {
+    return [`${name}: expected ${expected.dtype} [${expected.shape}], got ${got?.dtype} [${got?.shape}]`];
+  }
+  const isFloat = /^float/.test(expected.dtype);
+  const value = expected.dtype === "float16" ? half : (element) => element;
+  for (let at = 0; at < expected.data.length; at++) {
+    const [is, should] = [value(got.data[at]), value(expected.data[at])];
+    if (Object.is(is, should) || is === should) continue;
+    if (isFloat && Math.abs(is - should) <= absolute + relative * Math.abs(should)) continue;
+    return [`${name} at ${at}: expected ${should}, got ${is}`];
+  }
+  return [];
+}
+
+async function fetchBytes(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+const dtypes = ["float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool", "string"];
+
+/** Runs stored cases of one of ONNX's suites. `outside` are those with values that are no Tensor here. */
+async function runStored(suite, cases, { device, ...tolerance }) {
+  const outcome = { passed: [], outside: [], failed: [] };
+  for (const { name, sets } of cases) {
+    const folder = `../data/onnx/${suite}/${name}`;
+    try {
+      const session = await load(`${folder}/model.onnx`, { device, worker: false });
+      try {
+        if (![...session.inputs, ...session.outputs].every(({ dtype }) => dtypes.includes(dtype))) {
+          outcome.outside.push(name);
+          continue;
+        }
+        const wrong = [];
+        for (const [set, { outputs }] of sets.entries()) {
+          const stored = async (file) => readTensorProto(await fetchBytes(`${folder}/test_data_set_${set}/${file}.pb`));
+          const given = {};
+          for (const [at, input] of session.inputs.entries()) {
+            const { dtype, shape, data } = await stored(`input_${at}`);
+            given[input.name] = new Tensor(dtype, data, shape);
+          }
+          const results = await session.run(given);
+          for (let at = 0; at < outputs; at++) wrong.push(...differences(session.outputs[at].name, results[session.outputs[at].name], await stored(`output_${at}`), tolerance));
+        }
+        if (wrong.length > 0) outcome.failed.push(`${name}: ${wrong.join("; ")}`);
+        else outcome.passed.push(name);
+      } finally {
+        await session.dispose();
+      }
+    } catch (error) {
+      outcome.failed.push(`${name}: ${error?.kind ?? error?.name}: ${error?.message ?? error}`);
+    }
+  }
+  return outcome;
+}
+
+/** Runs a model whose weights are all alike, on the input that ONNX's runner makes: `i / count` at position `i`. */
+async function runLight(name, { device, ...tolerance }) {
+  const session = await load(`../data/onnx/light/light_${name}.onnx`, { device });
+  const given = {};
+  for (const input of session.inputs) {
+    const shape = input.shape.map((axis) => (typeof axis === "number" ? axis : 1));
+    const count = shape.reduce((product, axis) => product * axis, 1);
+    given[input.name] = new Tensor("float32", Float32Array.from({ length: count }, (_, at) => at / count), shape);
+  }
+  const results = await session.run(given);
+  const [output] = session.outputs;
+  const wrong = differences(output.name, results[output.name], readTensorProto(await fetchBytes(`../data/onnx/light/light_${name}_output_0.pb`)), tolerance);
+  await session.dispose();
+  return wrong;
+}
+
 const pixels = (...values) => new Tensor("float32", Float32Array.from(values), [values.length / 3, 3]);
 
 /** Whether a session still answers rightly. */
@@ -69,4 +152,4 @@ async function longestStall(work) {
   return { longest, result };
 }
 
-Object.assign(globalThis, { firebrand, load, Tensor, tiny, told, rejection, runCase, pixels, answers, longestStall });
+Object.assign(globalThis, { firebrand, load, Tensor, tiny, told, rejection, runCase, runStored, runLight, pixels, answers, longestStall });
