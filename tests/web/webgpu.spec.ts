@@ -1,0 +1,70 @@
+// What a software adapter does not show by itself: the kernels that hardware gets, and a GPU that goes away.
+import { expect, test, type Page } from "@playwright/test";
+import { serve } from "./server.mjs";
+
+/* The page's own names; see pages/page.js. */
+declare const load: any, runCase: any, rejection: any;
+
+let server: { address: string; close(): Promise<void> };
+test.beforeAll(async () => void (server = await serve()));
+test.afterAll(() => server.close());
+
+const squeezenet = "../models/squeezenet1.1.onnx";
+
+async function open(page: Page, script: () => void): Promise<void> {
+  await page.addInitScript(script);
+  await page.goto(`${server.address}/pages/blank.html`);
+  await page.waitForFunction(() => "firebrand" in globalThis);
+}
+
+test("the kernels of hardware adapters answer alike", async ({ page }) => {
+  test.setTimeout(180_000);
+  await open(page, () => {
+    const scope = globalThis as any;
+    Object.defineProperty(scope.GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false });
+    scope.shaders = [];
+    const create = scope.GPUDevice.prototype.createShaderModule;
+    scope.GPUDevice.prototype.createShaderModule = function (descriptor: { code: string }) {
+      scope.shaders.push(descriptor.code);
+      return create.call(this, descriptor);
+    };
+  });
+  const { top, worst, shared } = await page.evaluate(async (model) => {
+    const session = await load(model, { device: "webgpu", worker: false });
+    const answer = await runCase(session, "squeezenet1.1/coffee");
+    await session.dispose();
+    const shaders: string[] = (globalThis as any).shaders;
+    return { ...answer, shared: shaders.filter((code) => code.includes("tile_a") && code.includes("workgroupBarrier")).length };
+  }, squeezenet);
+  expect(top).toBe(967);
+  expect(worst).toBeLessThanOrEqual(1e-3);
+  expect(shared).toBeGreaterThan(1);
+});
+
+test("a GPU that goes away is an error, and a new session gets another", async ({ page }) => {
+  test.setTimeout(180_000);
+  await open(page, () => {
+    const scope = globalThis as any;
+    scope.devices = [];
+    const request = scope.GPUAdapter.prototype.requestDevice;
+    scope.GPUAdapter.prototype.requestDevice = async function (descriptor: unknown) {
+      const device = await request.call(this, descriptor);
+      scope.devices.push(device);
+      return device;
+    };
+  });
+  const { kind, top, devices } = await page.evaluate(async (model) => {
+    const devices: { destroy(): void }[] = (globalThis as any).devices;
+    const first = await load(model, { device: "webgpu", worker: false });
+    devices.at(-1)?.destroy();
+    const { kind } = await rejection(runCase(first, "squeezenet1.1/coffee"));
+    await first.dispose();
+    const second = await load(model, { device: "webgpu", worker: false });
+    const { top } = await runCase(second, "squeezenet1.1/coffee");
+    await second.dispose();
+    return { kind, top, devices: devices.length };
+  }, squeezenet);
+  expect(kind).toBe("device_lost");
+  expect(top).toBe(967);
+  expect(devices).toBeGreaterThan(1);
+});
