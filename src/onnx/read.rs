@@ -88,8 +88,7 @@ enum Scan {
 /// Walks the outermost protobuf fields, to tell a model cut short from something else.
 fn scan(bytes: &[u8]) -> Result<Scan> {
     ensure!(!bytes.is_empty(), EmptyFile, "the model file is empty (0 bytes)");
-    let text = bytes.trim_ascii_start();
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if text.starts_with(b"<") {
         bail!(
             NotAModel,
