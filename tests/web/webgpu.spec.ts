@@ -3,7 +3,7 @@ import { expect, test, type Page } from "@playwright/test";
 import { serve } from "./server.mjs";
 
 /* The page's own names; see pages/page.js. */
-declare const load: any, runCase: any, rejection: any;
+declare const load: any, runCase: any, rejection: any, answers: any, pixels: any;
 
 let server: { address: string; close(): Promise<void> };
 test.beforeAll(async () => void (server = await serve()));
@@ -67,4 +67,26 @@ test("a GPU that goes away is an error, and a new session gets another", async (
   expect(kind).toBe("device_lost");
   expect(top).toBe(967);
   expect(devices).toBeGreaterThan(1);
+});
+
+test("a GPU out of memory is an error, and the session answers the next call", async ({ page }) => {
+  await open(page, () => {
+    const scope = globalThis as any;
+    const pop = scope.GPUDevice.prototype.popErrorScope;
+    scope.GPUDevice.prototype.popErrorScope = async function () {
+      const error = await pop.call(this);
+      if (!scope.full) return error;
+      scope.full = false;
+      return new scope.GPUOutOfMemoryError("full");
+    };
+  });
+  const { error, next } = await page.evaluate(async () => {
+    const session = await load("../made/add.onnx", { device: "webgpu", worker: false });
+    (globalThis as any).full = true;
+    const error = await rejection(session.run({ pixels: pixels(1, 2, 3) }));
+    return { error, next: await answers(session) };
+  });
+  expect(error.kind).toBe("out_of_memory");
+  expect(error.message).toMatch(/the GPU is out of memory/);
+  expect(next).toEqual([11, 22, 33]);
 });
