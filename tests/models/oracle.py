@@ -1,4 +1,4 @@
-"""Writes the reference cases beside this file: pip install onnxruntime==1.32.0 numpy==2.4.6 pillow==12.0.0; make models; python tests/models/oracle.py
+"""Writes the reference cases beside this file: pip install onnxruntime==1.32.0 onnx==1.17.0 numpy==2.4.6 pillow==12.0.0; make models; python tests/models/oracle.py
 
 Each case is a folder <model>/<case>/ with a case.json:
   model     file in the cache's models/
@@ -7,8 +7,8 @@ Each case is a folder <model>/<case>/ with a case.json:
               pixels is the image again, uint8 [height, width, RGB]; the tensor is, in float32,
               (pixel - mean) * scale, channels in the order of `color`, axes in the order of `layout`, batch of 1
   outputs   name -> { "file": "….npy", "noise" }, as ONNX Runtime gives it with every graph optimisation off;
-            noise is the largest difference to its own answers with all of them on, and for a batch
-            with its rows run one by one: what the order of additions alone does
+            noise is the largest difference to its own answers with all of them on, for a batch with
+            its rows run one by one, and with ReduceSum in float64: what rounding sums alone does
   expect    { "output", "index", "label" }: the largest element of that output, where it means something
 Photos are cropped to their central square (from floor((width - side) / 2)), then sampled bilinearly at
 (i + 0.5) * side / size - 0.5, clamped to the edge, and rounded half up.
@@ -21,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 from PIL import Image
 
@@ -34,11 +35,15 @@ Level = onnxruntime.GraphOptimizationLevel
 
 
 def session_of(model, level):
+    return session_on(cache / "models" / f"{model}.onnx", level)
+
+
+def session_on(source, level):
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = level
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(cache / "models" / f"{model}.onnx", options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def square(photo, size):
@@ -76,6 +81,25 @@ def image(photo, size, layout, color, mean, scale):
     return np.ascontiguousarray(tensor, np.float32), entry
 
 
+def exact_sums(model):
+    loaded = onnx.load(cache / "models" / f"{model}.onnx")
+    graph, nodes = loaded.graph, []
+    for node in graph.node:
+        if node.op_type != "ReduceSum":
+            nodes.append(node)
+            continue
+        source, target = node.input[0], node.output[0]
+        node.input[0], node.output[0] = f"{target}/wide", f"{target}/sum"
+        nodes += [
+            onnx.helper.make_node("Cast", [source], [node.input[0]], to=onnx.TensorProto.DOUBLE),
+            node,
+            onnx.helper.make_node("Cast", [node.output[0]], [target], to=onnx.TensorProto.FLOAT),
+        ]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    return session_on(loaded.SerializeToString(), Level.ORT_DISABLE_ALL)
+
+
 def case(model, name, inputs, names=None, top=None):
     folder = here / model / name
     folder.mkdir(parents=True)
@@ -91,7 +115,7 @@ def case(model, name, inputs, names=None, top=None):
     label = None
     optimized = session_of(model, Level.ORT_ENABLE_ALL)
     rows = [{key: value[row : row + 1] for key, value in tensors.items()} for row in range(len(next(iter(tensors.values()))))]
-    others = [optimized.run(None, tensors), [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows))]]
+    others = [optimized.run(None, tensors), exact_sums(model).run(None, tensors), [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows))]]
     for i, (output, value) in enumerate(zip(session.get_outputs(), session.run(None, tensors))):
         np.save(folder / f"output_{i}.npy", value)
         noise = float(f"{max(np.abs(value - other[i]).max() for other in others):.1e}")
