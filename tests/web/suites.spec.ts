@@ -55,8 +55,10 @@ for (const { device, relative, absolute } of devices) {
   }
 
   for (const name of light) {
+    // 20 billion multiplications take a GPU emulated in software minutes.
+    if (name === "vgg19" && device === "webgpu" && !process.env.FIREBRAND_SLOW_TESTS) continue;
     test(`light model ${name} on ${device}`, async ({ page }) => {
-      test.setTimeout(180_000);
+      test.setTimeout(600_000);
       await open(page);
       expect(existsSync(join(data, "onnx/light", `light_${name}_output_0.pb`))).toBe(true);
       expect(await page.evaluate(([name, options]) => runLight(name, options), [name, { device, relative, absolute }] as const)).toEqual([]);
