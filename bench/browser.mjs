@@ -18,6 +18,25 @@ const flags = [
 /** Linux counts the CPU time of processes in these, 100 a second on all its common machines. */
 const tickMs = 10;
 
+/**
+ * The longest task of the page's main thread while `during` lasts, in milliseconds of that thread's own CPU time:
+ * whatever else wants the CPU, SwiftShader's drawing for one, makes the page wait too, but is not the runtime's doing.
+ */
+async function longestTask(browser, page, during) {
+  await browser.startTracing(page, { categories: ["toplevel", "__metadata"] });
+  let trace;
+  try {
+    await during();
+  } finally {
+    trace = await browser.stopTracing();
+  }
+  const { traceEvents } = JSON.parse(trace.toString());
+  const threads = new Set(traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(({ pid, tid }) => `${pid} ${tid}`));
+  const tasks = traceEvents.filter(({ ph, tdur, pid, tid }) => ph === "X" && tdur !== undefined && threads.has(`${pid} ${tid}`));
+  if (tasks.length < 10) throw new Error("the browser's trace has no tasks of the page, so its longest cannot be told");
+  return tasks.reduce((most, { tdur }) => Math.max(most, tdur / 1000), 0);
+}
+
 export async function openBrowser(origin) {
   const executablePath = process.env.CHROME_PATH ?? candidates.find((path) => existsSync(path));
   if (!executablePath) throw new Error("no Chromium found: install it (apt-get install chromium) or set CHROME_PATH");
@@ -52,7 +71,7 @@ export async function openBrowser(origin) {
         }
       };
       await call("open", options);
-      return { call, close: () => context.close() };
+      return { call, close: () => context.close(), longestTask: (during) => longestTask(browser, page, during) };
     },
 
     /** CPU milliseconds that all renderer processes have used, or undefined where the system does not tell. */
