@@ -8,8 +8,6 @@ struct Parameters {
     image: u32,
     count: u32,
     has_bias: u32,
-    low: f32,
-    high: f32,
     input: vec3<u32>,
     output: vec3<u32>,
     strides: vec3<u32>,
@@ -27,9 +25,8 @@ const KERNEL = vec3<u32>({{kernel}});
 const TAPS = KERNEL.x * KERNEL.y * KERNEL.z;
 
 fn finish(sum: f32, channel: u32) -> f32 {
-    var v = sum;
     if (p.has_bias != 0u) {
-        v += bias[channel];
+        return sum + bias[channel];
     }
-    return {{activation}};
+    return sum;
 }

@@ -15,7 +15,6 @@ use super::{Array, BinaryOp, Device, DeviceKind, Lrn, PadMode, PoolOp, ReduceOp,
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
 use crate::kernels::layout::row_major;
-use operations::Activation;
 
 fn gpu(array: Array) -> Result<GpuTensor> {
     match array {
@@ -67,7 +66,7 @@ impl Device for Gpu {
 
     fn conv(&self, x: Array, weight: Array, bias: Option<Array>, window: &Window, group: usize) -> Result<Array> {
         let bias = bias.map(gpu).transpose()?;
-        Gpu::conv(self, &gpu(x)?, &gpu(weight)?, bias.as_ref(), window, group, Activation::None).map(Array::Gpu)
+        Gpu::conv(self, &gpu(x)?, &gpu(weight)?, bias.as_ref(), window, group).map(Array::Gpu)
     }
 
     fn matmul(&self, a: Array, b: Array) -> Result<Array> {

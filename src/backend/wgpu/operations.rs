@@ -11,14 +11,6 @@ const LANES: usize = 64;
 /// Dimensions that a kernel walks, after those that lie alike were merged.
 const MAX_RANK: usize = 8;
 
-/// The limits of a fused activation: none, or from and to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Activation {
-    None,
-    Relu,
-    Clip { min: f32, max: f32 },
-}
-
 /// Puts `values` in place of the `{{names}}` of `template`.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     values.iter().fold(template.to_string(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
@@ -678,7 +670,6 @@ impl Gpu {
         bias: Option<&GpuTensor>,
         window: &Window,
         groups: usize,
-        activation: Activation,
     ) -> Result<GpuTensor> {
         let (batch, channels) = (x.shape()[0], x.shape()[1]);
         let spatial = x.shape().len() - 2;
@@ -699,11 +690,6 @@ impl Gpu {
         let columns: usize = window.output.iter().product();
         let taps: usize = window.kernel.iter().product();
         let depth = channels / groups * taps;
-        let (low, high, activation) = match activation {
-            Activation::None => (0.0, 0.0, "v"),
-            Activation::Relu => (0.0, 0.0, "relu(v)"),
-            Activation::Clip { min, max } => (min, max, "clip(v, p.low, p.high)"),
-        };
         let kernel = three(&window.kernel, 1);
         let kernel_text = format!("{}, {}, {}", kernel[0], kernel[1], kernel[2]);
         let begin = three(&window.pads_begin, 0);
@@ -715,8 +701,6 @@ impl Gpu {
             .word(channels / groups * input.iter().product::<usize>())
             .word(batch * outputs)
             .word(bias.is_some() as usize)
-            .float(low)
-            .float(high)
             .triple(input)
             .triple(three(&window.output, 1))
             .triple(three(&window.strides, 1))
@@ -726,13 +710,12 @@ impl Gpu {
         // Without a bias its binding is filled, but not read.
         let inputs = [x, weight, bias.unwrap_or(weight)];
         let head = |input: &str, output: &str| {
-            let values =
-                [("element_in", input), ("element_out", output), ("kernel", &kernel_text), ("activation", activation)];
+            let values = [("element_in", input), ("element_out", output), ("kernel", kernel_text.as_str())];
             PRELUDE.to_string() + &fill(include_str!("conv.wgsl"), &values)
         };
         if spatial > 2 || rows < 8 {
             self.launch(Launch {
-                key: format!("conv direct {kernel_text} {activation}"),
+                key: format!("conv direct {kernel_text}"),
                 source: &|| head("f32", "f32") + include_str!("conv_direct.wgsl"),
                 inputs: &inputs,
                 output: &y,
@@ -748,7 +731,7 @@ impl Gpu {
             && begin == [0; 3];
         let tiling = Tiling::choose(self, rows, columns, batch * groups);
         self.launch(Launch {
-            key: format!("conv {tiling:?} {vector} {pointwise} {kernel_text} {activation}"),
+            key: format!("conv {tiling:?} {vector} {pointwise} {kernel_text}"),
             source: &|| {
                 let load = match (pointwise, vector) {
                     (true, true) => fill(include_str!("conv_pointwise.wgsl"), &[("load", "return x[at / 4u];")]),
