@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { median, quantile, ratio, shuffled } from "../statistics.mjs";
+
+test("quantiles lie between neighbours in proportion, whatever the order", () => {
+  assert.equal(median([3, 1, 2]), 2);
+  assert.equal(median([4, 1, 2, 3]), 2.5);
+  assert.equal(quantile([10, 0], 0.95), 9.5);
+  assert.equal(quantile([7], 0.95), 7);
+});
+
+test("a ratio compares rounds, so a slow machine in one round changes nothing", () => {
+  assert.deepEqual(ratio([[2, 2], [20, 20]], [[1, 1], [10, 10]]), { median: 2, least: 2, most: 2 });
+});
+
+test("shuffling keeps every item once", () => {
+  const items = [1, 2, 3, 4, 5];
+  assert.deepEqual(shuffled(items).sort(), items);
+});
