@@ -33,7 +33,7 @@ export const peers = {
     mounts: () => ({ "/litert/wasm/": join(places.packages, "@litertjs/core/wasm") }),
   },
   tfjs: {
-    title: "TensorFlow.js, wasm",
+    title: "TensorFlow.js wasm",
     adapter: "/prepared/bundles/tfjs.js",
     devices: ["cpu"],
     needsConversion: true,

@@ -85,7 +85,7 @@ function onWebGpu({ model, results }) {
 
 /** The whole report, as Markdown. */
 export function report({ date, machine, chromium, rounds, peers: taking, measurements, builds, targets }) {
-  const parts = ["# Benchmark", `${date}, ${machine.cpu} (${machine.cores} cores, ${machine.system}), headless Chromium ${chromium}, load average before it began ${machine.loadBefore.toFixed(2)}.`];
+  const parts = ["# Benchmark", `${date}, ${machine.cpu} (${machine.cores} cores, ${machine.system}), headless Chromium ${chromium}, load average before it began ${machine.loadBefore.toFixed(2)}${machine.loadBefore > 0.5 ? ": other work shared the machine, so trust the ratios, taken in turns, more than the milliseconds" : ""}.`];
   for (const [peer, { version, skipped }] of Object.entries(taking)) {
     if (skipped) parts.push(`- ${peers[peer].title}: left out. ${skipped}`);
     else parts.push(`- ${peers[peer].title} ${version}: ${peers[peer].note}`);
