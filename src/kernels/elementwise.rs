@@ -1,7 +1,6 @@
 //! Element by element: unary functions, and binary ones with NumPy broadcasting.
 //!
-//! NaN is carried through everywhere, `Max`, `Min`, `Relu` and `Clip` included, which Burn's
-//! own operations drop.
+//! NaN is carried through everywhere, `Max`, `Min`, `Relu` and `Clip` included.
 
 use num_traits::{Float, WrappingAdd, WrappingMul, WrappingSub};
 
