@@ -187,15 +187,25 @@ impl Inputs {
         }
     }
 
-    /// The one number of parameter `index`, of any numeric dtype or bool.
+    /// The one number of parameter `index`, of any numeric dtype or bool. A 64-bit integer that
+    /// float64 would round is refused.
     pub fn number(&self, index: usize) -> Result<Option<f64>> {
         let Some(tensor) = self.host(index)? else { return Ok(None) };
         ensure!(tensor.len() == 1, ShapeMismatch, "input {index}: expected one element, got {:?}", tensor.shape());
         let Some(flex) = tensor.to_flex() else {
             bail!(InvalidModel, "input {index}: expected a number, got a string")
         };
-        let flex = crate::backend::cast(&flex, DataType::Float64)?;
-        Ok(Tensor::from_flex(flex).as_slice::<f64>().map(|v| v[0]))
+        let wide = crate::backend::cast(&flex, DataType::Float64)?;
+        if matches!(tensor.dtype(), DataType::Int64 | DataType::Uint64) {
+            let back = Tensor::from_flex(crate::backend::cast(&wide, tensor.dtype())?);
+            ensure!(
+                back.bytes() == tensor.bytes(),
+                Unsupported,
+                "input {index}: an {} beyond 2^53 that float64 would round",
+                tensor.dtype()
+            );
+        }
+        Ok(Tensor::from_flex(wide).as_slice::<f64>().map(|v| v[0]))
     }
 }
 
@@ -214,5 +224,25 @@ pub fn shape_of(outputs: &[Option<Info>], index: usize) -> Result<&[usize]> {
     match outputs.get(index) {
         Some(Some(info)) => Ok(&info.shape),
         _ => bail!(Internal, "output {index} was not inferred"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn number(value: i64) -> Result<Option<f64>> {
+        let tensor = Tensor::from_vec(vec![], vec![value]).expect("one element");
+        Inputs::new(vec![Some(Value::from_tensor(&tensor))]).number(0)
+    }
+
+    #[test]
+    fn integers_are_exact_or_refused() {
+        for exact in [0, -7, 1 << 53, i64::MIN, i64::MAX] {
+            assert_eq!(number(exact).expect("exact"), Some(exact as f64));
+        }
+        let error = number((1 << 53) + 1).expect_err("float64 would round it");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 }
