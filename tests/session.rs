@@ -261,7 +261,7 @@ fn wrong_inputs_are_named_and_the_next_call_is_answered() {
     refused(
         run(vec![("pixels".into(), Feed::Sequence(DataType::Float32, vec![])), ("scale".into(), scale().into())]),
         ErrorKind::DtypeMismatch,
-        &["expected a tensor, got a sequence"],
+        &["expected a tensor, float32 [N, 3, 4, 5], got a sequence"],
     );
     good();
 }

@@ -67,7 +67,7 @@ macro_rules! for_dtype {
                 type $T = u64;
                 $body
             }
-            DataType::String => bail!(Internal, "a string tensor reached arithmetic"),
+            other => bail!(Internal, "a {other} tensor reached arithmetic"),
         }
     };
 }
@@ -206,7 +206,7 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
                 DataType::Uint32 => to!(u32),
                 DataType::Uint64 => to!(u64),
                 DataType::Bool => tensor_of::<u8>(to, &shape, wide.iter().map(|&v| (v != 0 as $W) as u8).collect()),
-                DataType::String => bail!(Internal, "a cast to string reached arithmetic"),
+                _ => bail!(Internal, "a cast to {to} reached arithmetic"),
             }
         }};
     }
@@ -228,7 +228,7 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
         DataType::Uint8 | DataType::Bool => narrow_all!(wide!(u8 => i64, |&v| i64::from(v)), i64, false),
         DataType::Uint16 => narrow_all!(wide!(u16 => i64, |&v| i64::from(v)), i64, false),
         DataType::Uint32 => narrow_all!(wide!(u32 => i64, |&v| i64::from(v)), i64, false),
-        DataType::String => bail!(Internal, "a cast from string reached arithmetic"),
+        _ => bail!(Internal, "a cast from {from} reached arithmetic"),
     })
 }
 

@@ -156,6 +156,10 @@ impl Reader<'_> {
         if value.is_empty() {
             return Err(Failure::input(format!("input \"{name}\": expected a file after \"{name}=\"")));
         }
+        if let ValueType::Optional(inner) = &info.ty {
+            let inner = ValueInfo { name: name.clone(), ty: (**inner).clone() };
+            return if value == "none" { Ok(Feed::Absent) } else { self.feed(&inner, value) };
+        }
         if value == "none" {
             return Err(Failure::input(format!(
                 "input \"{name}\" is not optional: expected {}; a file of that name is ./none",

@@ -36,7 +36,8 @@ pub fn read(text: &[u8], dtype: DataType) -> Result<Tensor, String> {
             let bytes = leaves.iter().map(|leaf| leaf.as_bool().map(u8::from).ok_or_else(|| wrong(leaf, dtype)));
             Tensor::from_bytes(dtype, shape, bytes.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
         }
-        DataType::String => {
+        dtype if dtype.is_storage() => Err(format!("{dtype} is not read from JSON; give a .npy file of its raw bits")),
+        _ => {
             let strings = leaves.iter().map(|leaf| leaf.as_str().map(String::from).ok_or_else(|| wrong(leaf, dtype)));
             Tensor::from_strings(shape, strings.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
         }

@@ -118,6 +118,12 @@ fn number_descr(dtype: DataType) -> &'static str {
         DataType::Uint32 => "<u4",
         DataType::Uint64 => "<u8",
         DataType::Bool => "|b1",
+        DataType::Float8E4M3FN
+        | DataType::Float8E4M3FNUZ
+        | DataType::Float8E5M2
+        | DataType::Float8E5M2FNUZ
+        | DataType::Int4
+        | DataType::Uint4 => "|V1",
         DataType::String => "<U1",
     }
 }

@@ -30,6 +30,16 @@ pub enum Entry {
         dtype: &'static str,
         sequence: Vec<TensorEntry>,
     },
+    Maps {
+        name: String,
+        keys: TensorEntry,
+        values: TensorEntry,
+    },
+    /// An optional that is absent: `"file": null`.
+    Absent {
+        name: String,
+        file: Option<PathBuf>,
+    },
 }
 
 /// A tensor in the JSON report.
@@ -74,6 +84,12 @@ impl<'a> Writer<'a> {
                 let sequence = sequence.collect::<Outcome<_>>()?;
                 Ok(Entry::Sequence { name: name.to_string(), dtype: dtype.name(), sequence })
             }
+            Feed::Absent => Ok(Entry::Absent { name: name.to_string(), file: None }),
+            Feed::Maps { keys, values } => Ok(Entry::Maps {
+                name: name.to_string(),
+                keys: self.tensor(&format!("{name}-keys"), keys, None)?,
+                values: self.tensor(&format!("{name}-values"), values, None)?,
+            }),
         }
     }
 
@@ -129,11 +145,11 @@ macro_rules! with_elements {
             DataType::Uint16 => of!(u16),
             DataType::Uint32 => of!(u32),
             DataType::Uint64 => of!(u64),
-            DataType::Bool => {
+            dtype if dtype.is_storage() || dtype == DataType::String => $otherwise,
+            _ => {
                 let $elements: &[u8] = $tensor.bytes().unwrap_or(&[]);
                 $body
             }
-            DataType::String => $otherwise,
         }
     }};
 }

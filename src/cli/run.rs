@@ -154,6 +154,14 @@ fn summary(name: &str, feed: &Feed, entry: &Entry) -> String {
                 let _ = writeln!(out, "  {index}  {:?}  {said}{}", entry.shape, written(&entry.file));
             }
         }
+        (Feed::Maps { keys, values }, Entry::Maps { keys: key_entry, values: entry, .. }) => {
+            let _ = writeln!(out, "{}  {} maps of {} keys", styled(HEADING, name), entry.shape[0], keys.len());
+            let _ = writeln!(out, "  keys  {}{}", output::in_words(keys), written(&key_entry.file));
+            let _ = writeln!(out, "  values  {:?}  {}{}", entry.shape, output::in_words(values), written(&entry.file));
+        }
+        (Feed::Absent, _) => {
+            let _ = writeln!(out, "{}  absent", styled(HEADING, name));
+        }
         _ => {}
     }
     out

@@ -21,10 +21,22 @@ pub enum DataType {
     Uint64,
     Bool,
     String,
+    /// One sign bit, 4 of exponent, 3 of mantissa; no infinity.
+    Float8E4M3FN,
+    /// As [`Float8E4M3FN`](Self::Float8E4M3FN) with one zero and one NaN.
+    Float8E4M3FNUZ,
+    /// One sign bit, 5 of exponent, 2 of mantissa.
+    Float8E5M2,
+    /// As [`Float8E5M2`](Self::Float8E5M2) with one zero, one NaN, and no infinity.
+    Float8E5M2FNUZ,
+    /// -8 to 7; one element a byte in memory, sign-extended.
+    Int4,
+    /// 0 to 15; one element a byte in memory.
+    Uint4,
 }
 
 /// ONNX's number and name of each type: TensorProto.DataType.
-const TABLE: [(DataType, i32, &str, usize); 14] = [
+const TABLE: [(DataType, i32, &str, usize); 20] = [
     (DataType::Float32, 1, "float32", 4),
     (DataType::Uint8, 2, "uint8", 1),
     (DataType::Int8, 3, "int8", 1),
@@ -39,6 +51,12 @@ const TABLE: [(DataType, i32, &str, usize); 14] = [
     (DataType::Uint32, 12, "uint32", 4),
     (DataType::Uint64, 13, "uint64", 8),
     (DataType::BFloat16, 16, "bfloat16", 2),
+    (DataType::Float8E4M3FN, 17, "float8e4m3fn", 1),
+    (DataType::Float8E4M3FNUZ, 18, "float8e4m3fnuz", 1),
+    (DataType::Float8E5M2, 19, "float8e5m2", 1),
+    (DataType::Float8E5M2FNUZ, 20, "float8e5m2fnuz", 1),
+    (DataType::Uint4, 21, "uint4", 1),
+    (DataType::Int4, 22, "int4", 1),
 ];
 
 impl DataType {
@@ -66,22 +84,39 @@ impl DataType {
         self.row().2
     }
 
-    /// Bytes of one element; 0 for strings, which vary.
+    /// Bytes of one element in memory; 0 for strings, which vary.
     pub fn size(self) -> usize {
         self.row().3
     }
 
-    /// Whether this is one of the floating-point types.
+    /// Whether this is one of the floating-point types that are computed with; float8 is only
+    /// stored.
     pub fn is_float(self) -> bool {
         matches!(self, Self::Float32 | Self::Float64 | Self::Float16 | Self::BFloat16)
     }
 
-    /// Whether this is one of the integer types (bool is not).
+    /// Whether this is one of the integer types that are computed with (bool is not; 4-bit
+    /// integers are only stored).
     pub fn is_int(self) -> bool {
-        !self.is_float() && !matches!(self, Self::Bool | Self::String)
+        !self.is_float() && !matches!(self, Self::Bool | Self::String) && !self.is_storage()
     }
 
-    /// Burn's name of the type; strings have none.
+    /// Whether this is a float8 or a 4-bit integer: stored and converted, never computed with.
+    pub fn is_storage(self) -> bool {
+        self.is_float8() || self.is_4_bit()
+    }
+
+    /// Whether this is one of the 4-bit integer types.
+    pub fn is_4_bit(self) -> bool {
+        matches!(self, Self::Int4 | Self::Uint4)
+    }
+
+    /// Whether this is one of the four float8 types.
+    pub fn is_float8(self) -> bool {
+        matches!(self, Self::Float8E4M3FN | Self::Float8E4M3FNUZ | Self::Float8E5M2 | Self::Float8E5M2FNUZ)
+    }
+
+    /// Burn's name of the type; strings and the storage types have none.
     pub(crate) fn to_burn(self) -> Option<DType> {
         Some(match self {
             Self::Float32 => DType::F32,
@@ -97,7 +132,13 @@ impl DataType {
             Self::Uint32 => DType::U32,
             Self::Uint64 => DType::U64,
             Self::Bool => DType::Bool(BoolStore::Native),
-            Self::String => return None,
+            Self::String
+            | Self::Float8E4M3FN
+            | Self::Float8E4M3FNUZ
+            | Self::Float8E5M2
+            | Self::Float8E5M2FNUZ
+            | Self::Int4
+            | Self::Uint4 => return None,
         })
     }
 

@@ -2,6 +2,8 @@
 //! It mirrors ONNX; what a node means is the business of [`crate::ops`].
 
 mod dtype;
+pub(crate) mod float8;
+mod numbers;
 mod tensor;
 
 use std::collections::{HashMap, HashSet};
@@ -30,8 +32,30 @@ pub enum ValueType {
     Sequence(Box<ValueType>),
     /// A value that may be absent.
     Optional(Box<ValueType>),
+    /// A map from keys (int64 or string) to numbers.
+    Map(DataType, DataType),
     /// Not declared.
     Unknown,
+}
+
+impl std::fmt::Display for ValueType {
+    /// In words: `float32 [N, 3, 224, 224]`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tensor { dtype, shape: None } => write!(f, "{dtype} of any shape"),
+            Self::Tensor { dtype, shape: Some(shape) } => {
+                let dims = shape.iter().map(|d| match d {
+                    Dim::Size(size) => size.to_string(),
+                    Dim::Name(name) => name.clone(),
+                });
+                write!(f, "{dtype} [{}]", dims.collect::<Vec<_>>().join(", "))
+            }
+            Self::Sequence(inner) => write!(f, "a sequence of {inner}"),
+            Self::Optional(inner) => write!(f, "an optional {inner}"),
+            Self::Map(key, value) => write!(f, "a map from {key} to {value}"),
+            Self::Unknown => f.write_str("of unknown type"),
+        }
+    }
 }
 
 /// A named input or output.

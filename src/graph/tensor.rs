@@ -55,10 +55,37 @@ impl Tensor {
             "{dtype} {shape:?} is {count} elements, {expected} bytes; got {} bytes",
             bytes.len()
         );
-        if dtype == DataType::Bool {
-            ensure!(bytes.iter().all(|&b| b < 2), InvalidArgument, "bool data holds bytes other than 0 and 1");
+        let mut bytes = bytes;
+        match dtype {
+            DataType::Bool => {
+                ensure!(bytes.iter().all(|&b| b < 2), InvalidArgument, "bool data holds bytes other than 0 and 1");
+            }
+            // What else the byte holds is of no meaning.
+            DataType::Int4 => bytes.iter_mut().for_each(|b| *b = ((*b << 4) as i8 >> 4) as u8),
+            DataType::Uint4 => bytes.iter_mut().for_each(|b| *b &= 15),
+            _ => {}
         }
         Ok(Self { dtype, shape, data: Data::Bytes(Arc::new(Bytes::from_bytes_vec(bytes))) })
+    }
+
+    /// As [`from_bytes`](Self::from_bytes), but for 4-bit integers, of which `bytes` holds two in
+    /// each, the first in the low bits, as ONNX stores them.
+    ///
+    /// Errors: as `from_bytes`.
+    pub(crate) fn from_packed(dtype: DataType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Self> {
+        if !dtype.is_4_bit() {
+            return Self::from_bytes(dtype, shape, bytes);
+        }
+        let count = element_count(&shape)?;
+        ensure!(
+            bytes.len() == count.div_ceil(2),
+            DataLengthMismatch,
+            "{dtype} {shape:?} is {count} elements, {} bytes; got {} bytes",
+            count.div_ceil(2),
+            bytes.len()
+        );
+        let nibbles = bytes.iter().flat_map(|b| [b & 15, b >> 4]).take(count);
+        Self::from_bytes(dtype, shape, nibbles.collect())
     }
 
     /// A tensor over typed elements; the dtype is that of `T`.
@@ -88,6 +115,11 @@ impl Tensor {
             strings.len()
         );
         Ok(Self { dtype: DataType::String, shape, data: Data::Strings(Arc::new(strings)) })
+    }
+
+    /// The same elements under a shape of as many.
+    pub(super) fn with_shape(self, shape: Vec<usize>) -> Self {
+        Self { shape, ..self }
     }
 
     /// The element type.

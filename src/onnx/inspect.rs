@@ -54,6 +54,7 @@ impl From<&ValueInfo> for IoInfo {
                 }
                 ValueType::Sequence(inner) => (format!("seq({})", parts(inner).0), Vec::new()),
                 ValueType::Optional(inner) => (format!("optional({})", parts(inner).0), Vec::new()),
+                ValueType::Map(key, value) => (format!("map({key},{value})"), Vec::new()),
                 ValueType::Unknown => ("unknown".to_string(), Vec::new()),
             }
         }

@@ -294,9 +294,6 @@ pub(super) fn data_type(number: i32) -> Result<DataType> {
             0 => "undefined",
             14 => "complex64",
             15 => "complex128",
-            17..=20 => "float8",
-            21 => "uint4",
-            22 => "int4",
             23 => "float4e2m1",
             _ => return Error::new(ErrorKind::InvalidModel, format!("element type {number} is none of ONNX's")),
         };
@@ -330,11 +327,12 @@ pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -
         return Tensor::from_strings(shape, strings).map_err(invalid);
     }
     if tensor.data_location == 1 {
-        let bytes = external_bytes(&tensor, count * dtype.size(), external)?;
-        return Tensor::from_bytes(dtype, shape, bytes.to_vec()).map_err(invalid);
+        let expected = if dtype.is_4_bit() { count.div_ceil(2) } else { count * dtype.size() };
+        let bytes = external_bytes(&tensor, expected, external)?;
+        return Tensor::from_packed(dtype, shape, bytes.to_vec()).map_err(invalid);
     }
     if let Some(raw) = &tensor.raw_data {
-        return Tensor::from_bytes(dtype, shape, raw.to_vec()).map_err(invalid);
+        return Tensor::from_packed(dtype, shape, raw.to_vec()).map_err(invalid);
     }
     let t = &tensor;
     match dtype {
@@ -355,6 +353,12 @@ pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -
         DataType::BFloat16 => {
             Tensor::from_vec(shape, t.int32_data.iter().map(|&v| half::bf16::from_bits(v as u16)).collect())
         }
+        DataType::Float8E4M3FN
+        | DataType::Float8E4M3FNUZ
+        | DataType::Float8E5M2
+        | DataType::Float8E5M2FNUZ
+        | DataType::Int4
+        | DataType::Uint4 => Tensor::from_packed(dtype, shape, t.int32_data.iter().map(|&v| v as u8).collect()),
         DataType::String => unreachable!("strings were read above"),
     }
     .map_err(invalid)

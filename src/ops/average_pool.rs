@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct AveragePool {

@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["epsilon", "momentum", "spatial", "training_mode"],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct BatchNormalization {

@@ -32,7 +32,17 @@ fn broadcast_all(inputs: &Inputs) -> Result<Vec<usize>> {
 }
 
 const fn pair(name: &'static str, webgpu: bool, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
-    Operator { name, domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &[], parameters: &[], webgpu, build }
+    Operator {
+        name,
+        domain: "",
+        inputs: 2..=2,
+        outputs: 1..=1,
+        attributes: &[],
+        parameters: &[],
+        webgpu,
+        build,
+        ..Operator::DEFAULT
+    }
 }
 
 /// Two inputs of one dtype, broadcast together, one output of that dtype.
@@ -56,6 +66,7 @@ pub const fn variadic(name: &'static str, build: fn(&Attributes<'_>) -> Result<B
         parameters: &[],
         webgpu: true,
         build,
+        ..Operator::DEFAULT
     }
 }
 
@@ -142,7 +153,7 @@ impl Op for Compare {
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = shape_of(outputs, 0)?;
-        if let (Value::Strings(a), Value::Strings(b)) = (inputs.value(0)?, inputs.value(1)?) {
+        if let (Value::Host(a), Value::Host(b)) = (inputs.value(0)?, inputs.value(1)?) {
             return output(equal_strings(a, b, shape));
         }
         output(compare(self.op, inputs.cpu(0)?, inputs.cpu(1)?, shape)?)

@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["saturate", "to"],
     parameters: &[],
     webgpu: false,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Cast {
@@ -44,14 +44,17 @@ impl Op for Cast {
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         match (inputs.take(0)?, self.to) {
-            (Value::Strings(tensor), DataType::String) => Ok(vec![Value::Strings(tensor)]),
-            (Value::Strings(tensor), to) => output(parse(&tensor, to)?),
+            (Value::Host(tensor), DataType::String) => Ok(vec![Value::Host(tensor)]),
+            (Value::Host(tensor), to) if tensor.dtype() == DataType::String && !to.is_storage() => output(parse(&tensor, to)?),
             (Value::Tensor(array), DataType::String) => {
                 let tensor = Tensor::from_flex(array.into_cpu()?);
-                Ok(vec![Value::Strings(Tensor::from_strings(tensor.shape().to_vec(), texts(&tensor)?)?)])
+                Ok(vec![Value::Host(Tensor::from_strings(tensor.shape().to_vec(), texts(&tensor)?)?)])
             }
-            (Value::Tensor(array), to) => output(cast(&array.into_cpu()?, to)?),
-            (Value::Sequence(..), _) => bail!(Internal, "a sequence passed as a tensor"),
+            (Value::Tensor(array), to) if !to.is_storage() => output(cast(&array.into_cpu()?, to)?),
+            (value, to) => {
+                let tensor = value.into_host()?;
+                output(Tensor::from_f64s(to, tensor.shape(), tensor.to_f64s()?)?)
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["max", "min"],
     parameters: &[1, 2],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Clip {

@@ -7,7 +7,7 @@ use crate::error::{Result, bail, ensure};
 
 /// Concat.
 pub const OPERATOR: Operator =
-    Operator { name: "Concat", domain: "", inputs: 1..=4096, outputs: 1..=1, attributes: &["axis"], parameters: &[], webgpu: true, build };
+    Operator { name: "Concat", domain: "", inputs: 1..=4096, outputs: 1..=1, attributes: &["axis"], parameters: &[], webgpu: true, build, moves: true, ..Operator::DEFAULT };
 
 struct Concat {
     axis: i64,
@@ -35,7 +35,7 @@ pub fn joined(shapes: &[&[usize]], axis: i64) -> Result<(usize, Vec<usize>)> {
 
 impl Op for Concat {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        let dtype = tensor_type(inputs, 0, Dtypes::Any)?;
+        let dtype = tensor_type(inputs, 0, Dtypes::All)?;
         for index in 1..inputs.len() {
             tensor_type(inputs, index, Dtypes::Only(dtype))?;
         }

@@ -16,7 +16,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["axis", "new_axis"],
     parameters: &[],
     webgpu: false,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct ConcatFromSequence {
@@ -38,10 +38,10 @@ impl Op for ConcatFromSequence {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         let Value::Sequence(dtype, values) = inputs.value(0)? else {
-            bail!(InvalidModel, "input 0: expected a sequence, got {}", inputs.value(0)?.info())
+            bail!(InvalidModel, "input 0: expected a sequence, got {}", inputs.value(0)?.describe())
         };
         ensure!(!values.is_empty(), InvalidArgument, "the sequence is empty");
-        let mut shapes: Vec<Vec<usize>> = values.iter().map(|v| v.info().shape).collect();
+        let mut shapes: Vec<Vec<usize>> = values.iter().filter_map(|v| v.info()).map(|info| info.shape).collect();
         if self.new_axis {
             for shape in &mut shapes {
                 shape.insert(axis_of(self.axis, shape.len() + 1)?, 1);

@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"],
     parameters: &[],
     webgpu: false,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Constant(Tensor);

@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["value"],
     parameters: &[0],
     webgpu: false,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct ConstantOfShape(Tensor);

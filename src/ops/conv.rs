@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Conv {

@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["ratio", "seed"],
     parameters: &[1, 2],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Dropout {

@@ -8,7 +8,7 @@ use crate::graph::DataType;
 
 /// Expand.
 pub const OPERATOR: Operator =
-    Operator { name: "Expand", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: true, build };
+    Operator { name: "Expand", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: true, build, moves: true, ..Operator::DEFAULT };
 
 struct Expand;
 
@@ -19,7 +19,7 @@ fn build(_: &Attributes<'_>) -> Result<Box<dyn Op>> {
 impl Op for Expand {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         tensor_type(inputs, 1, Dtypes::Only(DataType::Int64))?;
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Any)?)])
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::All)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

@@ -7,7 +7,7 @@ use crate::error::{Result, ensure};
 
 /// Flatten.
 pub const OPERATOR: Operator =
-    Operator { name: "Flatten", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &["axis"], parameters: &[], webgpu: true, build };
+    Operator { name: "Flatten", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &["axis"], parameters: &[], webgpu: true, build, moves: true, ..Operator::DEFAULT };
 
 struct Flatten {
     axis: i64,
@@ -19,7 +19,7 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
 
 impl Op for Flatten {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Any)?)])
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::All)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

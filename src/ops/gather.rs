@@ -8,7 +8,7 @@ use crate::graph::{DataType, Tensor};
 
 /// Gather.
 pub const OPERATOR: Operator =
-    Operator { name: "Gather", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &["axis"], parameters: &[1], webgpu: true, build };
+    Operator { name: "Gather", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &["axis"], parameters: &[1], webgpu: true, build, moves: true, ..Operator::DEFAULT };
 
 struct Gather {
     axis: i64,
@@ -21,7 +21,7 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
 impl Op for Gather {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         tensor_type(inputs, 1, Dtypes::Index)?;
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Any)?)])
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::All)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["alpha", "beta", "transA", "transB"],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Gemm {

@@ -15,6 +15,10 @@ pub enum Type {
     Tensor(DataType),
     /// A sequence of tensors.
     Sequence(DataType),
+    /// A value that may be absent.
+    Optional(Box<Type>),
+    /// A sequence of maps from keys (int64 or string) to numbers.
+    Maps(DataType, DataType),
 }
 
 impl fmt::Display for Type {
@@ -22,6 +26,8 @@ impl fmt::Display for Type {
         match self {
             Self::Tensor(dtype) => write!(f, "{dtype}"),
             Self::Sequence(dtype) => write!(f, "a sequence of {dtype}"),
+            Self::Optional(inner) => write!(f, "an optional {inner}"),
+            Self::Maps(key, value) => write!(f, "a sequence of maps from {key} to {value}"),
         }
     }
 }
@@ -44,19 +50,56 @@ impl fmt::Display for Info {
 pub enum Value {
     /// Numbers or bools.
     Tensor(Array),
-    /// Strings; always on the host.
-    Strings(Tensor),
-    /// Values of one type.
+    /// Strings, float8 and 4-bit integers: always on the host.
+    Host(Tensor),
+    /// Tensors of one dtype.
     Sequence(DataType, Vec<Value>),
+    /// An optional that is absent; one that is there is the value itself.
+    Absent(Type),
+    /// Maps, as the keys `[C]` that all have, and each one's numbers `[N, C]`.
+    Maps(Tensor, Tensor),
 }
 
 impl Value {
-    /// Dtype and shape; for a sequence, its length.
-    pub fn info(&self) -> Info {
+    /// Dtype and shape; none of what is no tensor.
+    pub fn info(&self) -> Option<Info> {
         match self {
-            Self::Tensor(array) => Info { dtype: array.dtype(), shape: array.shape().to_vec() },
-            Self::Strings(tensor) => Info { dtype: DataType::String, shape: tensor.shape().to_vec() },
-            Self::Sequence(dtype, values) => Info { dtype: *dtype, shape: vec![values.len()] },
+            Self::Tensor(array) => Some(Info { dtype: array.dtype(), shape: array.shape().to_vec() }),
+            Self::Host(tensor) => Some(Info { dtype: tensor.dtype(), shape: tensor.shape().to_vec() }),
+            Self::Sequence(..) | Self::Absent(_) | Self::Maps(..) => None,
+        }
+    }
+
+    /// What it is, for an error.
+    pub fn describe(&self) -> String {
+        match (self, self.info()) {
+            (_, Some(info)) => info.to_string(),
+            (Self::Sequence(dtype, values), _) => format!("a sequence of {} {dtype} tensors", values.len()),
+            (Self::Absent(ty), _) => format!("an absent {ty}"),
+            (Self::Maps(keys, values), _) => {
+                format!("a sequence of maps from {} to {}", keys.dtype(), values.dtype())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Bytes that it holds.
+    pub fn byte_len(&self) -> usize {
+        match self {
+            Self::Tensor(array) => array.shape().iter().product::<usize>() * array.dtype().size(),
+            Self::Host(tensor) => tensor.byte_len(),
+            Self::Sequence(_, values) => values.iter().map(Self::byte_len).sum(),
+            Self::Absent(_) => 0,
+            Self::Maps(keys, values) => keys.byte_len() + values.byte_len(),
+        }
+    }
+
+    /// The elements on the host, row-major; an error for what is no tensor.
+    pub fn into_host(self) -> Result<Tensor> {
+        match self {
+            Self::Tensor(array) => Ok(Tensor::from_flex(array.into_cpu()?)),
+            Self::Host(tensor) => Ok(tensor),
+            other => bail!(InvalidModel, "expected a tensor, got {}", other.describe()),
         }
     }
 
@@ -64,8 +107,14 @@ impl Value {
     pub fn from_tensor(tensor: &Tensor) -> Self {
         match tensor.to_flex() {
             Some(flex) => Self::Tensor(Array::Cpu(flex)),
-            None => Self::Strings(tensor.clone()),
+            None => Self::Host(tensor.clone()),
         }
+    }
+}
+
+impl From<Tensor> for Value {
+    fn from(tensor: Tensor) -> Self {
+        Self::from_tensor(&tensor)
     }
 }
 
@@ -116,11 +165,29 @@ impl Inputs {
         }
     }
 
+    /// Puts positions, counted over all of them, in the place of every host tensor that is no
+    /// parameter, and gives their elements; nothing where there are none.
+    pub fn positions(&mut self, parameters: &[usize]) -> Result<Option<Tensor>> {
+        let (mut tensors, mut next) = (Vec::new(), 0);
+        for (index, value) in self.0.iter_mut().enumerate() {
+            if let Some(Value::Host(tensor)) = value
+                && !parameters.contains(&index)
+            {
+                let end = next + tensor.len() as i64;
+                let positions = Tensor::from_vec(tensor.shape().to_vec(), (next..end).collect())?;
+                next = end;
+                tensors.push(std::mem::replace(tensor, positions.clone()));
+                *value = Some(Value::from(positions));
+            }
+        }
+        if tensors.is_empty() { Ok(None) } else { Tensor::joined(&tensors).map(Some) }
+    }
+
     /// Takes a numeric tensor out.
     pub fn array(&mut self, index: usize) -> Result<Array> {
         match self.take(index)? {
             Value::Tensor(array) => Ok(array),
-            other => bail!(InvalidModel, "input {index}: expected a tensor of numbers, got {}", other.info()),
+            other => bail!(InvalidModel, "input {index}: expected a tensor of numbers, got {}", other.describe()),
         }
     }
 
@@ -138,26 +205,31 @@ impl Inputs {
     pub fn shape(&self, index: usize) -> Result<&[usize]> {
         match self.value(index)? {
             Value::Tensor(array) => Ok(array.shape()),
-            Value::Strings(tensor) => Ok(tensor.shape()),
-            Value::Sequence(..) => bail!(InvalidModel, "input {index}: expected a tensor, got a sequence"),
+            Value::Host(tensor) => Ok(tensor.shape()),
+            other => bail!(InvalidModel, "input {index}: expected a tensor, got {}", other.describe()),
         }
     }
 
     /// The dtype of tensor `index`, or of the sequence's tensors.
     pub fn dtype(&self, index: usize) -> Result<DataType> {
-        Ok(self.value(index)?.info().dtype)
+        match self.value(index)? {
+            Value::Sequence(dtype, _) => Ok(*dtype),
+            value => match value.info() {
+                Some(info) => Ok(info.dtype),
+                None => bail!(InvalidModel, "input {index}: expected a tensor, got {}", value.describe()),
+            },
+        }
     }
 
-    /// The host tensor of parameter `index`, where it is there.
+    /// The host tensor of input `index`, where it is there; a node on the CPU may ask for any
+    /// input, one on another device for parameters only.
     pub fn host(&self, index: usize) -> Result<Option<Tensor>> {
-        if !self.has(index) {
-            return Ok(None);
-        }
-        match self.value(index)? {
-            Value::Tensor(array) => Ok(Some(Tensor::from_flex(array.clone().into_cpu()?))),
-            Value::Strings(tensor) => Ok(Some(tensor.clone())),
-            Value::Sequence(..) => bail!(InvalidModel, "input {index}: expected a tensor, got a sequence"),
-        }
+        if self.has(index) { self.value(index)?.clone().into_host().map(Some) } else { Ok(None) }
+    }
+
+    /// Takes tensor `index` out, on the host.
+    pub fn take_host(&mut self, index: usize) -> Result<Tensor> {
+        self.take(index)?.into_host()
     }
 
     /// The integers of parameter `index` (int32 or int64, at most one dimension).

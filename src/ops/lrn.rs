@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["alpha", "beta", "bias", "size"],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {

@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &[],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct MatMul;

@@ -16,7 +16,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct MaxPool {

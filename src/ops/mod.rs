@@ -146,11 +146,33 @@ pub struct Operator {
     pub parameters: &'static [usize],
     /// Whether WebGPU computes it, given float32.
     pub webgpu: bool,
+    /// Whether the outputs hold nothing but elements of the inputs that are no parameters, at
+    /// other places. Such an operator never sees strings, float8 or 4-bit integers: the runtime
+    /// gives it their positions, as int64, and takes the elements that come out.
+    pub moves: bool,
     /// Reads a node's attributes.
     pub build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>,
 }
 
+fn unbuilt(_: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    crate::error::bail!(Internal, "an operator without a way to build it")
+}
+
 impl Operator {
+    /// What most operators have: one input, one output, no attributes, ONNX's own domain, the
+    /// CPU alone. To be filled in with a name and a way to build it.
+    pub const DEFAULT: Self = Self {
+        name: "",
+        domain: "",
+        inputs: 1..=1,
+        outputs: 1..=1,
+        attributes: &[],
+        parameters: &[],
+        webgpu: false,
+        moves: false,
+        build: unbuilt,
+    };
+
     /// Looks an operator up by its domain and name.
     pub fn find(domain: &str, name: &str) -> Option<&'static Operator> {
         OPERATORS.iter().find(|o| o.name == name && o.domain == domain)
@@ -196,6 +218,11 @@ pub trait Op: Send + Sync {
     /// only running tells. `run` may rely on what is checked here.
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>>;
 
+    /// Whether equal inputs always give equal outputs, so that constants are computed at load.
+    fn is_pure(&self) -> bool {
+        true
+    }
+
     /// Computes the outputs; `outputs` is what `infer` gave.
     fn run(&self, device: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>>;
 }
@@ -211,6 +238,8 @@ pub enum Dtypes {
     Signed,
     /// Numbers and bool.
     Any,
+    /// Every dtype, strings, float8 and 4-bit integers too.
+    All,
     /// Exactly one.
     Only(DataType),
     /// int32 or int64.
@@ -226,7 +255,8 @@ impl Dtypes {
                 dtype.is_float()
                     || matches!(dtype, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64)
             }
-            Self::Any => dtype != DataType::String,
+            Self::Any => dtype.to_burn().is_some(),
+            Self::All => true,
             Self::Only(only) => dtype == only,
             Self::Index => matches!(dtype, DataType::Int32 | DataType::Int64),
         }
@@ -238,6 +268,7 @@ impl Dtypes {
             Self::Number => "a number".into(),
             Self::Signed => "a float or signed integer".into(),
             Self::Any => "a number or bool".into(),
+            Self::All => "a tensor".into(),
             Self::Only(dtype) => dtype.name().into(),
             Self::Index => "int32 or int64".into(),
         }

@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["mode", "pads", "value"],
     parameters: &[1, 2, 3],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Pad {

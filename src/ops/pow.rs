@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &[],
     parameters: &[],
     webgpu: true,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Pow;

@@ -17,6 +17,7 @@ pub const fn operator(name: &'static str, build: fn(&Attributes<'_>) -> Result<B
         parameters: &[1],
         webgpu: true,
         build,
+        ..Operator::DEFAULT
     }
 }
 
@@ -110,7 +111,17 @@ impl Reduction {
 
 /// A reduction over all spatial dimensions of `[N, C, spatial…]`.
 pub const fn global(name: &'static str, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
-    Operator { name, domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: true, build }
+    Operator {
+        name,
+        domain: "",
+        inputs: 1..=1,
+        outputs: 1..=1,
+        attributes: &[],
+        parameters: &[],
+        webgpu: true,
+        build,
+        ..Operator::DEFAULT
+    }
 }
 
 struct Spatial(ReduceOp);

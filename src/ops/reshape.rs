@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["allowzero", "shape"],
     parameters: &[1],
     webgpu: true,
-    build,
+    build, moves: true, ..Operator::DEFAULT
 };
 
 struct Reshape {
@@ -30,7 +30,7 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
 impl Op for Reshape {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         optional_type(inputs, 1, Dtypes::Only(DataType::Int64))?;
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Any)?)])
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::All)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

@@ -17,7 +17,7 @@ pub fn sequence_type(inputs: &[Option<Type>], index: usize) -> Result<DataType> 
 pub fn take_sequence(inputs: &mut Inputs, index: usize) -> Result<(DataType, Vec<Value>)> {
     match inputs.take(index)? {
         Value::Sequence(dtype, values) => Ok((dtype, values)),
-        other => bail!(InvalidModel, "input {index}: expected a sequence, got {}", other.info()),
+        other => bail!(InvalidModel, "input {index}: expected a sequence, got {}", other.describe()),
     }
 }
 

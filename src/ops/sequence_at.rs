@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// SequenceAt.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceAt", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: false, build };
+    Operator { name: "SequenceAt", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: false, build, ..Operator::DEFAULT };
 
 struct SequenceAt;
 

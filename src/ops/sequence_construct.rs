@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// SequenceConstruct.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceConstruct", domain: "", inputs: 1..=4096, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build };
+    Operator { name: "SequenceConstruct", domain: "", inputs: 1..=4096, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build, ..Operator::DEFAULT };
 
 struct SequenceConstruct;
 
@@ -17,7 +17,7 @@ fn build(_: &Attributes<'_>) -> Result<Box<dyn Op>> {
 
 impl Op for SequenceConstruct {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        let dtype = tensor_type(inputs, 0, Dtypes::Any)?;
+        let dtype = tensor_type(inputs, 0, Dtypes::All)?;
         for index in 1..inputs.len() {
             tensor_type(inputs, index, Dtypes::Only(dtype))?;
         }

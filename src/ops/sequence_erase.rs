@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// SequenceErase.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceErase", domain: "", inputs: 1..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: false, build };
+    Operator { name: "SequenceErase", domain: "", inputs: 1..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: false, build, ..Operator::DEFAULT };
 
 struct SequenceErase;
 

@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// SequenceInsert.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceInsert", domain: "", inputs: 2..=3, outputs: 1..=1, attributes: &[], parameters: &[2], webgpu: false, build };
+    Operator { name: "SequenceInsert", domain: "", inputs: 2..=3, outputs: 1..=1, attributes: &[], parameters: &[2], webgpu: false, build, ..Operator::DEFAULT };
 
 struct SequenceInsert;
 

@@ -9,7 +9,7 @@ use crate::graph::DataType;
 
 /// SequenceLength.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceLength", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build };
+    Operator { name: "SequenceLength", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build, ..Operator::DEFAULT };
 
 struct SequenceLength;
 

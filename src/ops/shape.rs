@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["end", "start"],
     parameters: &[],
     webgpu: false,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct Shape {

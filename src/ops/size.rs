@@ -8,7 +8,7 @@ use crate::graph::DataType;
 
 /// Size.
 pub const OPERATOR: Operator =
-    Operator { name: "Size", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build };
+    Operator { name: "Size", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build, ..Operator::DEFAULT };
 
 struct Size;
 

@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["axes", "ends", "starts"],
     parameters: &[1, 2, 3, 4],
     webgpu: true,
-    build,
+    build, moves: true, ..Operator::DEFAULT
 };
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Op for Slice {
         for index in 1..5 {
             optional_type(inputs, index, Dtypes::Index)?;
         }
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Any)?)])
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::All)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

@@ -10,7 +10,7 @@ pub const OPERATOR: Operator = operator("Softmax", |attributes| build(attributes
 
 /// An operator that normalises along an axis.
 pub const fn operator(name: &'static str, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
-    Operator { name, domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &["axis"], parameters: &[], webgpu: true, build }
+    Operator { name, domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &["axis"], parameters: &[], webgpu: true, build, ..Operator::DEFAULT }
 }
 
 struct Softmax {

@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["axis", "num_outputs", "split"],
     parameters: &[1],
     webgpu: true,
-    build,
+    build, moves: true, ..Operator::DEFAULT
 };
 
 struct Split {
@@ -59,7 +59,7 @@ impl Split {
 impl Op for Split {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         optional_type(inputs, 1, Dtypes::Only(DataType::Int64))?;
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Any)?); self.parts])
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::All)?); self.parts])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["axis", "keepdims"],
     parameters: &[1],
     webgpu: false,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct SplitToSequence {

@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["case_change_action", "is_case_sensitive", "locale", "stopwords"],
     parameters: &[0],
     webgpu: false,
-    build,
+    build, ..Operator::DEFAULT
 };
 
 struct StringNormalizer {
@@ -46,7 +46,7 @@ impl Op for StringNormalizer {
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
-        let Value::Strings(tensor) = inputs.take(0)? else { bail!(Internal, "a number passed as a string") };
+        let Value::Host(tensor) = inputs.take(0)? else { bail!(Internal, "a number passed as a string") };
         let stops = |word: &str| {
             if self.case_sensitive {
                 self.stopwords.iter().any(|s| s == word)
@@ -67,6 +67,6 @@ impl Op for StringNormalizer {
         }
         let mut shape = tensor.shape().to_vec();
         *shape.last_mut().expect("infer asked for a dimension") = words.len();
-        Ok(vec![Value::Strings(Tensor::from_strings(shape, words)?)])
+        Ok(vec![Value::Host(Tensor::from_strings(shape, words)?)])
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Result, ensure};
 
 /// Transpose.
 pub const OPERATOR: Operator =
-    Operator { name: "Transpose", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &["perm"], parameters: &[], webgpu: true, build };
+    Operator { name: "Transpose", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &["perm"], parameters: &[], webgpu: true, build, moves: true, ..Operator::DEFAULT };
 
 struct Transpose {
     perm: Option<Vec<i64>>,
@@ -30,7 +30,7 @@ impl Transpose {
 
 impl Op for Transpose {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::Any)?)])
+        Ok(vec![Type::Tensor(tensor_type(inputs, 0, Dtypes::All)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

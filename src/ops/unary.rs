@@ -17,7 +17,17 @@ pub const fn operator(
     attributes: &'static [&'static str],
     build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>,
 ) -> Operator {
-    Operator { name, domain: "", inputs: 1..=1, outputs: 1..=1, attributes, parameters: &[], webgpu: true, build }
+    Operator {
+        name,
+        domain: "",
+        inputs: 1..=1,
+        outputs: 1..=1,
+        attributes,
+        parameters: &[],
+        webgpu: true,
+        build,
+        ..Operator::DEFAULT
+    }
 }
 
 /// `op` on every element of a tensor of `dtypes`.

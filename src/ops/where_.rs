@@ -8,7 +8,7 @@ use crate::graph::DataType;
 
 /// Where.
 pub const OPERATOR: Operator =
-    Operator { name: "Where", domain: "", inputs: 3..=3, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build };
+    Operator { name: "Where", domain: "", inputs: 3..=3, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, moves: true, build, ..Operator::DEFAULT };
 
 struct Where;
 
@@ -19,7 +19,7 @@ fn build(_: &Attributes<'_>) -> Result<Box<dyn Op>> {
 impl Op for Where {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         tensor_type(inputs, 0, Dtypes::Only(DataType::Bool))?;
-        let dtype = tensor_type(inputs, 1, Dtypes::Any)?;
+        let dtype = tensor_type(inputs, 1, Dtypes::All)?;
         tensor_type(inputs, 2, Dtypes::Only(dtype))?;
         Ok(vec![Type::Tensor(dtype)])
     }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::backend::{Array, Cpu, DeviceKind};
+use crate::backend::{Array, Cpu, Device, DeviceKind};
 use crate::error::{Error, ErrorKind, Result, bail};
-use crate::graph::{DataType, Graph, ValueInfo, ValueType};
-use crate::ops::{Inputs, NEWEST_OPSET, Op, Operator, Type, Value};
+use crate::graph::{DataType, Graph, Tensor, ValueInfo, ValueType};
+use crate::ops::{Info, Inputs, NEWEST_OPSET, Op, Operator, Type, Value};
 
 /// The oldest opset that operators are written for.
 const OLDEST_OPSET: i64 = 7;
@@ -27,8 +27,16 @@ pub struct Step {
     /// Inputs that are read on the host.
     pub parameters: &'static [usize],
     pub device: DeviceKind,
+    /// Whether the operator only moves elements.
+    pub moves: bool,
     /// Slots that no later step reads, nor the caller.
     pub last_uses: Vec<usize>,
+}
+
+impl Step {
+    fn place(&self, error: Error) -> Error {
+        error.at_node(&self.name, &self.op_type)
+    }
 }
 
 /// Where a node runs.
@@ -109,6 +117,7 @@ impl Plan {
                 inputs: in_slots,
                 outputs: out_slots,
                 parameters: operator.parameters,
+                moves: operator.moves,
                 device: if on_gpu { device } else { DeviceKind::Cpu },
                 last_uses: Vec::new(),
             };
@@ -175,60 +184,76 @@ impl Plan {
 }
 
 /// Checks a step, runs it, and checks what came out against what was promised.
-pub fn execute(step: &Step, device: &dyn crate::backend::Device, inputs: Inputs, limit: usize) -> Result<Vec<Value>> {
-    let described: Vec<String> =
-        (0..inputs.count()).filter_map(|i| inputs.value(i).ok()).map(|v| v.info().to_string()).collect();
-    let place = |e: Error| {
-        let e = if e.kind() == ErrorKind::ShapeMismatch {
-            Error::new(e.kind(), format!("{} (inputs: {})", e.message(), described.join(", ")))
-        } else {
-            e
+pub fn execute(step: &Step, device: &dyn Device, inputs: Inputs, limit: usize) -> Result<Vec<Value>> {
+    let ready = Ready::new(step, inputs)?;
+    for info in ready.infos.iter().flatten() {
+        let bytes = byte_len(info).map_err(|e| step.place(e))?;
+        if bytes > limit {
+            let error = format!("the output {info} is over the limit of {limit} bytes");
+            return Err(step.place(Error::new(ErrorKind::LimitExceeded, error)));
+        }
+    }
+    ready.run(device)
+}
+
+/// A step whose inputs were checked.
+struct Ready<'a> {
+    step: &'a Step,
+    inputs: Inputs,
+    infos: Vec<Option<Info>>,
+    /// What the inputs hold the positions of, where they hold positions.
+    elements: Option<Tensor>,
+}
+
+impl<'a> Ready<'a> {
+    fn new(step: &'a Step, mut inputs: Inputs) -> Result<Self> {
+        let elements = if step.moves { inputs.positions(step.parameters).map_err(|e| step.place(e))? } else { None };
+        match step.op.infer(&inputs) {
+            Ok(infos) => Ok(Self { step, inputs, infos, elements }),
+            Err(e) => {
+                let given = (0..inputs.count()).filter_map(|i| inputs.value(i).ok()).map(Value::describe);
+                let given = given.collect::<Vec<_>>().join(", ");
+                Err(step.place(Error::new(e.kind(), format!("{} (inputs: {given})", e.message()))))
+            }
+        }
+    }
+
+    fn run(self, device: &dyn Device) -> Result<Vec<Value>> {
+        let Self { step, inputs, infos, elements } = self;
+        let values = step.op.run(device, inputs, &infos).map_err(|e| step.place(e))?;
+        for (value, info) in values.iter().zip(&infos) {
+            if let Some(info) = info
+                && value.info().as_ref() != Some(info)
+            {
+                let error = format!("promised {info}, gave {}", value.describe());
+                return Err(step.place(Error::new(ErrorKind::Internal, error)));
+            }
+        }
+        let Some(elements) = elements else { return Ok(values) };
+        let found = |value: Value| {
+            let positions = value.into_host()?;
+            let at: Vec<usize> = positions.to_i64s()?.into_iter().map(|p| p as usize).collect();
+            elements.take(positions.shape(), &at).map(Value::Host)
         };
-        e.at_node(&step.name, &step.op_type)
-    };
-    let infos = step.op.infer(&inputs).map_err(place)?;
-    for info in infos.iter().flatten() {
-        let count = crate::graph::element_count(&info.shape).map_err(place)?;
-        if count.saturating_mul(info.dtype.size()) > limit {
-            let error =
-                Error::new(ErrorKind::LimitExceeded, format!("the output {info} is over the limit of {limit} bytes"));
-            return Err(place(error));
-        }
+        values.into_iter().map(found).collect::<Result<_>>().map_err(|e| step.place(e))
     }
-    let values = step.op.run(device, inputs, &infos).map_err(place)?;
-    for (value, info) in values.iter().zip(&infos) {
-        if let Some(info) = info
-            && value.info() != *info
-        {
-            return Err(place(Error::new(ErrorKind::Internal, format!("promised {info}, gave {}", value.info()))));
-        }
-    }
-    Ok(values)
+}
+
+fn byte_len(info: &Info) -> Result<usize> {
+    crate::graph::element_count(&info.shape).map(|n| n.saturating_mul(info.dtype.size()))
 }
 
 /// Computes a step at load where all its inputs are known. Whether it was.
 fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
     let known = step.inputs.iter().flatten().all(|slot| constants.contains_key(slot));
-    if !known {
+    if !known || !step.op.is_pure() {
         return Ok(false);
     }
     let inputs: Vec<Option<Value>> =
         step.inputs.iter().map(|slot| slot.and_then(|s| constants.get(&s).cloned())).collect();
-    let size = |value: &Value| match value {
-        Value::Tensor(array) => array.shape().iter().product::<usize>() * array.dtype().size(),
-        Value::Strings(tensor) => tensor.byte_len(),
-        Value::Sequence(..) => 0,
-    };
-    let before: usize = inputs.iter().flatten().map(size).sum();
-    let inputs = Inputs::new(inputs);
-    let place = |e: Error| e.at_node(&step.name, &step.op_type);
-    let infos = step.op.infer(&inputs).map_err(place)?;
-    let after: usize = infos
-        .iter()
-        .flatten()
-        .map(|info| crate::graph::element_count(&info.shape).map(|n| n.saturating_mul(info.dtype.size())))
-        .sum::<Result<usize>>()
-        .map_err(place)?;
+    let before: usize = inputs.iter().flatten().map(Value::byte_len).sum();
+    let ready = Ready::new(step, Inputs::new(inputs))?;
+    let after = ready.infos.iter().flatten().map(byte_len).sum::<Result<usize>>().map_err(|e| step.place(e))?;
     if after > FOLDED_BYTES && after > before && !step.inputs.is_empty() {
         return Ok(false);
     }
@@ -237,7 +262,7 @@ fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
         Value::Tensor(Array::Cpu(tensor)) => Value::from(tensor.to_contiguous()),
         other => other,
     };
-    for (slot, value) in step.outputs.iter().zip(step.op.run(&Cpu, inputs, &infos).map_err(place)?) {
+    for (slot, value) in step.outputs.iter().zip(ready.run(&Cpu)?) {
         if let Some(slot) = slot {
             constants.insert(*slot, own(value));
         }
@@ -284,29 +309,51 @@ fn refuse_unsupported(graph: &Graph) -> Result<()> {
     Ok(())
 }
 
-fn declared_type(info: &ValueInfo) -> Result<Type> {
+/// The type of a declared input.
+pub fn declared_type(info: &ValueInfo) -> Result<Type> {
     match &info.ty {
         ValueType::Tensor { dtype, .. } => Ok(Type::Tensor(*dtype)),
         ValueType::Sequence(inner) => match &**inner {
             ValueType::Tensor { dtype, .. } => Ok(Type::Sequence(*dtype)),
             _ => bail!(Unsupported, "input \"{}\" is a sequence of something else than tensors", info.name),
         },
-        ValueType::Optional(_) => bail!(Unsupported, "input \"{}\" is optional", info.name),
+        ValueType::Map(..) => bail!(Unsupported, "input \"{}\" is a map", info.name),
+        ValueType::Optional(inner) => {
+            let inner = ValueInfo { name: info.name.clone(), ty: (**inner).clone() };
+            Ok(Type::Optional(Box::new(declared_type(&inner)?)))
+        }
         ValueType::Unknown => bail!(InvalidModel, "input \"{}\" has no declared type", info.name),
     }
 }
 
 /// Fills in what an output's declaration leaves out, and refuses one that is wrong.
 fn complete_type(info: &mut ValueInfo, found: &Type) -> Result<()> {
-    match (&info.ty, found) {
-        (ValueType::Tensor { dtype, .. }, Type::Tensor(computed)) if dtype != computed => {
-            bail!(InvalidModel, "output \"{}\" is declared {dtype}, the graph computes {computed}", info.name)
+    fn declared(found: &Type) -> ValueType {
+        let tensor = |dtype: &DataType| ValueType::Tensor { dtype: *dtype, shape: None };
+        match found {
+            Type::Tensor(dtype) => tensor(dtype),
+            Type::Sequence(dtype) => ValueType::Sequence(Box::new(tensor(dtype))),
+            Type::Optional(inner) => ValueType::Optional(Box::new(declared(inner))),
+            Type::Maps(key, value) => ValueType::Sequence(Box::new(ValueType::Map(*key, *value))),
         }
-        (ValueType::Unknown, Type::Tensor(dtype)) => info.ty = ValueType::Tensor { dtype: *dtype, shape: None },
-        (ValueType::Unknown, Type::Sequence(dtype)) => {
-            info.ty = ValueType::Sequence(Box::new(ValueType::Tensor { dtype: *dtype, shape: None }));
+    }
+    fn agree(a: &ValueType, b: &ValueType) -> bool {
+        match (a, b) {
+            (ValueType::Tensor { dtype: a, .. }, ValueType::Tensor { dtype: b, .. }) => a == b,
+            (ValueType::Sequence(a), ValueType::Sequence(b)) | (ValueType::Optional(a), ValueType::Optional(b)) => {
+                agree(a, b)
+            }
+            (ValueType::Map(..), ValueType::Map(..)) => a == b,
+            (ValueType::Unknown, _) => true,
+            _ => false,
         }
-        _ => {}
+    }
+    let computed = declared(found);
+    if !agree(&info.ty, &computed) {
+        bail!(InvalidModel, "output \"{}\" is declared {}, the graph computes {found}", info.name, info.ty);
+    }
+    if info.ty == ValueType::Unknown {
+        info.ty = computed;
     }
     Ok(())
 }

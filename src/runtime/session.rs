@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::plan::{NodePlacement, Plan, execute};
+use super::plan::{NodePlacement, Plan, declared_type, execute};
 #[cfg(feature = "webgpu")]
 use crate::backend::Array;
 use crate::backend::{Cpu, Device, DeviceKind};
@@ -18,6 +18,15 @@ pub enum Feed {
     Tensor(Tensor),
     /// A sequence of tensors of one dtype.
     Sequence(DataType, Vec<Tensor>),
+    /// An optional that is absent; one that is there is the tensor or sequence itself.
+    Absent,
+    /// A sequence of N maps with the same C keys.
+    Maps {
+        /// The keys, `[C]`, int64 or string.
+        keys: Tensor,
+        /// The numbers of each map in the keys' order, `[N, C]`.
+        values: Tensor,
+    },
 }
 
 impl From<Tensor> for Feed {
@@ -128,11 +137,6 @@ impl Session {
 
     /// What this session is and where it runs.
     pub fn info(&self) -> SessionInfo {
-        let bytes = |value: &Value| match value {
-            Value::Tensor(array) => array.shape().iter().product::<usize>() * array.dtype().size(),
-            Value::Strings(tensor) => tensor.byte_len(),
-            Value::Sequence(..) => 0,
-        };
         #[cfg(feature = "webgpu")]
         let adapter = self.gpu.as_ref().map(|gpu| gpu.adapter_name().to_string());
         #[cfg(not(feature = "webgpu"))]
@@ -141,7 +145,7 @@ impl Session {
             device: self.options.device,
             adapter,
             nodes: self.plan.placements(),
-            weight_bytes: self.plan.constants.values().map(bytes).sum(),
+            weight_bytes: self.plan.constants.values().map(Value::byte_len).sum(),
         }
     }
 
@@ -282,22 +286,7 @@ impl Session {
             };
             values.into_iter().filter_map(place).collect::<Vec<_>>()
         };
-        let tensor = |value: Value| -> Result<Tensor> {
-            match value {
-                Value::Tensor(array) => Ok(Tensor::from_flex(array.into_cpu()?)),
-                Value::Strings(tensor) => Ok(tensor),
-                Value::Sequence(..) => bail!(Unsupported, "a sequence of sequences"),
-            }
-        };
-        values
-            .into_iter()
-            .map(|value| match value {
-                Value::Sequence(dtype, values) => {
-                    Ok(Feed::Sequence(dtype, values.into_iter().map(tensor).collect::<Result<_>>()?))
-                }
-                value => tensor(value).map(Feed::Tensor),
-            })
-            .collect()
+        values.into_iter().map(feed).collect()
     }
 
     fn wanted(&self, names: Option<&[String]>) -> Result<Vec<(&ValueInfo, usize)>> {
@@ -324,31 +313,14 @@ impl Session {
                 bail!(UnknownInput, "there is no input \"{name}\"{}", nearest(&name, self.inputs()));
             };
             ensure!(values[*slot].is_none(), InvalidArgument, "input \"{name}\" is given twice");
-            values[*slot] = Some(match (&info.ty, feed) {
-                (ValueType::Tensor { dtype, shape }, Feed::Tensor(tensor)) => {
-                    check_tensor(info, *dtype, shape.as_deref(), &tensor, &mut sizes)?;
-                    Value::from_tensor(&tensor)
-                }
-                (ValueType::Sequence(inner), Feed::Sequence(dtype, tensors)) => {
-                    let ValueType::Tensor { dtype: declared, .. } = &**inner else {
-                        bail!(Internal, "an unchecked sequence")
-                    };
-                    let same = dtype == *declared && tensors.iter().all(|t| t.dtype() == dtype);
-                    ensure!(same, DtypeMismatch, "input \"{name}\": expected a sequence of {declared}, got {dtype}");
-                    Value::Sequence(dtype, tensors.iter().map(Value::from_tensor).collect())
-                }
-                (ValueType::Sequence(_), Feed::Tensor(_)) => {
-                    bail!(DtypeMismatch, "input \"{name}\": expected a sequence, got a tensor")
-                }
-                _ => bail!(DtypeMismatch, "input \"{name}\": expected a tensor, got a sequence"),
-            });
+            values[*slot] = Some(check_feed(info, &info.ty, feed, &mut sizes)?);
         }
         let missing: Vec<String> = self
             .plan
             .inputs
             .iter()
             .filter(|(_, slot)| values[*slot].is_none())
-            .map(|(info, _)| format!("\"{}\" ({})", info.name, describe(&info.ty)))
+            .map(|(info, _)| format!("\"{}\" ({})", info.name, info.ty))
             .collect();
         ensure!(missing.is_empty(), MissingInput, "not given: input {}", missing.join(", "));
         Ok(())
@@ -372,23 +344,53 @@ impl Session {
     }
 }
 
-/// A declared type in words: `float32 [N, 3, 224, 224]`.
-fn describe(ty: &ValueType) -> String {
-    match ty {
-        ValueType::Tensor { dtype, shape: None } => format!("{dtype} of any shape"),
-        ValueType::Tensor { dtype, shape: Some(shape) } => format!("{dtype} {}", describe_shape(shape)),
-        ValueType::Sequence(inner) => format!("a sequence of {}", describe(inner)),
-        ValueType::Optional(inner) => format!("an optional {}", describe(inner)),
-        ValueType::Unknown => "of unknown type".to_string(),
+/// An output as its caller gets it.
+fn feed(value: Value) -> Result<Feed> {
+    match value {
+        Value::Sequence(dtype, values) => {
+            Ok(Feed::Sequence(dtype, values.into_iter().map(Value::into_host).collect::<Result<_>>()?))
+        }
+        Value::Absent(_) => Ok(Feed::Absent),
+        Value::Maps(keys, values) => Ok(Feed::Maps { keys, values }),
+        tensor => tensor.into_host().map(Feed::Tensor),
     }
 }
 
-fn describe_shape(shape: &[Dim]) -> String {
-    let dims = shape.iter().map(|d| match d {
-        Dim::Size(size) => size.to_string(),
-        Dim::Name(name) => name.clone(),
-    });
-    format!("[{}]", dims.collect::<Vec<_>>().join(", "))
+/// Checks what a caller gives against what is declared.
+fn check_feed<'a>(
+    info: &'a ValueInfo,
+    ty: &'a ValueType,
+    feed: Feed,
+    sizes: &mut HashMap<&'a str, (usize, &'a str)>,
+) -> Result<Value> {
+    let name = &info.name;
+    match (ty, feed) {
+        (ValueType::Tensor { dtype, shape }, Feed::Tensor(tensor)) => {
+            check_tensor(info, *dtype, shape.as_deref(), &tensor, sizes)?;
+            Ok(Value::from_tensor(&tensor))
+        }
+        (ValueType::Sequence(inner), Feed::Sequence(dtype, tensors)) => {
+            let ValueType::Tensor { dtype: declared, .. } = &**inner else { bail!(Internal, "an unchecked sequence") };
+            let same = dtype == *declared && tensors.iter().all(|t| t.dtype() == dtype);
+            ensure!(same, DtypeMismatch, "input \"{name}\": expected a sequence of {declared}, got {dtype}");
+            Ok(Value::Sequence(dtype, tensors.iter().map(Value::from_tensor).collect()))
+        }
+        (ValueType::Optional(inner), Feed::Absent) => {
+            let inner = ValueInfo { name: name.clone(), ty: (**inner).clone() };
+            Ok(Value::Absent(declared_type(&inner)?))
+        }
+        (ValueType::Optional(inner), feed) => check_feed(info, inner, feed, sizes),
+        (ty, feed) => {
+            let got = match feed {
+                Feed::Tensor(tensor) => format!("a tensor, {} {:?}", tensor.dtype(), tensor.shape()),
+                Feed::Sequence(..) => "a sequence".to_string(),
+                Feed::Absent => "nothing".to_string(),
+                Feed::Maps { .. } => "maps".to_string(),
+            };
+            let expected = if matches!(ty, ValueType::Tensor { .. }) { "a tensor, " } else { "" };
+            bail!(DtypeMismatch, "input \"{name}\": expected {expected}{ty}, got {got}")
+        }
+    }
 }
 
 fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a ValueInfo>) -> String {
@@ -411,7 +413,7 @@ fn check_tensor<'a>(
     sizes: &mut HashMap<&'a str, (usize, &'a str)>,
 ) -> Result<()> {
     let name = &info.name;
-    let expected = describe(&info.ty);
+    let expected = &info.ty;
     let got = format!("{} {:?}", tensor.dtype(), tensor.shape());
     ensure!(tensor.dtype() == dtype, DtypeMismatch, "input \"{name}\": expected {expected}, got {got}");
     let Some(shape) = shape else { return Ok(()) };

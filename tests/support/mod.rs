@@ -185,6 +185,7 @@ impl<'a> Single<'a> {
                 Feed::Sequence(dtype, _) => {
                     ValueType::Sequence(Box::new(ValueType::Tensor { dtype: *dtype, shape: None }))
                 }
+                Feed::Absent | Feed::Maps { .. } => panic!("no node is built with {feed:?}"),
             };
             match feed {
                 Feed::Tensor(t) if constant => builder = builder.constant(name, t.clone()),
@@ -245,7 +246,7 @@ impl<'a> Single<'a> {
 pub fn into_tensor(feed: Feed) -> Tensor {
     match feed {
         Feed::Tensor(tensor) => tensor,
-        Feed::Sequence(..) => panic!("expected a tensor, got a sequence"),
+        other => panic!("expected a tensor, got {other:?}"),
     }
 }
 
