@@ -15,6 +15,12 @@
 //! A file becomes a [`graph::Graph`]; the [`runtime`] plans it and runs it with [`ops`] on a
 //! [`backend`]. `docs/architecture.md` has the whole picture.
 
+#[cfg(test)]
+extern crate self as firebrand;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 pub mod backend;
 mod error;
 pub mod graph;

@@ -176,6 +176,16 @@ fn node_cases() {
     assert!(report.is_empty(), "\n{report}");
 }
 
+/// What ONNX's suites leave out, with ONNX Runtime's answers: `conformance/oracle/` writes them.
+#[test]
+fn own_cases() {
+    let all = cases(&list("cases"));
+    let failed: Vec<String> =
+        outcomes(&all).into_iter().filter_map(|(name, r)| r.err().map(|e| format!("{name}: {e}"))).collect();
+    println!("own: {} passed, {} failed", all.len() - failed.len(), failed.len());
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+}
+
 #[test]
 fn simple_cases() {
     let Some(suite) = support::data("data/onnx/simple") else { return };

@@ -104,10 +104,13 @@ impl Builder {
         self
     }
 
+    /// `op_type` may open with a domain: `com.microsoft.Gelu`.
     pub fn node(mut self, op_type: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute)]) -> Self {
+        let (domain, op_type) = op_type.rsplit_once('.').unwrap_or(("", op_type));
+        self.0.opsets.entry(domain.to_string()).or_insert(1);
         self.0.nodes.push(Node {
             name: format!("{op_type}_{}", self.0.nodes.len()),
-            domain: String::new(),
+            domain: domain.into(),
             op_type: op_type.into(),
             inputs: inputs.iter().map(ToString::to_string).collect(),
             outputs: outputs.iter().map(ToString::to_string).collect(),
@@ -134,7 +137,7 @@ impl Builder {
     }
 }
 
-/// One node on its own, its inputs given at run time.
+/// One node on its own, its inputs given at run time; `op_type` as for [`Builder::node`].
 pub struct Single<'a> {
     pub op_type: &'a str,
     pub opset: i64,
