@@ -46,6 +46,8 @@ pub enum ErrorKind {
     DeviceUnavailable,
     /// The device went away while in use.
     DeviceLost,
+    /// The caller ended the run.
+    Aborted,
     /// A file could not be read or written.
     Io,
     /// A defect of Firebrand itself.
@@ -74,6 +76,7 @@ impl ErrorKind {
             Self::LimitExceeded => "limit_exceeded",
             Self::DeviceUnavailable => "device_unavailable",
             Self::DeviceLost => "device_lost",
+            Self::Aborted => "aborted",
             Self::Io => "io",
             Self::Internal => "internal",
         }

@@ -13,8 +13,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use firebrand::graph::ValueType;
-use firebrand::onnx::{inspect, sequence_from_protobuf, tensor_from_protobuf};
-use firebrand::{ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
+use firebrand::onnx::{StoredValue, inspect, optional_from_protobuf, sequence_from_protobuf, tensor_from_protobuf};
+use firebrand::{DataType, ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
 
 /// As ONNX's own runner, but for a tighter absolute tolerance.
 const RELATIVE: f64 = 1e-3;
@@ -40,18 +40,34 @@ fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+/// The dtype of the tensors in a type.
+fn element(ty: &ValueType) -> Option<DataType> {
+    match ty {
+        ValueType::Tensor { dtype, .. } => Some(*dtype),
+        ValueType::Sequence(inner) | ValueType::Optional(inner) => element(inner),
+        _ => None,
+    }
+}
+
 /// A stored value, read as what it is declared to be.
 fn stored(path: &Path, ty: &ValueType) -> Result<Feed, String> {
     let place = |e: firebrand::Error| format!("{}: {e}", path.display());
     match ty {
         ValueType::Sequence(inner) => {
             let (dtype, tensors) = sequence_from_protobuf(read(path)).map_err(place)?;
-            let declared = if let ValueType::Tensor { dtype, .. } = **inner { Some(dtype) } else { None };
-            match dtype.or(declared) {
+            match dtype.or(element(inner)) {
                 Some(dtype) => Ok(Feed::Sequence(dtype, tensors)),
                 None => Err("a sequence of unknown type".into()),
             }
         }
+        ValueType::Optional(inner) => match optional_from_protobuf(read(path)).map_err(place)? {
+            None => Ok(Feed::Absent),
+            Some(StoredValue::Tensor(tensor)) => Ok(Feed::Tensor(tensor)),
+            Some(StoredValue::Sequence(dtype, tensors)) => match dtype.or(element(inner)) {
+                Some(dtype) => Ok(Feed::Sequence(dtype, tensors)),
+                None => Err("a sequence of unknown type".into()),
+            },
+        },
         _ => tensor_from_protobuf(read(path)).map(Feed::Tensor).map_err(place),
     }
 }
@@ -63,6 +79,7 @@ fn compare(got: &Feed, expected: &Feed) -> Result<f64, String> {
             let each = got.iter().zip(expected).map(|(g, e)| support::compare(g, e, RELATIVE, ABSOLUTE));
             each.collect::<Result<Vec<_>, _>>().map(|d| d.into_iter().fold(0.0, f64::max))
         }
+        (Feed::Absent, Feed::Absent) => Ok(0.0),
         _ => Err(format!("expected {expected:?}, got {got:?}")),
     }
 }

@@ -274,7 +274,7 @@ fn only_the_outputs_asked_for_are_computed() {
         let count = std::cell::Cell::new(0);
         let on_node = |_: usize, total: usize| count.set(total);
         let outputs = Some(names.iter().map(ToString::to_string).collect());
-        let options = RunOptions { outputs, on_node: Some(&on_node) };
+        let options = RunOptions { outputs, on_node: Some(&on_node), ..RunOptions::default() };
         session.run_blocking(inputs(), options).map(|outputs| (outputs, count.get()))
     };
     let (outputs, nodes) = run(&["scaled"]).unwrap_or_else(|e| panic!("{e}"));

@@ -64,8 +64,11 @@ pub fn inspect(arguments: &Arguments) -> Outcome<()> {
     if unsupported.is_empty() {
         return Ok(());
     }
-    let nodes = |count| if count == 1 { "1 node".to_string() } else { format!("{count} nodes") };
-    let list: Vec<String> = unsupported.iter().map(|o| format!("{} ({})", full_name(o), nodes(o.count))).collect();
+    let nodes = |o: &OperatorUse| {
+        let names = o.nodes.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        format!("{} ({} {}: {names})", full_name(o), o.count, if o.count == 1 { "node" } else { "nodes" })
+    };
+    let list: Vec<String> = unsupported.iter().map(|o| nodes(o)).collect();
     Err(Failure::model(format!("{}: unsupported operators: {}", path.display(), list.join(", "))))
 }
 

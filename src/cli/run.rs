@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     for _ in 0..arguments.repeat {
         let progress = Progress::new();
         let on_node = |done, total| progress.node(done, total);
-        let options = RunOptions { outputs: wanted.clone(), on_node: Some(&on_node) };
+        let options = RunOptions { outputs: wanted.clone(), on_node: Some(&on_node), ..RunOptions::default() };
         let started = Instant::now();
         outputs = session.run_blocking(feeds.iter().cloned(), options).map_err(Failure::of_run)?;
         times.push(started.elapsed().as_secs_f64() * 1e3);

@@ -6,7 +6,8 @@ pub(crate) mod float8;
 mod numbers;
 mod tensor;
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 pub use dtype::DataType;
 pub use tensor::{Data, Element, Tensor};
@@ -36,6 +37,19 @@ pub enum ValueType {
     Map(DataType, DataType),
     /// Not declared.
     Unknown,
+}
+
+impl ValueType {
+    /// Whether a value of type `other` may be given for this one, shapes left aside.
+    pub fn accepts(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tensor { dtype: a, .. }, Self::Tensor { dtype: b, .. }) => a == b,
+            (Self::Sequence(a), Self::Sequence(b)) | (Self::Optional(a), Self::Optional(b)) => a.accepts(b),
+            (Self::Optional(a), b) => a.accepts(b),
+            (Self::Unknown, _) => true,
+            (a, b) => a == b,
+        }
+    }
 }
 
 impl std::fmt::Display for ValueType {
@@ -78,6 +92,10 @@ pub enum Attribute {
     Ints(Vec<i64>),
     Floats(Vec<f32>),
     Strings(Vec<Vec<u8>>),
+    /// A type, of an optional for instance.
+    Type(ValueType),
+    /// In a function's body: the attribute of that name of the node that calls the function.
+    Reference(String),
     /// A kind of attribute that no supported operator has; its name is kept for the error.
     Other(&'static str),
 }
@@ -91,6 +109,8 @@ pub struct Node {
     pub domain: String,
     /// The operator's name.
     pub op_type: String,
+    /// The version of the domain's operators that it follows.
+    pub opset: i64,
     /// Names of the inputs; `""` is an optional input left out.
     pub inputs: Vec<String>,
     /// Names of the outputs; `""` is an optional output left out.
@@ -116,7 +136,33 @@ pub struct Graph {
     pub opsets: HashMap<String, i64>,
 }
 
+impl Node {
+    /// Names of the outer values that the node's bodies use, each once, sorted.
+    pub fn captures(&self) -> Vec<String> {
+        let bodies = self.attributes.values().filter_map(|a| if let Attribute::Graph(g) = a { Some(g) } else { None });
+        let names: BTreeSet<String> = bodies.flat_map(Graph::captures).collect();
+        names.into_iter().collect()
+    }
+
+    /// Names of all values that the node needs, those of its bodies too.
+    fn needs(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let inputs = self.inputs.iter().filter(|i| !i.is_empty()).map(|i| Cow::Borrowed(i.as_str()));
+        inputs.chain(self.captures().into_iter().map(Cow::Owned))
+    }
+}
+
 impl Graph {
+    /// Names of the outer values that it uses, as a body; each once, sorted.
+    pub fn captures(&self) -> Vec<String> {
+        let mut made: HashSet<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
+        made.extend(self.initializers.keys().map(String::as_str));
+        made.extend(self.nodes.iter().flat_map(|n| &n.outputs).map(String::as_str));
+        let used = self.nodes.iter().flat_map(Node::needs);
+        let used = used.chain(self.outputs.iter().map(|o| Cow::Borrowed(o.name.as_str())));
+        let outer: BTreeSet<String> = used.filter(|n| !made.contains(n.as_ref())).map(Cow::into_owned).collect();
+        outer.into_iter().collect()
+    }
+
     /// The opset version of `domain`; 1 where the model does not import it.
     pub fn opset(&self, domain: &str) -> i64 {
         self.opsets.get(domain).copied().unwrap_or(1)
@@ -149,11 +195,11 @@ impl Graph {
         let mut waiting = vec![0usize; self.nodes.len()];
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
         for (index, node) in self.nodes.iter().enumerate() {
-            for input in node.inputs.iter().filter(|i| !i.is_empty()) {
-                if let Some(&from) = producer.get(input.as_str()) {
+            for input in node.needs() {
+                if let Some(&from) = producer.get(input.as_ref()) {
                     waiting[index] += 1;
                     users[from].push(index);
-                } else if !given.contains(input.as_str()) {
+                } else if !given.contains(input.as_ref()) {
                     bail!(
                         InvalidModel,
                         "node \"{}\" ({}) takes value \"{input}\", which nothing makes",

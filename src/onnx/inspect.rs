@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::proto::GraphProto;
+use super::proto::NodeProto;
 use super::read::{data_type, decode, external_entry, read_value_info};
 use crate::error::Result;
 use crate::graph::{Dim, ValueInfo, ValueType};
@@ -19,6 +19,9 @@ pub struct OperatorUse {
     pub domain: String,
     pub count: usize,
     pub supported: bool,
+    /// Names of the nodes, where the operator is not supported.
+    #[cfg_attr(any(feature = "cli", feature = "web"), serde(skip_serializing_if = "Vec::is_empty"))]
+    pub nodes: Vec<String>,
 }
 
 /// An input or output as callers see it.
@@ -95,7 +98,14 @@ pub fn inspect(bytes: impl Into<Bytes>) -> Result<Inspection> {
     let model = decode(bytes)?;
     let graph = model.graph.unwrap_or_default();
     let mut counts = BTreeMap::new();
-    count_operators(&graph, &mut counts);
+    count_operators(&graph.node, &mut counts);
+    // A call of a function is none of an operator; the function's nodes are.
+    for function in &model.functions {
+        count_operators(&function.node, &mut counts);
+    }
+    for function in &model.functions {
+        counts.remove(&(domain_name(&function.domain).to_string(), function.name.clone()));
+    }
     let constants: BTreeSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let (mut parameter_count, mut weight_bytes) = (0u64, 0u64);
     let mut external_files: Vec<String> = Vec::new();
@@ -124,14 +134,13 @@ pub fn inspect(bytes: impl Into<Bytes>) -> Result<Inspection> {
         opsets: model.opset_import.iter().map(|o| (o.domain.clone(), o.version)).collect(),
         inputs: io(given),
         outputs: io(graph.output),
-        node_count: counts.values().sum(),
+        node_count: counts.values().map(Vec::len).sum(),
         operators: counts
             .into_iter()
-            .map(|((domain, name), count)| OperatorUse {
-                supported: Operator::find(&domain, &name).is_some(),
-                name,
-                domain,
-                count,
+            .map(|((domain, name), nodes)| {
+                let supported = Operator::find(&domain, &name).is_some();
+                let count = nodes.len();
+                OperatorUse { supported, name, domain, count, nodes: if supported { Vec::new() } else { nodes } }
             })
             .collect(),
         parameter_count,
@@ -141,13 +150,18 @@ pub fn inspect(bytes: impl Into<Bytes>) -> Result<Inspection> {
     })
 }
 
-fn count_operators(graph: &GraphProto, counts: &mut BTreeMap<(String, String), usize>) {
-    for node in &graph.node {
-        let domain = if node.domain == "ai.onnx" { "" } else { &node.domain };
-        *counts.entry((domain.to_string(), node.op_type.clone())).or_default() += 1;
+fn domain_name(domain: &str) -> &str {
+    if domain == "ai.onnx" { "" } else { domain }
+}
+
+/// Names of the nodes by operator, those of bodies too.
+fn count_operators(nodes: &[NodeProto], counts: &mut BTreeMap<(String, String), Vec<String>>) {
+    for (index, node) in nodes.iter().enumerate() {
+        let name = if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name.clone() };
+        counts.entry((domain_name(&node.domain).to_string(), node.op_type.clone())).or_default().push(name);
         for attribute in &node.attribute {
             if let Some(body) = &attribute.g {
-                count_operators(body, counts);
+                count_operators(&body.node, counts);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! ONNX files: bytes to [`Model`]. Nothing in a file is trusted: sizes are checked against the
 //! bytes that are there before anything is allocated.
 
+mod functions;
 mod inspect;
 mod proto;
 mod read;
@@ -8,4 +9,4 @@ mod stored;
 
 pub use inspect::{Inspection, IoDim, IoInfo, OperatorUse, inspect};
 pub use read::{ExternalData, Model};
-pub use stored::{sequence_from_protobuf, tensor_from_protobuf};
+pub use stored::{StoredValue, optional_from_protobuf, sequence_from_protobuf, tensor_from_protobuf};

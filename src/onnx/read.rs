@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use prost::Message;
 
+use super::functions::Functions;
 use super::proto::{self, ModelProto};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{Attribute, DataType, Dim, Graph, Node, Tensor, ValueInfo, ValueType};
@@ -36,27 +37,21 @@ impl Model {
     /// `Unsupported`, `LimitExceeded`.
     pub fn from_onnx(bytes: impl Into<Bytes>, external: &ExternalData) -> Result<Self> {
         let model = decode(bytes.into())?;
-        let mut opsets = HashMap::new();
-        for import in &model.opset_import {
-            let domain = if import.domain == "ai.onnx" { "" } else { &import.domain };
-            opsets.insert(domain.to_string(), import.version);
-        }
-        if let Some(function) = model.functions.first() {
-            bail!(
-                Unsupported,
-                "the model defines {} functions of its own (the first is \"{}\"): inline them with onnx.inliner first",
-                model.functions.len(),
-                function.name
-            );
-        }
+        let opsets = read_opsets(&model.opset_import);
+        let functions = Functions::read(model.functions, external)?;
         let graph = model.graph.expect("decode refuses a model without a graph");
         Ok(Self {
-            graph: read_graph(graph, &opsets, external, 0)?,
+            graph: functions.inline(read_graph(graph, &opsets, external, 0)?)?,
             ir_version: model.ir_version.unwrap_or(0),
             producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_string(),
             metadata: model.metadata_props.into_iter().map(|p| (p.key, p.value)).collect(),
         })
     }
+}
+
+pub(super) fn read_opsets(imports: &[proto::OperatorSetIdProto]) -> HashMap<String, i64> {
+    let domain = |name: &str| if name == "ai.onnx" { String::new() } else { name.to_string() };
+    imports.iter().map(|import| (domain(&import.domain), import.version)).collect()
 }
 
 pub(super) fn decode(bytes: Bytes) -> Result<ModelProto> {
@@ -171,19 +166,7 @@ fn read_graph(
             bail!(InvalidModel, "two initializers are named \"{name}\"");
         }
     }
-    let mut nodes = Vec::with_capacity(graph.node.len());
-    for (index, node) in graph.node.into_iter().enumerate() {
-        let name = if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name };
-        let domain = if node.domain == "ai.onnx" { String::new() } else { node.domain };
-        let mut attributes = HashMap::with_capacity(node.attribute.len());
-        for attribute in node.attribute {
-            let attribute_name = attribute.name.clone();
-            let value = read_attribute(attribute, opsets, external, depth)
-                .map_err(|e| named(e, &format!("attribute \"{attribute_name}\"")).at_node(&name, &node.op_type))?;
-            attributes.insert(attribute_name, value);
-        }
-        nodes.push(Node { name, domain, op_type: node.op_type, inputs: node.input, outputs: node.output, attributes });
-    }
+    let nodes = read_nodes(graph.node, opsets, external, depth)?;
     let mut inputs = Vec::new();
     for info in graph.input {
         if !initializers.contains_key(&info.name) {
@@ -201,7 +184,31 @@ fn read_graph(
     Ok(Graph { name: graph.name, nodes, inputs, outputs, initializers, opsets: opsets.clone() })
 }
 
-fn named(error: Error, place: &str) -> Error {
+pub(super) fn read_nodes(
+    nodes: Vec<proto::NodeProto>,
+    opsets: &HashMap<String, i64>,
+    external: &ExternalData,
+    depth: usize,
+) -> Result<Vec<Node>> {
+    let mut read = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.into_iter().enumerate() {
+        let name = if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name };
+        let domain = if node.domain == "ai.onnx" { String::new() } else { node.domain };
+        let opset = opsets.get(&domain).copied().unwrap_or(1);
+        let mut attributes = HashMap::with_capacity(node.attribute.len());
+        for attribute in node.attribute {
+            let attribute_name = attribute.name.clone();
+            let value = read_attribute(attribute, opsets, external, depth)
+                .map_err(|e| named(e, &format!("attribute \"{attribute_name}\"")).at_node(&name, &node.op_type))?;
+            attributes.insert(attribute_name, value);
+        }
+        let op_type = node.op_type;
+        read.push(Node { name, domain, op_type, opset, inputs: node.input, outputs: node.output, attributes });
+    }
+    Ok(read)
+}
+
+pub(super) fn named(error: Error, place: &str) -> Error {
     let mut renamed = Error::new(error.kind(), format!("{place}: {}", error.message()));
     if let Some(file) = error.file() {
         renamed = renamed.in_file(file);
@@ -212,12 +219,15 @@ fn named(error: Error, place: &str) -> Error {
     renamed
 }
 
-fn read_attribute(
+pub(super) fn read_attribute(
     attribute: proto::AttributeProto,
     opsets: &HashMap<String, i64>,
     external: &ExternalData,
     depth: usize,
 ) -> Result<Attribute> {
+    if !attribute.ref_attr_name.is_empty() {
+        return Ok(Attribute::Reference(attribute.ref_attr_name));
+    }
     // Files of the first IR versions carry no type: the field that is there tells.
     Ok(match attribute.r#type {
         1 => Attribute::Float(attribute.f.unwrap_or(0.0)),
@@ -238,7 +248,10 @@ fn read_attribute(
         10 => Attribute::Other("graphs"),
         11 => Attribute::Other("sparse_tensor"),
         12 => Attribute::Other("sparse_tensors"),
-        13 => Attribute::Other("type_proto"),
+        13 => match attribute.tp {
+            Some(ty) => Attribute::Type(read_type(ty, 0)?),
+            None => bail!(InvalidModel, "a type is announced and missing"),
+        },
         14 => Attribute::Other("type_protos"),
         0 if attribute.f.is_some() => Attribute::Float(attribute.f.unwrap_or(0.0)),
         0 if attribute.i.is_some() => Attribute::Int(attribute.i.unwrap_or(0)),
@@ -273,7 +286,10 @@ fn read_type(ty: proto::TypeProto, depth: usize) -> Result<ValueType> {
         }
         Some(proto::TypeValue::Sequence(inner)) => ValueType::Sequence(Box::new(element(inner)?)),
         Some(proto::TypeValue::Optional(inner)) => ValueType::Optional(Box::new(element(inner)?)),
-        Some(proto::TypeValue::Map(_)) => bail!(Unsupported, "maps are not supported"),
+        Some(proto::TypeValue::Map(map)) => match map.value_type.map(|ty| read_type(*ty, depth + 1)).transpose()? {
+            Some(ValueType::Tensor { dtype, .. }) => ValueType::Map(data_type(map.key_type)?, dtype),
+            _ => bail!(Unsupported, "maps to anything but numbers are not supported"),
+        },
         Some(proto::TypeValue::SparseTensor(_)) => bail!(Unsupported, "sparse tensors are not supported"),
         None => ValueType::Unknown,
     })

@@ -1,7 +1,7 @@
 //! A node's attributes, read by name and type.
 
 use crate::error::{Result, bail, ensure};
-use crate::graph::{Attribute, Node, Tensor};
+use crate::graph::{Attribute, Graph, Node, Tensor, ValueType};
 
 /// The largest size that an attribute may hold, of a kernel for instance.
 const MAX_SIZE: i64 = 1 << 24;
@@ -15,8 +15,32 @@ pub struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// The attributes of `node`.
-    pub fn new(node: &'a Node, opset: i64) -> Self {
-        Self { node, opset }
+    pub fn new(node: &'a Node) -> Self {
+        Self { node, opset: node.opset }
+    }
+
+    /// Names of the outer values that the node's bodies use; their values are the inputs after
+    /// the declared ones.
+    pub fn captures(&self) -> Vec<String> {
+        self.node.captures()
+    }
+
+    /// A body of control flow, which must be there.
+    pub fn graph(&self, name: &str) -> Result<&'a Graph> {
+        match self.get(name) {
+            Some(Attribute::Graph(v)) => Ok(v),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a graph"),
+            None => bail!(InvalidModel, "attribute \"{name}\" is missing"),
+        }
+    }
+
+    /// A type.
+    pub fn value_type(&self, name: &str) -> Result<Option<&'a ValueType>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Type(v)) => Ok(Some(v)),
+            Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a type"),
+        }
     }
 
     /// How many outputs the node has.

@@ -1,12 +1,14 @@
 //! What flows between nodes, and a node's view of what it is given.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn_flex::FlexTensor;
 
 use crate::backend::Array;
 use crate::error::{Result, bail, ensure};
-use crate::graph::{DataType, Tensor};
+use crate::graph::{DataType, Tensor, ValueType};
 
 /// The type of a value, known at load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,19 @@ pub enum Type {
     Optional(Box<Type>),
     /// A sequence of maps from keys (int64 or string) to numbers.
     Maps(DataType, DataType),
+}
+
+impl Type {
+    /// As a model declares it, of any shape.
+    pub fn declared(&self) -> ValueType {
+        let tensor = |dtype: &DataType| ValueType::Tensor { dtype: *dtype, shape: None };
+        match self {
+            Self::Tensor(dtype) => tensor(dtype),
+            Self::Sequence(dtype) => ValueType::Sequence(Box::new(tensor(dtype))),
+            Self::Optional(inner) => ValueType::Optional(Box::new(inner.declared())),
+            Self::Maps(key, value) => ValueType::Sequence(Box::new(ValueType::Map(*key, *value))),
+        }
+    }
 }
 
 impl fmt::Display for Type {
@@ -130,13 +145,48 @@ impl From<Array> for Value {
     }
 }
 
+/// What holds for all nodes of a run.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The largest tensor that a node may make, in bytes.
+    pub max_tensor_bytes: usize,
+    /// Ends the run where it becomes true.
+    pub terminate: Option<Arc<AtomicBool>>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        let max_tensor_bytes = if cfg!(target_pointer_width = "32") { 1 << 30 } else { 1 << 33 };
+        Self { max_tensor_bytes, terminate: None }
+    }
+}
+
+impl Context {
+    /// Errors: `Aborted` where the caller wants no more.
+    pub fn check(&self) -> Result<()> {
+        let ended = self.terminate.as_ref().is_some_and(|t| t.load(Ordering::Relaxed));
+        ensure!(!ended, Aborted, "the run was ended by its caller");
+        Ok(())
+    }
+}
+
 /// The inputs of one node in one run. `None` is an optional input left out.
-pub struct Inputs(Vec<Option<Value>>);
+pub struct Inputs(Vec<Option<Value>>, Context);
 
 impl Inputs {
     /// Inputs in the node's order.
-    pub fn new(values: Vec<Option<Value>>) -> Self {
-        Self(values)
+    pub fn new(values: Vec<Option<Value>>, context: Context) -> Self {
+        Self(values, context)
+    }
+
+    /// What holds for the whole run.
+    pub fn context(&self) -> &Context {
+        &self.1
+    }
+
+    /// Takes all inputs from `index` on out.
+    pub fn take_from(&mut self, index: usize) -> Vec<Option<Value>> {
+        self.0.iter_mut().skip(index).map(Option::take).collect()
     }
 
     /// How many there are, absent ones included.
@@ -306,7 +356,7 @@ mod tests {
 
     fn number(value: i64) -> Result<Option<f64>> {
         let tensor = Tensor::from_vec(vec![], vec![value]).expect("one element");
-        Inputs::new(vec![Some(Value::from_tensor(&tensor))]).number(0)
+        Inputs::new(vec![Some(Value::from_tensor(&tensor))], Context::default()).number(0)
     }
 
     #[test]

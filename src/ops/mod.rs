@@ -6,6 +6,7 @@
 
 mod attributes;
 mod binary;
+mod body;
 mod geometry;
 mod inputs;
 mod reduction;
@@ -54,11 +55,13 @@ operators!(
     hard_sigmoid,
     hard_swish,
     identity,
+    if_,
     leaky_relu,
     less,
     less_or_equal,
     log,
     log_softmax,
+    loop_,
     lrn,
     matmul,
     max,
@@ -68,6 +71,9 @@ operators!(
     mul,
     neg,
     not,
+    optional,
+    optional_get_element,
+    optional_has_element,
     or,
     pad,
     pow,
@@ -86,6 +92,7 @@ operators!(
     relu,
     reshape,
     round,
+    scan,
     selu,
     sequence_at,
     sequence_construct,
@@ -93,6 +100,7 @@ operators!(
     sequence_erase,
     sequence_insert,
     sequence_length,
+    sequence_map,
     shape,
     shrink,
     sigmoid,
@@ -121,7 +129,7 @@ use std::ops::RangeInclusive;
 
 pub use attributes::Attributes;
 pub use geometry::broadcast;
-pub use inputs::{Info, Inputs, Type, Value};
+pub use inputs::{Context, Info, Inputs, Type, Value};
 
 use crate::backend::Device;
 use crate::error::{Error, ErrorKind, Result, ensure};
@@ -181,7 +189,7 @@ impl Operator {
     /// Prepares `node`: counts its inputs and outputs and reads its attributes.
     ///
     /// Errors: `InvalidModel` or `Unsupported`, at the node.
-    pub fn prepare(&self, node: &Node, opset: i64) -> Result<Box<dyn Op>> {
+    pub fn prepare(&self, node: &Node) -> Result<Box<dyn Op>> {
         let prepare = || {
             let count = |range: &RangeInclusive<usize>, got: usize, what: &str| {
                 ensure!(
@@ -203,7 +211,7 @@ impl Operator {
                     self.attributes.join(", ")
                 );
             }
-            (self.build)(&Attributes::new(node, opset))
+            (self.build)(&Attributes::new(node))
         };
         prepare().map_err(|e| e.at_node(&node.name, &node.op_type))
     }

@@ -4,4 +4,5 @@ mod plan;
 mod session;
 
 pub use plan::NodePlacement;
+pub(crate) use plan::{Plan, declared_type};
 pub use session::{Feed, RunOptions, Session, SessionInfo, SessionOptions};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::backend::{Array, Cpu, Device, DeviceKind};
 use crate::error::{Error, ErrorKind, Result, bail};
-use crate::graph::{DataType, Graph, Tensor, ValueInfo, ValueType};
-use crate::ops::{Info, Inputs, NEWEST_OPSET, Op, Operator, Type, Value};
+use crate::graph::{Attribute, DataType, Graph, Tensor, ValueInfo, ValueType};
+use crate::ops::{Context, Info, Inputs, NEWEST_OPSET, Op, Operator, Type, Value};
 
 /// The oldest opset that operators are written for.
 const OLDEST_OPSET: i64 = 7;
@@ -56,6 +56,7 @@ pub struct Plan {
     pub constants: HashMap<usize, Value>,
     pub inputs: Vec<(ValueInfo, usize)>,
     pub outputs: Vec<(ValueInfo, usize)>,
+    pub output_types: Vec<Type>,
 }
 
 impl Plan {
@@ -83,7 +84,7 @@ impl Plan {
         let mut inputs = Vec::with_capacity(graph.inputs.len());
         for info in &graph.inputs {
             let at = slot(&info.name, &mut types);
-            types[at] = Some(declared_type(info)?);
+            types[at] = Some(declared_type(&info.name, &info.ty)?);
             inputs.push((info.clone(), at));
         }
 
@@ -93,9 +94,10 @@ impl Plan {
             let Some(operator) = Operator::find(&node.domain, &node.op_type) else {
                 bail!(Internal, "operator {} went missing", node.op_type)
             };
-            let op = operator.prepare(node, graph.opset(&node.domain))?;
+            let op = operator.prepare(node)?;
+            let captures = node.captures();
             let in_slots: Vec<Option<usize>> =
-                node.inputs.iter().map(|n| (!n.is_empty()).then(|| slot(n, &mut types))).collect();
+                node.inputs.iter().chain(&captures).map(|n| (!n.is_empty()).then(|| slot(n, &mut types))).collect();
             let out_slots: Vec<Option<usize>> =
                 node.outputs.iter().map(|n| (!n.is_empty()).then(|| slot(n, &mut types))).collect();
             let in_types: Vec<Option<Type>> = in_slots.iter().map(|s| s.and_then(|s| types[s].clone())).collect();
@@ -127,16 +129,20 @@ impl Plan {
         }
 
         let mut outputs = Vec::with_capacity(graph.outputs.len());
+        let mut output_types = Vec::with_capacity(graph.outputs.len());
         for info in &graph.outputs {
             let at = slot(&info.name, &mut types);
             let mut info = info.clone();
             match &types[at] {
-                Some(found) => complete_type(&mut info, found)?,
+                Some(found) => {
+                    complete_type(&mut info, found)?;
+                    output_types.push(found.clone());
+                }
                 None => bail!(InvalidModel, "output \"{}\" is made by no node", info.name),
             }
             outputs.push((info, at));
         }
-        let mut plan = Self { steps, slots: types.len(), constants, inputs, outputs };
+        let mut plan = Self { steps, slots: types.len(), constants, inputs, outputs, output_types };
         plan.find_last_uses();
         Ok(plan)
     }
@@ -162,6 +168,43 @@ impl Plan {
         self.constants.retain(|slot, _| used[*slot]);
     }
 
+    /// Runs every step on the CPU, as a body of control flow; `given` are the inputs' values.
+    pub fn run(&self, given: Vec<Value>, context: &Context) -> Result<Vec<Value>> {
+        let mut values: Vec<Option<Value>> = vec![None; self.slots];
+        for ((_, slot), value) in self.inputs.iter().zip(given) {
+            values[*slot] = Some(value);
+        }
+        for step in &self.steps {
+            context.check()?;
+            let mut inputs = Vec::with_capacity(step.inputs.len());
+            for (index, slot) in step.inputs.iter().enumerate() {
+                let last = |slot| step.last_uses.contains(slot) && !step.inputs[index + 1..].contains(&Some(*slot));
+                inputs.push(match slot {
+                    None => None,
+                    Some(slot) => match self.constants.get(slot) {
+                        Some(constant) => Some(constant.clone()),
+                        None if last(slot) => values[*slot].take(),
+                        None => values[*slot].clone(),
+                    },
+                });
+            }
+            let outputs = execute(step, &Cpu, Inputs::new(inputs, context.clone()))?;
+            for (slot, value) in step.outputs.iter().zip(outputs) {
+                if let Some(slot) = slot {
+                    values[*slot] = Some(value);
+                }
+            }
+            for slot in &step.last_uses {
+                values[*slot] = None;
+            }
+        }
+        let found = |(info, slot): &(ValueInfo, usize)| match self.constants.get(slot).or(values[*slot].as_ref()) {
+            Some(value) => Ok(value.clone()),
+            None => bail!(Internal, "output \"{}\" was not computed", info.name),
+        };
+        self.outputs.iter().map(found).collect()
+    }
+
     /// Which steps are needed for the outputs in `wanted` slots.
     pub fn needed(&self, wanted: &[usize]) -> Vec<bool> {
         let mut needed_slot = vec![false; self.slots];
@@ -184,7 +227,8 @@ impl Plan {
 }
 
 /// Checks a step, runs it, and checks what came out against what was promised.
-pub fn execute(step: &Step, device: &dyn Device, inputs: Inputs, limit: usize) -> Result<Vec<Value>> {
+pub fn execute(step: &Step, device: &dyn Device, inputs: Inputs) -> Result<Vec<Value>> {
+    let limit = inputs.context().max_tensor_bytes;
     let ready = Ready::new(step, inputs)?;
     for info in ready.infos.iter().flatten() {
         let bytes = byte_len(info).map_err(|e| step.place(e))?;
@@ -252,7 +296,7 @@ fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
     let inputs: Vec<Option<Value>> =
         step.inputs.iter().map(|slot| slot.and_then(|s| constants.get(&s).cloned())).collect();
     let before: usize = inputs.iter().flatten().map(Value::byte_len).sum();
-    let ready = Ready::new(step, Inputs::new(inputs))?;
+    let ready = Ready::new(step, Inputs::new(inputs, Context::default()))?;
     let after = ready.infos.iter().flatten().map(byte_len).sum::<Result<usize>>().map_err(|e| step.place(e))?;
     if after > FOLDED_BYTES && after > before && !step.inputs.is_empty() {
         return Ok(false);
@@ -272,84 +316,68 @@ fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
 
 fn refuse_unsupported(graph: &Graph) -> Result<()> {
     let mut missing: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    find_unsupported(graph, &mut missing)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = missing
+        .iter()
+        .map(|(name, nodes)| {
+            let named = nodes.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
+            format!("{name} ({} {}: {named})", nodes.len(), if nodes.len() == 1 { "node" } else { "nodes" })
+        })
+        .collect();
+    bail!(UnsupportedOperator, "unsupported operators: {}", list.join(", "))
+}
+
+/// Collects the nodes whose operator is missing, in bodies too, and checks opsets.
+fn find_unsupported<'a>(graph: &'a Graph, missing: &mut BTreeMap<String, Vec<&'a str>>) -> Result<()> {
     for node in &graph.nodes {
         if Operator::find(&node.domain, &node.op_type).is_none() {
             let name =
                 if node.domain.is_empty() { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) };
             missing.entry(name).or_default().push(&node.name);
         }
-    }
-    if !missing.is_empty() {
-        let list: Vec<String> = missing
-            .iter()
-            .map(|(name, nodes)| {
-                let shown = nodes.iter().take(3).map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
-                let more = if nodes.len() > 3 { ", …" } else { "" };
-                format!("{name} ({} {}: {shown}{more})", nodes.len(), if nodes.len() == 1 { "node" } else { "nodes" })
-            })
-            .collect();
-        bail!(UnsupportedOperator, "unsupported operators: {}", list.join(", "));
-    }
-    let opset = graph.opset("");
-    if !graph.nodes.iter().any(|n| n.domain.is_empty()) {
-        return Ok(());
-    }
-    if opset > NEWEST_OPSET {
-        bail!(
-            Unsupported,
-            "the model uses opset {opset}; up to {NEWEST_OPSET} is supported: export it with an older opset"
-        );
-    }
-    if opset < OLDEST_OPSET {
-        bail!(
-            Unsupported,
-            "the model uses opset {opset}; from {OLDEST_OPSET} on is supported: convert it with onnx.version_converter"
-        );
+        let opset = node.opset;
+        if node.domain.is_empty() && opset > NEWEST_OPSET {
+            bail!(
+                Unsupported,
+                "the model uses opset {opset}; up to {NEWEST_OPSET} is supported: export it with an older opset"
+            );
+        }
+        if node.domain.is_empty() && opset < OLDEST_OPSET {
+            bail!(
+                Unsupported,
+                "the model uses opset {opset}; from {OLDEST_OPSET} on is supported: convert it with onnx.version_converter"
+            );
+        }
+        for attribute in node.attributes.values() {
+            if let Attribute::Graph(body) = attribute {
+                find_unsupported(body, missing)?;
+            }
+        }
     }
     Ok(())
 }
 
-/// The type of a declared input.
-pub fn declared_type(info: &ValueInfo) -> Result<Type> {
-    match &info.ty {
+/// The type of `name`, which is declared `ty`.
+pub fn declared_type(name: &str, ty: &ValueType) -> Result<Type> {
+    match ty {
         ValueType::Tensor { dtype, .. } => Ok(Type::Tensor(*dtype)),
         ValueType::Sequence(inner) => match &**inner {
             ValueType::Tensor { dtype, .. } => Ok(Type::Sequence(*dtype)),
-            _ => bail!(Unsupported, "input \"{}\" is a sequence of something else than tensors", info.name),
+            _ => bail!(Unsupported, "\"{name}\" is {ty}; sequences of tensors are supported"),
         },
-        ValueType::Map(..) => bail!(Unsupported, "input \"{}\" is a map", info.name),
-        ValueType::Optional(inner) => {
-            let inner = ValueInfo { name: info.name.clone(), ty: (**inner).clone() };
-            Ok(Type::Optional(Box::new(declared_type(&inner)?)))
-        }
-        ValueType::Unknown => bail!(InvalidModel, "input \"{}\" has no declared type", info.name),
+        ValueType::Optional(inner) => Ok(Type::Optional(Box::new(declared_type(name, inner)?))),
+        ValueType::Map(..) => bail!(Unsupported, "\"{name}\" is {ty}; maps are supported as outputs of ZipMap"),
+        ValueType::Unknown => bail!(InvalidModel, "\"{name}\" has no declared type"),
     }
 }
 
 /// Fills in what an output's declaration leaves out, and refuses one that is wrong.
 fn complete_type(info: &mut ValueInfo, found: &Type) -> Result<()> {
-    fn declared(found: &Type) -> ValueType {
-        let tensor = |dtype: &DataType| ValueType::Tensor { dtype: *dtype, shape: None };
-        match found {
-            Type::Tensor(dtype) => tensor(dtype),
-            Type::Sequence(dtype) => ValueType::Sequence(Box::new(tensor(dtype))),
-            Type::Optional(inner) => ValueType::Optional(Box::new(declared(inner))),
-            Type::Maps(key, value) => ValueType::Sequence(Box::new(ValueType::Map(*key, *value))),
-        }
-    }
-    fn agree(a: &ValueType, b: &ValueType) -> bool {
-        match (a, b) {
-            (ValueType::Tensor { dtype: a, .. }, ValueType::Tensor { dtype: b, .. }) => a == b,
-            (ValueType::Sequence(a), ValueType::Sequence(b)) | (ValueType::Optional(a), ValueType::Optional(b)) => {
-                agree(a, b)
-            }
-            (ValueType::Map(..), ValueType::Map(..)) => a == b,
-            (ValueType::Unknown, _) => true,
-            _ => false,
-        }
-    }
-    let computed = declared(found);
-    if !agree(&info.ty, &computed) {
+    let computed = found.declared();
+    if !info.ty.accepts(&computed) {
         bail!(InvalidModel, "output \"{}\" is declared {}, the graph computes {found}", info.name, info.ty);
     }
     if info.ty == ValueType::Unknown {

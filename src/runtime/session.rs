@@ -1,6 +1,8 @@
 //! A model, loaded: give inputs, get outputs.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::plan::{NodePlacement, Plan, declared_type, execute};
 #[cfg(feature = "webgpu")]
@@ -9,7 +11,7 @@ use crate::backend::{Cpu, Device, DeviceKind};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Dim, Tensor, ValueInfo, ValueType};
 use crate::onnx::Model;
-use crate::ops::{Inputs, Value};
+use crate::ops::{Context, Inputs, Value};
 
 /// What a caller gives for an input and gets for an output.
 #[derive(Debug, Clone)]
@@ -48,7 +50,7 @@ impl Default for SessionOptions {
     fn default() -> Self {
         Self {
             device: DeviceKind::Cpu,
-            max_tensor_bytes: if cfg!(target_pointer_width = "32") { 1 << 30 } else { 1 << 33 },
+            max_tensor_bytes: Context::default().max_tensor_bytes,
         }
     }
 }
@@ -61,6 +63,9 @@ pub struct RunOptions<'a> {
     pub outputs: Option<Vec<String>>,
     /// Called before each node with how many are done and how many there are.
     pub on_node: Option<&'a dyn Fn(usize, usize)>,
+    /// Ends the run with `Aborted` when another thread sets it, before the next node or the
+    /// next round of a loop.
+    pub terminate: Option<Arc<AtomicBool>>,
 }
 
 /// What a session is and where it runs.
@@ -165,14 +170,16 @@ impl Session {
         let slots: Vec<usize> = wanted.iter().map(|(_, slot)| *slot).collect();
         let needed = self.plan.needed(&slots);
         let total = needed.iter().filter(|n| **n).count();
+        let context = Context { max_tensor_bytes: self.options.max_tensor_bytes, terminate: options.terminate };
 
         let steps = self.plan.steps.iter().zip(&needed).filter(|(_, needed)| **needed);
         for (done, (step, _)) in steps.enumerate() {
             if let Some(on_node) = options.on_node {
                 on_node(done, total);
             }
+            context.check()?;
             let inputs = self.gather(step, &mut values).await.map_err(|e| e.at_node(&step.name, &step.op_type))?;
-            let outputs = execute(step, self.device(step.device), inputs, self.options.max_tensor_bytes)?;
+            let outputs = execute(step, self.device(step.device), Inputs::new(inputs, context.clone()))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
                     values[*slot] = Some(value);
@@ -204,7 +211,7 @@ impl Session {
     }
 
     /// Collects a step's inputs, each where the step wants it.
-    async fn gather(&self, step: &super::plan::Step, values: &mut [Option<Value>]) -> Result<Inputs> {
+    async fn gather(&self, step: &super::plan::Step, values: &mut [Option<Value>]) -> Result<Vec<Option<Value>>> {
         let mut inputs = Vec::with_capacity(step.inputs.len());
         for (index, slot) in step.inputs.iter().enumerate() {
             let Some(slot) = *slot else {
@@ -225,7 +232,7 @@ impl Session {
             }
             inputs.push(Some(value));
         }
-        Ok(Inputs::new(inputs))
+        Ok(inputs)
     }
 
     #[cfg(feature = "webgpu")]
@@ -376,8 +383,7 @@ fn check_feed<'a>(
             Ok(Value::Sequence(dtype, tensors.iter().map(Value::from_tensor).collect()))
         }
         (ValueType::Optional(inner), Feed::Absent) => {
-            let inner = ValueInfo { name: name.clone(), ty: (**inner).clone() };
-            Ok(Value::Absent(declared_type(&inner)?))
+            Ok(Value::Absent(declared_type(name, inner)?))
         }
         (ValueType::Optional(inner), feed) => check_feed(info, inner, feed, sizes),
         (ty, feed) => {

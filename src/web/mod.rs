@@ -155,7 +155,7 @@ impl WasmSession {
         let session = self.0.clone();
         future_to_promise(async move {
             let feeds = inputs.iter().map(|input| read_feed(&input)).collect::<Result<Vec<_>, JsValue>>()?;
-            let results = session.run(feeds, RunOptions { outputs, on_node: None }).await?;
+            let results = session.run(feeds, RunOptions { outputs, ..RunOptions::default() }).await?;
             let list = Array::new();
             for (name, feed) in results {
                 list.push(&write_feed(&name, feed)?);

@@ -112,6 +112,7 @@ impl Builder {
             name: format!("{op_type}_{}", self.0.nodes.len()),
             domain: domain.into(),
             op_type: op_type.into(),
+            opset: self.0.opset(domain),
             inputs: inputs.iter().map(ToString::to_string).collect(),
             outputs: outputs.iter().map(ToString::to_string).collect(),
             attributes: attributes.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
