@@ -175,6 +175,28 @@ fn narrow(tensor: FlexTensor, to: Option<DataType>) -> Result<Array> {
     }))
 }
 
+/// The float32 that narrows to float16 and bfloat16 as `value` itself would: inexact ones have the
+/// last bit set, which keeps them off the middle between two narrow numbers.
+fn to_odd(value: f64) -> f32 {
+    let near = value as f32;
+    let back = f64::from(near);
+    if back == value || value.is_nan() || near.is_infinite() || near.to_bits() & 1 == 1 {
+        return near;
+    }
+    let bits = near.to_bits();
+    f32::from_bits(if back.abs() > value.abs() { bits - 1 } else { bits + 1 })
+}
+
+/// As [`to_odd`], of an integer given as its sign and magnitude.
+fn int_to_odd(negative: bool, magnitude: u64) -> f32 {
+    let wide = if magnitude >> 53 == 0 {
+        magnitude as f64
+    } else {
+        (magnitude >> 11 | u64::from(magnitude & 0x7ff != 0)) as f64 * 2048.0
+    };
+    to_odd(if negative { -wide } else { wide })
+}
+
 /// Converts every element: floats to integers are truncated and saturate, integers wrap, and
 /// what is not 0 is true.
 pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
@@ -185,8 +207,9 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
     let shape = tensor.layout().shape().to_vec();
     // Every type widens exactly to one of three, and each narrows to every type.
     macro_rules! narrow_all {
-        ($wide:expr, $W:ty, $is_float:expr) => {{
+        ($wide:expr, $W:ty, $odd:expr) => {{
             let wide: Vec<$W> = $wide;
+            let odd = |v: &$W| -> f32 { $odd(*v) };
             macro_rules! to {
                 ($T:ty) => {
                     tensor_of::<$T>(to, &shape, wide.iter().map(|&v| v as $T).collect())
@@ -195,8 +218,8 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
             match to {
                 DataType::Float32 => to!(f32),
                 DataType::Float64 => to!(f64),
-                DataType::Float16 => tensor_of(to, &shape, wide.iter().map(|&v| f16::from_f64(v as f64)).collect()),
-                DataType::BFloat16 => tensor_of(to, &shape, wide.iter().map(|&v| bf16::from_f64(v as f64)).collect()),
+                DataType::Float16 => tensor_of(to, &shape, wide.iter().map(|v| f16::from_f32(odd(v))).collect()),
+                DataType::BFloat16 => tensor_of(to, &shape, wide.iter().map(|v| bf16::from_f32(odd(v))).collect()),
                 DataType::Int8 => to!(i8),
                 DataType::Int16 => to!(i16),
                 DataType::Int32 => to!(i32),
@@ -216,18 +239,30 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
         };
     }
     Ok(match from {
-        DataType::Float32 => narrow_all!(wide!(f32 => f64, |&v| f64::from(v)), f64, true),
-        DataType::Float64 => narrow_all!(wide!(f64 => f64, |&v| v), f64, true),
-        DataType::Float16 => narrow_all!(wide!(f16 => f64, |&v| v.to_f64()), f64, true),
-        DataType::BFloat16 => narrow_all!(wide!(bf16 => f64, |&v| v.to_f64()), f64, true),
-        DataType::Uint64 => narrow_all!(wide!(u64 => u64, |&v| v), u64, false),
-        DataType::Int8 => narrow_all!(wide!(i8 => i64, |&v| i64::from(v)), i64, false),
-        DataType::Int16 => narrow_all!(wide!(i16 => i64, |&v| i64::from(v)), i64, false),
-        DataType::Int32 => narrow_all!(wide!(i32 => i64, |&v| i64::from(v)), i64, false),
-        DataType::Int64 => narrow_all!(wide!(i64 => i64, |&v| v), i64, false),
-        DataType::Uint8 | DataType::Bool => narrow_all!(wide!(u8 => i64, |&v| i64::from(v)), i64, false),
-        DataType::Uint16 => narrow_all!(wide!(u16 => i64, |&v| i64::from(v)), i64, false),
-        DataType::Uint32 => narrow_all!(wide!(u32 => i64, |&v| i64::from(v)), i64, false),
+        DataType::Float32 => narrow_all!(wide!(f32 => f64, |&v| f64::from(v)), f64, to_odd),
+        DataType::Float64 => narrow_all!(wide!(f64 => f64, |&v| v), f64, to_odd),
+        DataType::Float16 => narrow_all!(wide!(f16 => f64, |&v| v.to_f64()), f64, to_odd),
+        DataType::BFloat16 => narrow_all!(wide!(bf16 => f64, |&v| v.to_f64()), f64, to_odd),
+        DataType::Uint64 => narrow_all!(wide!(u64 => u64, |&v| v), u64, |v| int_to_odd(false, v)),
+        DataType::Int8 => {
+            narrow_all!(wide!(i8 => i64, |&v| i64::from(v)), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs()))
+        }
+        DataType::Int16 => {
+            narrow_all!(wide!(i16 => i64, |&v| i64::from(v)), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs()))
+        }
+        DataType::Int32 => {
+            narrow_all!(wide!(i32 => i64, |&v| i64::from(v)), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs()))
+        }
+        DataType::Int64 => narrow_all!(wide!(i64 => i64, |&v| v), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs())),
+        DataType::Uint8 | DataType::Bool => {
+            narrow_all!(wide!(u8 => i64, |&v| i64::from(v)), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs()))
+        }
+        DataType::Uint16 => {
+            narrow_all!(wide!(u16 => i64, |&v| i64::from(v)), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs()))
+        }
+        DataType::Uint32 => {
+            narrow_all!(wide!(u32 => i64, |&v| i64::from(v)), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs()))
+        }
         _ => bail!(Internal, "a cast from {from} reached arithmetic"),
     })
 }

@@ -60,7 +60,7 @@ impl Tensor {
         check_count(dtype, shape, elements.len())?;
         let bytes: Vec<u8> = match dtype {
             DataType::String => bail!(InvalidArgument, "numbers are no strings"),
-            _ if dtype.is_float8() => elements.iter().map(|&v| float8::encode(dtype, v as f32, true)).collect(),
+            _ if dtype.is_float8() => elements.iter().map(|&v| float8::encode(dtype, v, true)).collect(),
             DataType::Int4 => elements.iter().map(|&v| v.clamp(-8.0, 7.0) as i8 as u8).collect(),
             DataType::Uint4 => elements.iter().map(|&v| v.clamp(0.0, 15.0) as u8).collect(),
             _ => return Ok(Self::from_flex(cast(&tensor_of(DataType::Float64, shape, elements), dtype)?)),
