@@ -124,6 +124,37 @@ impl Tensor {
         }
     }
 
+    /// The elements, runs of `run` of them at row-major `positions` (counted in runs) taken from
+    /// `updates`, one after another; of two at one place the later stays. Any dtype, strings too.
+    ///
+    /// Errors: `Internal` when dtypes differ or a position is outside.
+    pub(crate) fn with_runs(&self, run: usize, positions: &[usize], updates: &Self) -> Result<Self> {
+        ensure!(
+            updates.dtype() == self.dtype()
+                && updates.len() == positions.len() * run
+                && positions.iter().all(|&p| p < self.len().checked_div(run).unwrap_or(0)),
+            Internal,
+            "updates {updates:?} do not fit into {self:?}"
+        );
+        fn put<T: Clone>(own: &[T], run: usize, positions: &[usize], updates: &[T]) -> Vec<T> {
+            let mut out = own.to_vec();
+            for (&p, update) in positions.iter().zip(updates.chunks_exact(run)) {
+                out[p * run..(p + 1) * run].clone_from_slice(update);
+            }
+            out
+        }
+        match (self.data(), updates.data()) {
+            (Data::Bytes(own), Data::Bytes(updates)) => {
+                let bytes = put(own, run * self.dtype().size(), positions, updates);
+                Self::from_bytes(self.dtype(), self.shape().to_vec(), bytes)
+            }
+            (Data::Strings(own), Data::Strings(updates)) => {
+                Self::from_strings(self.shape().to_vec(), put(own, run, positions, updates))
+            }
+            _ => bail!(Internal, "strings and numbers mixed"),
+        }
+    }
+
     /// The same elements in another shape of as many.
     ///
     /// Errors: `DataLengthMismatch`.

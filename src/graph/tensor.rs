@@ -29,13 +29,13 @@ pub struct Tensor {
 /// The most dimensions that a tensor may have; more are hostile.
 pub(crate) const MAX_RANK: usize = 64;
 
-/// The number of elements of `shape`; an error when it overflows.
+/// The number of elements of `shape`; an error when it overflows, or would without dimensions of
+/// size 0, so that strides never overflow either.
 pub(crate) fn element_count(shape: &[usize]) -> Result<usize> {
     ensure!(shape.len() <= MAX_RANK, LimitExceeded, "{} dimensions; at most {MAX_RANK} are possible", shape.len());
-    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
     match count {
-        Some(count) if count <= isize::MAX as usize / 8 => Ok(count),
-        _ if shape.contains(&0) => Ok(0),
+        Some(count) if count <= isize::MAX as usize / 8 => Ok(if shape.contains(&0) { 0 } else { count }),
         _ => crate::error::bail!(LimitExceeded, "a tensor of shape {shape:?} is larger than memory"),
     }
 }

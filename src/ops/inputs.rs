@@ -118,6 +118,18 @@ impl Value {
         }
     }
 
+    /// The elements that the value, or the tensors of a sequence, hold the positions of; see
+    /// [`Inputs::positions`].
+    pub fn found_in(self, elements: &Tensor) -> Result<Self> {
+        if let Self::Sequence(_, values) = self {
+            let found = values.into_iter().map(|value| value.found_in(elements)).collect::<Result<_>>()?;
+            return Ok(Self::Sequence(elements.dtype(), found));
+        }
+        let positions = self.into_host()?;
+        let at: Vec<usize> = positions.to_i64s()?.into_iter().map(|p| p as usize).collect();
+        elements.take(positions.shape(), &at).map(Self::from)
+    }
+
     /// The value of a host tensor on the CPU.
     pub fn from_tensor(tensor: &Tensor) -> Self {
         match tensor.to_flex() {

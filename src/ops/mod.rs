@@ -8,8 +8,10 @@ mod attributes;
 mod binary;
 mod body;
 mod geometry;
+mod indexing;
 mod inputs;
 mod reduction;
+mod scattering;
 mod sequence;
 mod unary;
 
@@ -29,13 +31,17 @@ operators!(
     batch_normalization,
     cast,
     ceil,
+    center_crop_pad,
     clip,
+    col2im,
+    compress,
     concat,
     concat_from_sequence,
     constant,
     constant_of_shape,
     conv,
     cos,
+    depth_to_space,
     div,
     dropout,
     elu,
@@ -43,9 +49,12 @@ operators!(
     erf,
     exp,
     expand,
+    eye_like,
     flatten,
     floor,
     gather,
+    gather_elements,
+    gather_nd,
     gelu,
     gemm,
     global_average_pool,
@@ -70,10 +79,12 @@ operators!(
     min,
     mul,
     neg,
+    non_zero,
     not,
     optional,
     optional_get_element,
     optional_has_element,
+    one_hot,
     or,
     pad,
     pow,
@@ -91,8 +102,12 @@ operators!(
     reduce_sum_square,
     relu,
     reshape,
+    reverse_sequence,
     round,
     scan,
+    scatter,
+    scatter_elements,
+    scatter_nd,
     selu,
     sequence_at,
     sequence_construct,
@@ -111,6 +126,7 @@ operators!(
     softmax,
     softplus,
     softsign,
+    space_to_depth,
     split,
     split_to_sequence,
     sqrt,
@@ -119,7 +135,10 @@ operators!(
     sub,
     sum,
     tanh,
+    tile,
     transpose,
+    trilu,
+    unique,
     unsqueeze,
     where_,
     xor,

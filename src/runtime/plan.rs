@@ -274,12 +274,7 @@ impl<'a> Ready<'a> {
             }
         }
         let Some(elements) = elements else { return Ok(values) };
-        let found = |value: Value| {
-            let positions = value.into_host()?;
-            let at: Vec<usize> = positions.to_i64s()?.into_iter().map(|p| p as usize).collect();
-            elements.take(positions.shape(), &at).map(Value::Host)
-        };
-        values.into_iter().map(found).collect::<Result<_>>().map_err(|e| step.place(e))
+        values.into_iter().map(|v| v.found_in(&elements)).collect::<Result<_>>().map_err(|e| step.place(e))
     }
 }
 
