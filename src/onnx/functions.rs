@@ -12,7 +12,7 @@ use crate::graph::{Attribute, Graph, Node};
 const MAX_CALL_DEPTH: usize = 64;
 
 /// Nodes after all functions are in place, at most: a small file may describe very many.
-const MAX_NODES: usize = 1 << 20;
+const MAX_NODES: usize = 1 << 17;
 
 struct Function {
     inputs: Vec<String>,
@@ -111,7 +111,7 @@ impl Inliner<'_> {
             return Err(call(crate::error::Error::new(crate::error::ErrorKind::InvalidModel, error)));
         }
         self.calls += 1;
-        let prefix = format!("{}:{}/", node.name, self.calls);
+        let prefix = format!("{}:", self.calls);
         let mut names: HashMap<&str, String> = HashMap::new();
         for (index, name) in function.inputs.iter().enumerate() {
             names.insert(name, node.inputs.get(index).cloned().unwrap_or_default());
@@ -123,7 +123,7 @@ impl Inliner<'_> {
             // An output that is an input needs a node of its own.
             if let Some(source) = names.get(name.as_str()) {
                 out.push(Node {
-                    name: format!("{prefix}{name}"),
+                    name: format!("{}/{name}", node.name),
                     domain: String::new(),
                     op_type: "Identity".to_string(),
                     opset: 16,
@@ -137,7 +137,7 @@ impl Inliner<'_> {
         }
         for inner in &function.nodes {
             let mut inner = inner.clone();
-            inner.name = format!("{prefix}{}", inner.name);
+            inner.name = format!("{}/{}", node.name, inner.name);
             let rename = |name: &mut String| {
                 if !name.is_empty() {
                     *name = names.get(name.as_str()).cloned().unwrap_or_else(|| format!("{prefix}{name}"));
@@ -200,4 +200,139 @@ fn bind_body(body: &mut Graph, function: &Function, call: &Node, names: &HashMap
         node.inputs.iter_mut().for_each(rename);
     }
     body.outputs.iter_mut().for_each(|output| rename(&mut output.name));
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use crate::onnx::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+    use crate::onnx::proto::{TensorType, TypeProto, TypeValue, ValueInfoProto};
+    use crate::support::{f32s, into_tensor};
+    use crate::{ErrorKind, Feed, Model, RunOptions, Session, SessionOptions};
+
+    fn node(domain: &str, op_type: &str, input: &[&str], output: &[&str], attribute: Vec<AttributeProto>) -> NodeProto {
+        NodeProto {
+            input: input.iter().map(ToString::to_string).collect(),
+            output: output.iter().map(ToString::to_string).collect(),
+            name: String::new(),
+            op_type: op_type.into(),
+            attribute,
+            domain: domain.into(),
+            overload: String::new(),
+        }
+    }
+
+    fn float(name: &str, f: f32) -> AttributeProto {
+        AttributeProto { name: name.into(), f: Some(f), r#type: 1, ..Default::default() }
+    }
+
+    fn reference(name: &str, to: &str) -> AttributeProto {
+        AttributeProto { name: name.into(), ref_attr_name: to.into(), r#type: 1, ..Default::default() }
+    }
+
+    fn opset(domain: &str, version: i64) -> OperatorSetIdProto {
+        OperatorSetIdProto { domain: domain.into(), version }
+    }
+
+    fn function(name: &str, nodes: Vec<NodeProto>) -> FunctionProto {
+        FunctionProto {
+            name: name.into(),
+            domain: "my".into(),
+            input: vec!["a".into()],
+            output: vec!["b".into()],
+            node: nodes,
+            opset_import: vec![opset("", 16), opset("my", 1)],
+            ..Default::default()
+        }
+    }
+
+    fn value(name: &str) -> ValueInfoProto {
+        let tensor = TensorType { elem_type: 1, shape: None };
+        ValueInfoProto { name: name.into(), r#type: Some(TypeProto { value: Some(TypeValue::Tensor(tensor)) }) }
+    }
+
+    fn model(nodes: Vec<NodeProto>, functions: Vec<FunctionProto>) -> crate::Result<Session> {
+        let graph = GraphProto { node: nodes, input: vec![value("x")], output: vec![value("y")], ..Default::default() };
+        let opset_import = vec![opset("", 18), opset("my", 1)];
+        let model = ModelProto { ir_version: Some(9), graph: Some(graph), opset_import, functions, ..Default::default() };
+        Session::load_blocking(Model::from_onnx(model.encode_to_vec(), &Default::default())?, SessionOptions::default())
+    }
+
+    fn answer(session: &Session, x: &[f32]) -> Vec<f32> {
+        let feed = [("x".to_string(), Feed::Tensor(f32s(&[x.len()], x.to_vec())))];
+        let mut outputs = session.run_blocking(feed, RunOptions::default()).expect("runs");
+        into_tensor(outputs.remove(0).1).as_slice::<f32>().expect("float32").to_vec()
+    }
+
+    #[test]
+    fn attributes_come_from_the_call_or_from_the_default() {
+        let mut leaky = function("Leaky", vec![node("", "LeakyRelu", &["a"], &["b"], vec![reference("alpha", "slope")])]);
+        leaky.attribute_proto = vec![float("slope", 0.5)];
+        let calls = vec![
+            node("my", "Leaky", &["x"], &["m"], vec![float("slope", 0.25)]),
+            node("my", "Leaky", &["m"], &["y"], vec![]),
+        ];
+        let session = model(calls.clone(), vec![leaky.clone()]).expect("a sound model");
+        assert_eq!(answer(&session, &[-8.0, 8.0]), [-1.0, 8.0]);
+        // Without a default, what the call leaves out is the operator's own default.
+        leaky.attribute_proto.clear();
+        let session = model(calls, vec![leaky]).expect("a sound model");
+        assert_eq!(answer(&session, &[-8.0, 8.0]), [-0.02, 8.0]);
+    }
+
+    #[test]
+    fn functions_call_functions_and_names_do_not_clash() {
+        let inner = function("Inner", vec![node("", "Neg", &["a"], &["t"], vec![]), node("", "Abs", &["t"], &["b"], vec![])]);
+        let outer = function(
+            "Outer",
+            vec![node("my", "Inner", &["a"], &["t"], vec![]), node("", "Add", &["t", "a"], &["b"], vec![])],
+        );
+        let calls = vec![node("my", "Outer", &["x"], &["t"], vec![]), node("my", "Outer", &["t"], &["y"], vec![])];
+        let session = model(calls, vec![inner, outer]).expect("a sound model");
+        assert_eq!(answer(&session, &[-2.0, 3.0]), [0.0, 12.0]);
+    }
+
+    #[test]
+    fn bodies_inside_functions_see_the_functions_values() {
+        let branch = |op_type: &str| GraphProto {
+            node: vec![node("", op_type, &["a"], &["r"], vec![])],
+            output: vec![value("r")],
+            ..Default::default()
+        };
+        let graph = |name: &str, g| AttributeProto { name: name.into(), g: Some(g), r#type: 5, ..Default::default() };
+        let bodies = vec![graph("then_branch", branch("Neg")), graph("else_branch", branch("Abs"))];
+        let nodes = vec![
+            node("", "ReduceSum", &["a"], &["s"], vec![AttributeProto { name: "keepdims".into(), i: Some(0), r#type: 2, ..Default::default() }]),
+            node("", "Cast", &["s"], &["c"], vec![AttributeProto { name: "to".into(), i: Some(9), r#type: 2, ..Default::default() }]),
+            node("", "If", &["c"], &["b"], bodies),
+        ];
+        let session = model(vec![node("my", "F", &["x"], &["y"], vec![])], vec![function("F", nodes)]).expect("a sound model");
+        assert_eq!(answer(&session, &[-1.0, 2.0]), [1.0, -2.0]);
+        assert_eq!(answer(&session, &[-2.0, 2.0]), [2.0, 2.0]);
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_refused() {
+        let endless = function("Endless", vec![node("my", "Endless", &["a"], &["b"], vec![])]);
+        let error = model(vec![node("my", "Endless", &["x"], &["y"], vec![])], vec![endless]).err().expect("endless");
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+        // Twice in each of many: the number of nodes doubles with every level.
+        let mut functions = vec![function("F0", vec![node("", "Neg", &["a"], &["b"], vec![])])];
+        for level in 1..40 {
+            let below = format!("F{}", level - 1);
+            let nodes = vec![node("my", &below, &["a"], &["t"], vec![]), node("my", &below, &["t"], &["b"], vec![])];
+            functions.push(function(&format!("F{level}"), nodes));
+        }
+        let error = model(vec![node("my", "F39", &["x"], &["y"], vec![])], functions).err().expect("2^39 nodes");
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    }
+
+    #[test]
+    fn a_call_that_does_not_fit_is_refused() {
+        let f = function("F", vec![node("", "Neg", &["a"], &["b"], vec![])]);
+        let error = model(vec![node("my", "F", &["x", "x"], &["y"], vec![])], vec![f]).err().expect("two inputs");
+        assert_eq!(error.kind(), ErrorKind::InvalidModel);
+        assert!(error.message().contains("takes 1 inputs and gives 1 outputs, is called with 2 and 1"), "{error}");
+    }
 }
