@@ -1,6 +1,6 @@
 # Every target installs what it needs first; compiled output and downloads live in the user's cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-web models wasm pkg site bench
+.PHONY: help setup demo test test-rust test-web models wasm pkg site fuzz bench
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebrand
 export CARGO_TARGET_DIR := $(cache)/target
@@ -44,6 +44,10 @@ pkg: wasm ## the npm package: pkg/firebrand-<version>.tgz
 site: pkg ## the demo page as static files: site/
 	@$(setup) npm:www models:demo
 	@npm --prefix www run --silent build
+
+fuzz: ## look for inputs that panic or hang, for SECONDS (default 60)
+	@$(setup) rust fuzz
+	@node scripts/fuzz.mjs
 
 bench: pkg ## measure against other runtimes in one browser
 	@$(setup) chromium npm:bench models:all

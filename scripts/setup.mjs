@@ -1,5 +1,5 @@
 // Installs what the Makefile's targets need, once; says one line for each thing it does.
-//   node scripts/setup.mjs WHAT…      rust | lints | wasm | bindgen | nextest | chromium | npm:FOLDER | models:NAME
+//   node scripts/setup.mjs WHAT…      rust | lints | wasm | bindgen | nextest | fuzz | chromium | npm:FOLDER | models:NAME
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -8,6 +8,7 @@ import { places, repository } from "./places.mjs";
 
 const minimumRust = [1, 95];
 const nextestVersion = "0.9.143";
+const fuzzVersion = "0.13.2";
 const say = (text) => console.log(text);
 
 async function cargoVersionOf(crate) {
@@ -135,6 +136,13 @@ async function nextest() {
   return answer("cargo", ["nextest", "--version"]).split("\n")[0].replace(/ \(.*/, "");
 }
 
+async function fuzz() {
+  const have = () => answer("cargo", ["fuzz", "--version"])?.split("\n")[0];
+  if (have() !== `cargo-fuzz ${fuzzVersion}`) await cargoInstall("cargo-fuzz", fuzzVersion, "cargo-fuzz", 2);
+  if (!answer("c++", ["--version"])) await apt(["g++"], "libFuzzer is C++");
+  return have();
+}
+
 const chromiums = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /** The Chromium that tests and measurements use, or undefined. */
@@ -182,7 +190,7 @@ async function models(names) {
   return `models and data (${names})`;
 }
 
-const steps = { rust, lints, wasm, bindgen, nextest, chromium, npm, models };
+const steps = { rust, lints, wasm, bindgen, nextest, fuzz, chromium, npm, models };
 
 if (process.argv[1] === import.meta.filename) {
   try {

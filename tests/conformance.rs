@@ -2,7 +2,10 @@
 //!
 //! `tests/conformance/node-cpu.txt` lists the node cases that must pass; those of it that fail,
 //! and those that pass without being listed, fail the test. UPDATE=1 writes the list anew.
-//! `tests/conformance/known-failures.txt` lists the cases that cannot pass, each with its reason.
+//! `tests/conformance/known-failures.txt` lists the cases that cannot pass, each with its reason;
+//! `node-webgpu.txt` and `known-failures-webgpu.txt` do the same for WebGPU, where the browser tests
+//! read them. An operator that no case uses fails the test, and so do the operator tables of
+//! README.md and docs/conformance.md where they are out of date.
 
 mod support;
 
@@ -14,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use firebrand::graph::ValueType;
 use firebrand::onnx::{StoredValue, inspect, optional_from_protobuf, sequence_from_protobuf, tensor_from_protobuf};
+use firebrand::ops::{OPERATORS, Operator};
 use firebrand::{DataType, ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
 
 /// As ONNX's own runner, but for a tighter absolute tolerance.
@@ -25,8 +29,8 @@ fn list(name: &str) -> PathBuf {
 }
 
 /// Cases that cannot pass: `name: reason`, one a line.
-fn known_failures() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(list("known-failures.txt")).expect("the list is checked in");
+fn known_failures(file: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(list(file)).expect("the list is checked in");
     let lines = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
     lines
         .map(|line| {
@@ -152,27 +156,34 @@ fn outcomes(cases: &[PathBuf]) -> BTreeMap<String, Result<f64, String>> {
     results.into_inner().expect("no thread panics")
 }
 
+/// How many of the cases that use an operator pass, by domain and name.
+type Tally = BTreeMap<(String, String), (usize, usize)>;
+
+fn count(tally: &mut Tally, folder: &Path, passes: bool) {
+    let model = inspect(read(&folder.join("model.onnx"))).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    for operator in model.operators {
+        let (passed, all) = tally.entry((operator.domain, operator.name)).or_default();
+        *passed += usize::from(passes);
+        *all += 1;
+    }
+}
+
 #[test]
 fn node_cases() {
     let Some(suite) = support::data("data/onnx/node") else { return };
     let all = cases(&suite);
-    let supported: Vec<PathBuf> = all
-        .iter()
-        .filter(|case| {
-            let model = inspect(read(&case.join("model.onnx"))).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
-            model.operators.iter().all(|o| o.supported)
-        })
-        .cloned()
-        .collect();
-    let known = known_failures();
-    let results = outcomes(&supported);
+    let known = known_failures("known-failures.txt");
+    let results = outcomes(&all);
     let passing: BTreeSet<&str> = results.iter().filter(|(_, r)| r.is_ok()).map(|(n, _)| n.as_str()).collect();
-    println!("node: {} passed of {} with supported operators, {} in all", passing.len(), supported.len(), all.len());
+    println!("node: {} passed of {}", passing.len(), all.len());
 
     let path = list("node-cpu.txt");
-    if std::env::var_os("UPDATE").is_some() {
-        let text: String = passing.iter().fold(String::new(), |text, name| text + name + "\n");
-        std::fs::write(&path, text).expect("the list is writable");
+    let lines = |names: &BTreeSet<&str>| names.iter().fold(String::new(), |text, name| text + name + "\n");
+    if update() {
+        std::fs::write(&path, lines(&passing)).expect("the list is writable");
+        let missed = known_failures("known-failures-webgpu.txt");
+        let webgpu = passing.iter().copied().filter(|n| !missed.contains_key(*n)).collect();
+        std::fs::write(list("node-webgpu.txt"), lines(&webgpu)).expect("the list is writable");
     }
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let listed: BTreeSet<&str> = text.lines().collect();
@@ -187,20 +198,83 @@ fn node_cases() {
         };
         let _ = writeln!(report, "{name}: {line}");
     }
-    for name in listed.iter().filter(|n| !results.contains_key(**n)) {
-        let _ = writeln!(report, "{name}: is listed and was not run");
+    for name in listed.iter().copied().chain(known.keys().map(String::as_str)) {
+        if !results.contains_key(name) {
+            let _ = writeln!(report, "{name}: is listed and was not run");
+        }
     }
     assert!(report.is_empty(), "\n{report}");
+
+    let mut tally = Tally::new();
+    all.iter().for_each(|case| count(&mut tally, case, passing.contains(name(case).as_str())));
+    cases(&list("cases")).iter().for_each(|case| count(&mut tally, case, true));
+    let untested: Vec<String> = OPERATORS
+        .iter()
+        .filter(|o| !tally.get(&(o.domain.to_string(), o.name.to_string())).is_some_and(|(passed, _)| *passed > 0))
+        .map(|o| format!("{}.{}", o.domain, o.name))
+        .collect();
+    assert!(untested.is_empty(), "no stored case passes that uses: {}", untested.join(", "));
+    tables(&tally, passing.len(), all.len());
+}
+
+fn update() -> bool {
+    std::env::var_os("UPDATE").is_some()
+}
+
+/// Checks the operator tables of README.md and docs/conformance.md against what was run; with
+/// UPDATE=1 writes them.
+fn tables(tally: &Tally, passed: usize, all: usize) {
+    let mut domains: BTreeMap<&str, Vec<&Operator>> = BTreeMap::new();
+    OPERATORS.iter().for_each(|o| domains.entry(o.domain).or_default().push(o));
+    let title = |domain: &str| if domain.is_empty() { "ONNX".to_string() } else { format!("`{domain}`") };
+    let mut short = format!("{passed} of the {all} node cases of ONNX 1.17 pass. **Bold**: computed by WebGPU too.\n\n");
+    short += "| Domain | Operators |\n|---|---|\n";
+    let mut long = String::from("| Domain | Operator | Cases that pass | WebGPU |\n|---|---|---|---|\n");
+    for (domain, operators) in &mut domains {
+        operators.sort_by_key(|o| o.name);
+        let names = operators.iter().map(|o| if o.webgpu { format!("**{}**", o.name) } else { o.name.to_string() });
+        let _ = writeln!(short, "| {} ({}) | {} |", title(domain), operators.len(), names.collect::<Vec<_>>().join(", "));
+        for o in operators {
+            let (passed, all) = tally.get(&(o.domain.to_string(), o.name.to_string())).copied().unwrap_or_default();
+            let webgpu = if o.webgpu { "float32" } else { "on the CPU" };
+            let _ = writeln!(long, "| {} | {} | {passed} of {all} | {webgpu} |", title(domain), o.name);
+        }
+    }
+    for (file, table) in [("README.md", short), ("docs/conformance.md", long)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let (open, close) = ("<!-- operators: written by tests/conformance.rs -->\n", "<!-- end of operators -->");
+        let start = text.find(open).unwrap_or_else(|| panic!("{file} has no {open}")) + open.len();
+        let end = text.find(close).unwrap_or_else(|| panic!("{file} has no {close}"));
+        let expected = format!("{}{table}{}", &text[..start], &text[end..]);
+        if update() {
+            std::fs::write(&path, &expected).expect("the file is writable");
+        } else {
+            assert!(text == expected, "the operators of {file} are out of date: run with UPDATE=1");
+        }
+    }
+}
+
+/// Runs cases that must all pass.
+fn all_pass(suite: &str, cases: &[PathBuf]) {
+    let failed: Vec<String> =
+        outcomes(cases).into_iter().filter_map(|(name, r)| r.err().map(|e| format!("{name}: {e}"))).collect();
+    println!("{suite}: {} passed, {} failed", cases.len() - failed.len(), failed.len());
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
 }
 
 /// What ONNX's suites leave out, with ONNX Runtime's answers: `conformance/oracle/` writes them.
 #[test]
 fn own_cases() {
-    let all = cases(&list("cases"));
-    let failed: Vec<String> =
-        outcomes(&all).into_iter().filter_map(|(name, r)| r.err().map(|e| format!("{name}: {e}"))).collect();
-    println!("own: {} passed, {} failed", all.len() - failed.len(), failed.len());
-    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+    all_pass("own", &cases(&list("cases")));
+}
+
+#[test]
+fn pytorch_cases() {
+    for suite in ["pytorch-operator", "pytorch-converted"] {
+        let Some(folder) = support::data(&format!("data/onnx/{suite}")) else { return };
+        all_pass(suite, &cases(&folder));
+    }
 }
 
 #[test]
@@ -215,10 +289,7 @@ fn simple_cases() {
         assert_eq!(error.kind(), ErrorKind::UnsupportedOperator);
         assert!(error.message().contains("ai.onnx.preview.training.Gradient (1 node"), "{error}");
     }
-    let failed: Vec<String> =
-        outcomes(&all).into_iter().filter_map(|(name, r)| r.err().map(|e| format!("{name}: {e}"))).collect();
-    println!("simple: {} passed, {} failed", all.len() - failed.len(), failed.len());
-    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+    all_pass("simple", &all);
 }
 
 /// Runs one of the models whose weights are all alike, on the input that ONNX's runner makes:

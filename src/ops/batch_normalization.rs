@@ -11,7 +11,7 @@ pub const OPERATOR: Operator = Operator {
     domain: "",
     inputs: 5..=5,
     outputs: 1..=5,
-    attributes: &["epsilon", "momentum", "spatial", "training_mode"],
+    attributes: &["consumed_inputs", "epsilon", "is_test", "momentum", "spatial", "training_mode"],
     parameters: &[],
     webgpu: true,
     build, ..Operator::DEFAULT
@@ -22,6 +22,8 @@ struct BatchNormalization {
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    let trains = attributes.opset < 7 && !attributes.flag("is_test", false)?;
+    ensure!(!trains, Unsupported, "is_test = 0: export the model for inference");
     ensure!(!attributes.flag("training_mode", false)? && attributes.outputs() == 1, Unsupported, "training mode: export the model for inference");
     ensure!(attributes.flag("spatial", true)?, Unsupported, "spatial = 0 (a mean per element)");
     Ok(Box::new(BatchNormalization { epsilon: attributes.float("epsilon")?.unwrap_or(1e-5) }))

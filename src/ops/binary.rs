@@ -4,15 +4,44 @@
 use burn_flex::FlexTensor;
 
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
-use super::{Attributes, Dtypes, Op, Operator, broadcast, tensor_type};
-use crate::backend::{BinaryOp, CompareOp, Device, cast, compare, strided, tensor_of};
+use super::{Attributes, Dtypes, Op, Operator, axis_of, broadcast, tensor_type};
+use crate::backend::{BinaryOp, CompareOp, Cpu, Device, cast, compare, strided, tensor_of};
 use crate::error::{Result, ensure};
 use crate::graph::{DataType, Tensor};
 use crate::kernels::elementwise::zip;
 use crate::kernels::layout::{Strided, row_major};
 
-/// Before opset 7 broadcasting was asked for by attributes that mean something else.
-const SINCE: i64 = 7;
+/// Attributes of all operators on pairs before opset 7.
+pub const OLD_ATTRIBUTES: &[&str] = &["axis", "broadcast", "consumed_inputs"];
+
+/// Where the dimensions of input 1 stand among those of input 0. Since opset 7 the last ones
+/// meet; before, `broadcast = 1` lays them from dimension `axis` on.
+#[derive(Debug, Clone, Copy)]
+pub struct Alignment(Option<i64>);
+
+impl Alignment {
+    /// Reads it.
+    pub fn read(attributes: &Attributes<'_>) -> Result<Self> {
+        let axis = attributes.int("axis")?;
+        if attributes.opset >= 7 {
+            let old = axis.is_some() || attributes.int("broadcast")?.is_some();
+            ensure!(!old, InvalidModel, "attributes \"axis\" and \"broadcast\" ended with opset 7");
+        }
+        Ok(Self(axis))
+    }
+
+    /// The shape of input `index`, such that the last dimensions meet.
+    pub fn shape(self, inputs: &Inputs, index: usize) -> Result<Vec<usize>> {
+        let mut shape = inputs.shape(index)?.to_vec();
+        if let (1, Some(axis)) = (index, self.0) {
+            let rank = inputs.shape(0)?.len();
+            let end = axis_of(axis, rank)? + shape.len();
+            ensure!(end <= rank, ShapeMismatch, "{shape:?} does not fit from axis {axis} on into {rank} dimensions");
+            shape.resize(shape.len() + rank - end, 1);
+        }
+        Ok(shape)
+    }
+}
 
 fn same_type(inputs: &[Option<Type>], dtypes: Dtypes) -> Result<DataType> {
     let first = tensor_type(inputs, 0, dtypes)?;
@@ -23,10 +52,10 @@ fn same_type(inputs: &[Option<Type>], dtypes: Dtypes) -> Result<DataType> {
     Ok(first)
 }
 
-fn broadcast_all(inputs: &Inputs) -> Result<Vec<usize>> {
+fn broadcast_all(inputs: &Inputs, alignment: Alignment) -> Result<Vec<usize>> {
     let mut shape = inputs.shape(0)?.to_vec();
     for index in 1..inputs.count() {
-        shape = broadcast(&shape, inputs.shape(index)?)?;
+        shape = broadcast(&shape, &alignment.shape(inputs, index)?)?;
     }
     Ok(shape)
 }
@@ -34,11 +63,8 @@ fn broadcast_all(inputs: &Inputs) -> Result<Vec<usize>> {
 const fn pair(name: &'static str, webgpu: bool, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
     Operator {
         name,
-        domain: "",
         inputs: 2..=2,
-        outputs: 1..=1,
-        attributes: &[],
-        parameters: &[],
+        attributes: OLD_ATTRIBUTES,
         webgpu,
         build,
         ..Operator::DEFAULT
@@ -59,23 +85,16 @@ pub const fn comparison(name: &'static str, build: fn(&Attributes<'_>) -> Result
 pub const fn variadic(name: &'static str, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
     Operator {
         name,
-        domain: "",
         inputs: 1..=4096,
-        outputs: 1..=1,
-        attributes: &[],
-        parameters: &[],
+        attributes: &["consumed_inputs"],
         webgpu: true,
         build,
         ..Operator::DEFAULT
     }
 }
 
-fn check_opset(attributes: &Attributes<'_>) -> Result<()> {
-    ensure!(attributes.opset >= SINCE, Unsupported, "opset {}; supported from opset {SINCE} on", attributes.opset);
-    Ok(())
-}
-
 struct Fold {
+    alignment: Alignment,
     op: BinaryOp,
     mean: bool,
     dtypes: Dtypes,
@@ -83,14 +102,21 @@ struct Fold {
 
 /// Folds all inputs with `op`.
 pub fn fold(attributes: &Attributes<'_>, op: BinaryOp, dtypes: Dtypes) -> Result<Box<dyn Op>> {
-    check_opset(attributes)?;
-    Ok(Box::new(Fold { op, mean: false, dtypes }))
+    let alignment = Alignment::read(attributes)?;
+    Ok(Box::new(Fold { alignment, op, mean: false, dtypes }))
+}
+
+/// `x` where it is not negative, else `slope * x`.
+pub fn prelu(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    // Before opset 7 a slope of one dimension is one of each channel.
+    let alignment = Alignment((attributes.opset < 7).then_some(1));
+    Ok(Box::new(Fold { alignment, op: BinaryOp::PRelu, mean: false, dtypes: Dtypes::Number }))
 }
 
 /// The mean of all inputs.
 pub fn mean(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    check_opset(attributes)?;
-    Ok(Box::new(Fold { op: BinaryOp::Add, mean: true, dtypes: Dtypes::Float }))
+    let alignment = Alignment::read(attributes)?;
+    Ok(Box::new(Fold { alignment, op: BinaryOp::Add, mean: true, dtypes: Dtypes::Float }))
 }
 
 impl Op for Fold {
@@ -99,7 +125,7 @@ impl Op for Fold {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        let shape = broadcast_all(inputs)?;
+        let shape = broadcast_all(inputs, self.alignment)?;
         let x = inputs.shape(0)?;
         ensure!(
             self.op != BinaryOp::PRelu || shape == x,
@@ -113,9 +139,11 @@ impl Op for Fold {
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = shape_of(outputs, 0)?;
         let count = inputs.count();
+        let aligned: Vec<Vec<usize>> =
+            (0..count).map(|index| self.alignment.shape(&inputs, index)).collect::<Result<_>>()?;
         let mut total = inputs.array(0)?;
         for index in 1..count {
-            let next = inputs.array(index)?;
+            let next = device.reshape(inputs.array(index)?, &aligned[index])?;
             let so_far = if index + 1 == count { shape.to_vec() } else { broadcast(total.shape(), next.shape())? };
             total = device.binary(self.op, total, next, &so_far)?;
         }
@@ -128,14 +156,15 @@ impl Op for Fold {
 }
 
 struct Compare {
+    alignment: Alignment,
     op: CompareOp,
     dtypes: Dtypes,
 }
 
 /// Compares with `op`.
 pub fn compare_with(attributes: &Attributes<'_>, op: CompareOp, dtypes: Dtypes) -> Result<Box<dyn Op>> {
-    check_opset(attributes)?;
-    Ok(Box::new(Compare { op, dtypes }))
+    let alignment = Alignment::read(attributes)?;
+    Ok(Box::new(Compare { alignment, op, dtypes }))
 }
 
 impl Op for Compare {
@@ -148,15 +177,17 @@ impl Op for Compare {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        one(DataType::Bool, broadcast_all(inputs)?)
+        one(DataType::Bool, broadcast_all(inputs, self.alignment)?)
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = shape_of(outputs, 0)?;
+        let aligned = self.alignment.shape(&inputs, 1)?;
         if let (Value::Host(a), Value::Host(b)) = (inputs.value(0)?, inputs.value(1)?) {
             return output(equal_strings(a, b, shape));
         }
-        output(compare(self.op, inputs.cpu(0)?, inputs.cpu(1)?, shape)?)
+        let b = Cpu.reshape(inputs.array(1)?, &aligned)?.into_cpu()?;
+        output(compare(self.op, inputs.cpu(0)?, b, shape)?)
     }
 }
 
@@ -172,12 +203,12 @@ fn words(tensor: &Tensor) -> Vec<&str> {
     tensor.strings().unwrap_or_default().iter().map(String::as_str).collect()
 }
 
-struct Logic(fn(u8, u8) -> u8);
+struct Logic(Alignment, fn(u8, u8) -> u8);
 
 /// `f` on bools, 0 or 1.
 pub fn logic(attributes: &Attributes<'_>, f: fn(u8, u8) -> u8) -> Result<Box<dyn Op>> {
-    check_opset(attributes)?;
-    Ok(Box::new(Logic(f)))
+    let alignment = Alignment::read(attributes)?;
+    Ok(Box::new(Logic(alignment, f)))
 }
 
 impl Op for Logic {
@@ -186,13 +217,14 @@ impl Op for Logic {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        one(DataType::Bool, broadcast_all(inputs)?)
+        one(DataType::Bool, broadcast_all(inputs, self.0)?)
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = shape_of(outputs, 0)?;
-        let (a, b) = (inputs.cpu(0)?, inputs.cpu(1)?);
-        let out = zip(&strided::<u8>(&a), &strided::<u8>(&b), shape, self.0);
+        let aligned = self.0.shape(&inputs, 1)?;
+        let (a, b) = (inputs.cpu(0)?, Cpu.reshape(inputs.array(1)?, &aligned)?.into_cpu()?);
+        let out = zip(&strided::<u8>(&a), &strided::<u8>(&b), shape, self.1);
         output(tensor_of(DataType::Bool, shape, out))
     }
 }

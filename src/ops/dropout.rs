@@ -12,7 +12,7 @@ pub const OPERATOR: Operator = Operator {
     domain: "",
     inputs: 1..=3,
     outputs: 1..=2,
-    attributes: &["ratio", "seed"],
+    attributes: &["consumed_inputs", "is_test", "ratio", "seed"],
     parameters: &[1, 2],
     webgpu: true,
     build, ..Operator::DEFAULT
@@ -24,6 +24,8 @@ struct Dropout {
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    let trains = attributes.opset < 7 && !attributes.flag("is_test", false)?;
+    ensure!(!trains, Unsupported, "is_test = 0: export the model for inference");
     // The mask became bool with opset 10.
     let mask_dtype = (attributes.opset >= 10).then_some(DataType::Bool);
     Ok(Box::new(Dropout { mask: attributes.outputs() > 1, mask_dtype }))

@@ -12,7 +12,7 @@ pub const OPERATOR: Operator = Operator {
     domain: "",
     inputs: 2..=3,
     outputs: 1..=1,
-    attributes: &["alpha", "beta", "transA", "transB"],
+    attributes: &["alpha", "beta", "broadcast", "transA", "transB"],
     parameters: &[],
     webgpu: true,
     build, ..Operator::DEFAULT

@@ -1,5 +1,6 @@
 //! Pow: `x ^ y`, in the dtype of `x`.
 
+use super::binary::{Alignment, OLD_ATTRIBUTES};
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
 use super::{Attributes, Dtypes, Op, Operator, broadcast, tensor_type};
 use crate::backend::{Array, BinaryOp, Cpu, Device, cast};
@@ -9,19 +10,16 @@ use crate::graph::DataType;
 /// Pow.
 pub const OPERATOR: Operator = Operator {
     name: "Pow",
-    domain: "",
     inputs: 2..=2,
-    outputs: 1..=1,
-    attributes: &[],
-    parameters: &[],
+    attributes: OLD_ATTRIBUTES,
     webgpu: true,
     build, ..Operator::DEFAULT
 };
 
-struct Pow;
+struct Pow(Alignment);
 
-fn build(_: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    Ok(Box::new(Pow))
+fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    Ok(Box::new(Pow(Alignment::read(attributes)?)))
 }
 
 impl Op for Pow {
@@ -31,12 +29,13 @@ impl Op for Pow {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        one(inputs.dtype(0)?, broadcast(inputs.shape(0)?, inputs.shape(1)?)?)
+        one(inputs.dtype(0)?, broadcast(inputs.shape(0)?, &self.0.shape(inputs, 1)?)?)
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = shape_of(outputs, 0)?;
-        let (x, y) = (inputs.array(0)?, inputs.array(1)?);
+        let aligned = self.0.shape(&inputs, 1)?;
+        let (x, y) = (inputs.array(0)?, device.reshape(inputs.array(1)?, &aligned)?);
         let dtype = x.dtype();
         if dtype == y.dtype() {
             return output(device.binary(BinaryOp::Pow, x, y, shape)?);

@@ -1,7 +1,6 @@
 //! PRelu: `x` where it is not negative, else `slope * x`; `slope` is broadcast to `x`.
 
-use super::{Dtypes, Operator, binary};
-use crate::backend::BinaryOp;
+use super::{Operator, binary};
 
 /// PRelu.
-pub const OPERATOR: Operator = binary::arithmetic("PRelu", |attributes| binary::fold(attributes, BinaryOp::PRelu, Dtypes::Number));
+pub const OPERATOR: Operator = binary::arithmetic("PRelu", binary::prelu);

@@ -8,9 +8,6 @@ use crate::error::{Error, ErrorKind, Result, bail};
 use crate::graph::{Attribute, DataType, Graph, Tensor, ValueInfo, ValueType};
 use crate::ops::{Context, Info, Inputs, NEWEST_OPSET, Op, Operator, Type, Value};
 
-/// The oldest opset that operators are written for.
-const OLDEST_OPSET: i64 = 7;
-
 /// A constant is computed at load unless that would make it larger than this and than its
 /// inputs: weights that a few bytes describe are made at each run instead of kept.
 const FOLDED_BYTES: usize = 1 << 20;
@@ -340,11 +337,8 @@ fn find_unsupported<'a>(graph: &'a Graph, missing: &mut BTreeMap<String, Vec<&'a
                 "the model uses opset {opset}; up to {NEWEST_OPSET} is supported: export it with an older opset"
             );
         }
-        if node.domain.is_empty() && opset < OLDEST_OPSET {
-            bail!(
-                Unsupported,
-                "the model uses opset {opset}; from {OLDEST_OPSET} on is supported: convert it with onnx.version_converter"
-            );
+        if node.domain.is_empty() && opset < 1 {
+            bail!(InvalidModel, "the model uses opset {opset}; the first is 1");
         }
         for attribute in node.attributes.values() {
             if let Attribute::Graph(body) = attribute {
