@@ -208,3 +208,33 @@ pub fn direct<T: Float>(
     }
     y
 }
+
+/// `x` `[N, channels, spatial…]` by `weight` `[outputs, channels / group, kernel…]`, wrapping; one
+/// to three spatial dimensions.
+pub fn integers(
+    (x, shape): (&[i32], &[usize]),
+    (weight, filters): (&[i32], &[usize]),
+    window: &Window,
+    group: usize,
+) -> Vec<i32> {
+    let w = Window3::new(&shape[2..], window);
+    let (outputs, depth) = (filters[0], filters[1]);
+    let output = w.output_len();
+    let mut y = vec![0i32; shape[0] * outputs * output];
+    if y.is_empty() || x.is_empty() || weight.is_empty() {
+        return y;
+    }
+    let (plane, taps) = (w.input_len(), weight.len() / (outputs * depth));
+    for (i, out) in y.chunks_exact_mut(output).enumerate() {
+        let (n, o) = (i / outputs, i % outputs);
+        let first = n * shape[1] + o / (outputs / group) * depth;
+        for c in 0..depth {
+            let filter = &weight[(o * depth + c) * taps..][..taps];
+            w.sweep(&x[(first + c) * plane..][..plane], out, |out, inputs, step, tap| {
+                let factor = filter[tap];
+                fold_row(out, inputs, step, |sum, v| *sum = sum.wrapping_add(v.wrapping_mul(factor)));
+            });
+        }
+    }
+    y
+}

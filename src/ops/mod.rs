@@ -10,6 +10,7 @@ mod body;
 mod geometry;
 mod indexing;
 mod inputs;
+mod quantized;
 mod reduction;
 mod scattering;
 mod sequence;
@@ -40,10 +41,13 @@ operators!(
     constant,
     constant_of_shape,
     conv,
+    conv_integer,
     cos,
     depth_to_space,
+    dequantize_linear,
     div,
     dropout,
+    dynamic_quantize_linear,
     elu,
     equal,
     erf,
@@ -73,6 +77,7 @@ operators!(
     loop_,
     lrn,
     matmul,
+    matmul_integer,
     max,
     max_pool,
     mean,
@@ -89,6 +94,9 @@ operators!(
     pad,
     pow,
     prelu,
+    qlinear_conv,
+    qlinear_matmul,
+    quantize_linear,
     reciprocal,
     reduce_l1,
     reduce_l2,

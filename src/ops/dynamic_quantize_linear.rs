@@ -1,0 +1,55 @@
+//! DynamicQuantizeLinear: to uint8, scale and zero point from the range of `x` widened to hold 0.
+
+use super::inputs::{Info, Inputs, Type, Value};
+use super::quantized::{code, tensor_from_codes};
+use super::{Attributes, Dtypes, Op, Operator, tensor_type};
+use crate::backend::Device;
+use crate::error::Result;
+use crate::graph::{DataType, Tensor};
+
+/// DynamicQuantizeLinear.
+pub const OPERATOR: Operator = Operator { name: "DynamicQuantizeLinear", outputs: 1..=3, build, ..Operator::DEFAULT };
+
+struct DynamicQuantizeLinear {
+    outputs: usize,
+}
+
+fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    Ok(Box::new(DynamicQuantizeLinear { outputs: attributes.outputs() }))
+}
+
+/// The scale and zero point that cover `x`. A range of 0 has scale 1, as in ONNX Runtime; NaN is
+/// passed over.
+pub fn range_of(x: &[f32]) -> (f32, i32) {
+    let low = x.iter().fold(0f32, |low, &v| low.min(v));
+    let high = x.iter().fold(0f32, |high, &v| high.max(v));
+    let scale = if low == high { 1.0 } else { (high - low) / 255.0 };
+    (scale, code(-low / scale, 0, (0, 255)))
+}
+
+impl Op for DynamicQuantizeLinear {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        tensor_type(inputs, 0, Dtypes::Only(DataType::Float32))?;
+        let types = [DataType::Uint8, DataType::Float32, DataType::Uint8];
+        Ok(types[..self.outputs].iter().map(|&dtype| Type::Tensor(dtype)).collect())
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        let info = |dtype, shape: &[usize]| Some(Info { dtype, shape: shape.to_vec() });
+        let infos = [info(DataType::Uint8, inputs.shape(0)?), info(DataType::Float32, &[]), info(DataType::Uint8, &[])];
+        Ok(infos.into_iter().take(self.outputs).collect())
+    }
+
+    fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+        let tensor = inputs.take_host(0)?;
+        let x = tensor.to_f32s()?;
+        let (scale, zero) = range_of(&x);
+        let y = x.iter().map(|v| code(v / scale, zero, (0, 255)));
+        let values = [
+            tensor_from_codes(DataType::Uint8, tensor.shape(), y)?,
+            Tensor::from_vec(vec![], vec![scale])?,
+            tensor_from_codes(DataType::Uint8, &[], std::iter::once(zero))?,
+        ];
+        Ok(values.into_iter().take(self.outputs).map(Value::from).collect())
+    }
+}
