@@ -11,6 +11,7 @@ use super::layout::Strided;
 pub enum UnaryOp {
     Abs,
     Ceil,
+    Celu { alpha: f32 },
     Clip { min: f64, max: f64 },
     Cos,
     Elu { alpha: f32 },
@@ -23,6 +24,7 @@ pub enum UnaryOp {
     HardSwish,
     LeakyRelu { alpha: f32 },
     Log,
+    Mish,
     Neg,
     Reciprocal,
     Relu,
@@ -36,6 +38,7 @@ pub enum UnaryOp {
     Softsign,
     Sqrt,
     Tanh,
+    ThresholdedRelu { alpha: f32 },
 }
 
 /// A function of two elements of one type.
@@ -102,6 +105,10 @@ pub fn unary<T: Float + Erf>(op: UnaryOp, data: &mut [T]) {
     match op {
         UnaryOp::Abs => each!(|x| x.abs()),
         UnaryOp::Ceil => each!(|x| x.ceil()),
+        UnaryOp::Celu { alpha } => {
+            let alpha = f(alpha);
+            each!(|x| if x.is_nan() { x } else { x.max(zero) + (alpha * (x / alpha).exp_m1()).min(zero) })
+        }
         UnaryOp::Clip { min, max } => {
             let (min, max) = (c(min), c(max));
             // A comparison with NaN is false, so NaN stays.
@@ -147,6 +154,9 @@ pub fn unary<T: Float + Erf>(op: UnaryOp, data: &mut [T]) {
             each!(|x| if x < zero { alpha * x } else { x })
         }
         UnaryOp::Log => each!(|x| x.ln()),
+        UnaryOp::Mish => {
+            each!(|x| x * (if x > zero { x + (-x).exp().ln_1p() } else { x.exp().ln_1p() }).tanh())
+        }
         UnaryOp::Neg => each!(|x| -x),
         UnaryOp::Reciprocal => each!(|x| x.recip()),
         UnaryOp::Relu => each!(|x| if x < zero { zero } else { x }),
@@ -186,6 +196,10 @@ pub fn unary<T: Float + Erf>(op: UnaryOp, data: &mut [T]) {
         UnaryOp::Softsign => each!(|x| x / (one + x.abs())),
         UnaryOp::Sqrt => each!(|x| x.sqrt()),
         UnaryOp::Tanh => each!(|x| x.tanh()),
+        UnaryOp::ThresholdedRelu { alpha } => {
+            let alpha = f(alpha);
+            each!(|x| if x <= alpha { zero } else { x })
+        }
     }
 }
 

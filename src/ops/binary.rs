@@ -43,13 +43,19 @@ impl Alignment {
     }
 }
 
-fn same_type(inputs: &[Option<Type>], dtypes: Dtypes) -> Result<DataType> {
+/// The one dtype of all inputs.
+pub fn same_type(inputs: &[Option<Type>], dtypes: Dtypes) -> Result<DataType> {
     let first = tensor_type(inputs, 0, dtypes)?;
     for index in 1..inputs.len() {
         let other = tensor_type(inputs, index, dtypes)?;
         ensure!(other == first, DtypeMismatch, "input {index}: expected {first} as input 0, got {other}");
     }
     Ok(first)
+}
+
+/// The shape that all inputs broadcast to, since opset 7.
+pub fn broadcast_to(inputs: &Inputs) -> Result<Vec<usize>> {
+    broadcast_all(inputs, Alignment(None))
 }
 
 fn broadcast_all(inputs: &Inputs, alignment: Alignment) -> Result<Vec<usize>> {
@@ -61,14 +67,7 @@ fn broadcast_all(inputs: &Inputs, alignment: Alignment) -> Result<Vec<usize>> {
 }
 
 const fn pair(name: &'static str, webgpu: bool, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
-    Operator {
-        name,
-        inputs: 2..=2,
-        attributes: OLD_ATTRIBUTES,
-        webgpu,
-        build,
-        ..Operator::DEFAULT
-    }
+    Operator { name, inputs: 2..=2, attributes: OLD_ATTRIBUTES, webgpu, build, ..Operator::DEFAULT }
 }
 
 /// Two inputs of one dtype, broadcast together, one output of that dtype.
@@ -83,14 +82,7 @@ pub const fn comparison(name: &'static str, build: fn(&Attributes<'_>) -> Result
 
 /// One input or more of one dtype, broadcast together and folded.
 pub const fn variadic(name: &'static str, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
-    Operator {
-        name,
-        inputs: 1..=4096,
-        attributes: &["consumed_inputs"],
-        webgpu: true,
-        build,
-        ..Operator::DEFAULT
-    }
+    Operator { name, inputs: 1..=4096, attributes: &["consumed_inputs"], webgpu: true, build, ..Operator::DEFAULT }
 }
 
 struct Fold {
@@ -191,12 +183,71 @@ impl Op for Compare {
     }
 }
 
+/// `f` of every pair of integers, widened to int64 (uint64 as the same bits), broadcast to `shape`
+/// and wrapped to the dtype of `a`.
+pub fn zip_integers(a: &Tensor, b: &Tensor, shape: &[usize], f: &dyn Fn(i64, i64) -> i64) -> Result<Tensor> {
+    let (x, y) = (a.to_i64s()?, b.to_i64s()?);
+    Tensor::from_i64s(
+        a.dtype(),
+        shape,
+        zip(&whole(&x, a, &row_major(a.shape())), &whole(&y, b, &row_major(b.shape())), shape, f),
+    )
+}
+
+/// `f` of every pair of floats, widened to float64, broadcast to `shape` and rounded to the dtype of `a`.
+pub fn zip_floats(a: &Tensor, b: &Tensor, shape: &[usize], f: &dyn Fn(f64, f64) -> f64) -> Result<Tensor> {
+    let (x, y) = (a.to_f64s()?, b.to_f64s()?);
+    Tensor::from_f64s(
+        a.dtype(),
+        shape,
+        zip(&whole(&x, a, &row_major(a.shape())), &whole(&y, b, &row_major(b.shape())), shape, f),
+    )
+}
+
+fn whole<'a, T>(data: &'a [T], of: &'a Tensor, strides: &'a [isize]) -> Strided<'a, T> {
+    Strided { data, offset: 0, shape: of.shape(), strides }
+}
+
+/// Two inputs of integers of one dtype, broadcast together, one output of that dtype.
+pub const fn on_bits(name: &'static str, build: fn(&Attributes<'_>) -> Result<Box<dyn Op>>) -> Operator {
+    Operator { name, inputs: 2..=2, build, ..Operator::DEFAULT }
+}
+
+struct Bits {
+    f: fn(i64, i64) -> i64,
+    unsigned: bool,
+}
+
+/// `f` on the bits of two integers of one dtype, broadcast together; of unsigned ones alone, where
+/// that is asked for.
+pub fn bits(f: fn(i64, i64) -> i64, unsigned: bool) -> Result<Box<dyn Op>> {
+    Ok(Box::new(Bits { f, unsigned }))
+}
+
+impl Op for Bits {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        let dtype = same_type(inputs, Dtypes::Number)?;
+        let allowed = dtype.is_int() && !(self.unsigned && Dtypes::Signed.contains(dtype));
+        let expected = if self.unsigned { "an unsigned integer" } else { "an integer" };
+        ensure!(allowed, Unsupported, "input 0: expected {expected}, got {dtype}");
+        Ok(vec![Type::Tensor(dtype)])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        one(inputs.dtype(0)?, broadcast_to(inputs)?)
+    }
+
+    fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
+        let (a, b) = (inputs.take_host(0)?, inputs.take_host(1)?);
+        output(zip_integers(&a, &b, shape_of(outputs, 0)?, &self.f)?)
+    }
+}
+
 fn equal_strings(a: &Tensor, b: &Tensor, shape: &[usize]) -> FlexTensor {
-    let (a_strides, b_strides) = (row_major(a.shape()), row_major(b.shape()));
-    let (a_words, b_words) = (words(a), words(b));
-    let a = Strided { data: &a_words, offset: 0, shape: a.shape(), strides: &a_strides };
-    let b = Strided { data: &b_words, offset: 0, shape: b.shape(), strides: &b_strides };
-    tensor_of(DataType::Bool, shape, zip(&a, &b, shape, |a, b| u8::from(a == b)))
+    let (x, y) = (words(a), words(b));
+    let (x_strides, y_strides) = (row_major(a.shape()), row_major(b.shape()));
+    let equal = zip(&whole(&x, a, &x_strides), &whole(&y, b, &y_strides), shape, |a, b| u8::from(a == b));
+    tensor_of(DataType::Bool, shape, equal)
 }
 
 fn words(tensor: &Tensor) -> Vec<&str> {

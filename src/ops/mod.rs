@@ -4,6 +4,7 @@
 //!
 //! How to add one: `docs/operators.md`.
 
+mod arg;
 mod attributes;
 mod binary;
 mod body;
@@ -11,6 +12,8 @@ mod geometry;
 mod indexing;
 mod inputs;
 mod quantized;
+mod losses;
+mod ordering;
 mod reduction;
 mod scattering;
 mod sequence;
@@ -26,12 +29,27 @@ macro_rules! operators {
 
 operators!(
     abs,
+    acos,
+    acosh,
     add,
     and,
+    arg_max,
+    arg_min,
+    asin,
+    asinh,
+    atan,
+    atanh,
     average_pool,
     batch_normalization,
+    bit_shift,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     cast,
+    cast_like,
     ceil,
+    celu,
     center_crop_pad,
     clip,
     col2im,
@@ -43,11 +61,15 @@ operators!(
     conv,
     conv_integer,
     cos,
+    cosh,
+    cum_sum,
     depth_to_space,
     dequantize_linear,
+    det,
     div,
     dropout,
     dynamic_quantize_linear,
+    einsum,
     elu,
     equal,
     erf,
@@ -67,8 +89,11 @@ operators!(
     greater_or_equal,
     hard_sigmoid,
     hard_swish,
+    hardmax,
     identity,
     if_,
+    is_inf,
+    is_nan,
     leaky_relu,
     less,
     less_or_equal,
@@ -82,14 +107,17 @@ operators!(
     max_pool,
     mean,
     min,
+    mish,
+    mod_,
     mul,
     neg,
+    negative_log_likelihood_loss,
     non_zero,
     not,
+    one_hot,
     optional,
     optional_get_element,
     optional_has_element,
-    one_hot,
     or,
     pad,
     pow,
@@ -97,6 +125,7 @@ operators!(
     qlinear_conv,
     qlinear_matmul,
     quantize_linear,
+    range,
     reciprocal,
     reduce_l1,
     reduce_l2,
@@ -129,9 +158,11 @@ operators!(
     sigmoid,
     sign,
     sin,
+    sinh,
     size,
     slice,
     softmax,
+    softmax_cross_entropy_loss,
     softplus,
     softsign,
     space_to_depth,
@@ -142,8 +173,11 @@ operators!(
     string_normalizer,
     sub,
     sum,
+    tan,
     tanh,
+    thresholded_relu,
     tile,
+    top_k,
     transpose,
     trilu,
     unique,

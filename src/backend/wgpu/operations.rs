@@ -112,6 +112,7 @@ impl Gpu {
         let (formula, a, b) = match op {
             UnaryOp::Abs => ("abs(x)", 0.0, 0.0),
             UnaryOp::Ceil => ("ceil(x)", 0.0, 0.0),
+            UnaryOp::Celu { alpha } => ("max(x, 0.0) + min(0.0, p.a * expm1(x / p.a))", alpha, 0.0),
             UnaryOp::Clip { min, max } => ("clip(x, p.a, p.b)", min as f32, max as f32),
             UnaryOp::Cos => ("cos(x)", 0.0, 0.0),
             UnaryOp::Elu { alpha } => ("select(x, p.a * expm1(x), x < 0.0)", alpha, 0.0),
@@ -126,6 +127,7 @@ impl Gpu {
             UnaryOp::HardSwish => ("x * clip(x / 6.0 + 0.5, 0.0, 1.0)", 0.0, 0.0),
             UnaryOp::LeakyRelu { alpha } => ("select(x, p.a * x, x < 0.0)", alpha, 0.0),
             UnaryOp::Log => ("ln(x)", 0.0, 0.0),
+            UnaryOp::Mish => ("x * tanh_(max(x, 0.0) + log1p(exp(-abs(x))))", 0.0, 0.0),
             UnaryOp::Neg => ("-x", 0.0, 0.0),
             UnaryOp::Reciprocal => ("1.0 / x", 0.0, 0.0),
             UnaryOp::Relu => ("relu(x)", 0.0, 0.0),
@@ -141,6 +143,7 @@ impl Gpu {
             UnaryOp::Softsign => ("x / (1.0 + abs(x))", 0.0, 0.0),
             UnaryOp::Sqrt => ("select(sqrt(x), nan(), x < 0.0)", 0.0, 0.0),
             UnaryOp::Tanh => ("tanh_(x)", 0.0, 0.0),
+            UnaryOp::ThresholdedRelu { alpha } => ("select(x, 0.0, x <= p.a)", alpha, 0.0),
         };
         self.map(formula, a, b, x)
     }
