@@ -142,17 +142,18 @@ pub fn row_times_matrix(a: &[f32], b: &Matrix<'_>, c: &mut [f32]) {
             }
         }
     } else if b.depth_stride == 1 {
-        for (column, to) in c.iter_mut().enumerate() {
-            let start = column * b.column_stride;
-            let (pairs, rest) = b.data[start..start + a.len()].as_chunks::<4>();
-            let (values, last) = a.as_chunks::<4>();
-            let mut sum = Lanes::splat(0.0);
-            for (v, p) in values.iter().zip(pairs) {
-                sum = Lanes::load(v).mul_add(Lanes::load(p), sum);
-            }
-            let mut lanes = [0f32; 4];
-            sum.store(&mut lanes);
-            *to += lanes.iter().sum::<f32>() + last.iter().zip(rest).map(|(a, b)| a * b).sum::<f32>();
+        let depth = a.len();
+        let column = |index: usize| &b.data[index * b.column_stride..][..depth];
+        let mut fours = c.chunks_exact_mut(4);
+        let mut next = 0;
+        for four in &mut fours {
+            let sums = dots(a, [column(next), column(next + 1), column(next + 2), column(next + 3)]);
+            four.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
+            next += 4;
+        }
+        for to in fours.into_remainder() {
+            *to += dots(a, [column(next)])[0];
+            next += 1;
         }
     } else {
         for (k, &value) in a.iter().enumerate() {
@@ -161,6 +162,27 @@ pub fn row_times_matrix(a: &[f32], b: &Matrix<'_>, c: &mut [f32]) {
             }
         }
     }
+}
+
+/// The sum of products of `a` with each of a few columns, which need not wait for one another.
+#[inline]
+fn dots<const N: usize>(a: &[f32], columns: [&[f32]; N]) -> [f32; N] {
+    let (values, last) = a.as_chunks::<4>();
+    let split = columns.map(|c| c.as_chunks::<4>());
+    let mut sums = [Lanes::splat(0.0); N];
+    for (i, v) in values.iter().enumerate() {
+        let v = Lanes::load(v);
+        for (sum, (chunks, _)) in sums.iter_mut().zip(&split) {
+            *sum = v.mul_add(Lanes::load(&chunks[i]), *sum);
+        }
+    }
+    let mut out = [0f32; N];
+    for ((out, sum), (_, rest)) in out.iter_mut().zip(sums).zip(split) {
+        let mut lanes = [0f32; 4];
+        sum.store(&mut lanes);
+        *out = lanes.iter().sum::<f32>() + last.iter().zip(rest).map(|(a, b)| a * b).sum::<f32>();
+    }
+    out
 }
 
 /// Products of row-major matrices of any element type, `[batch, m, k]` by `[batch, k, n]`;

@@ -4,8 +4,12 @@
 mod arch;
 pub mod conv;
 pub mod elementwise;
+pub mod fourier;
 pub mod gemm;
 pub mod layout;
+pub mod normalize;
 pub mod pool;
+pub mod real;
+pub mod recurrent;
 pub mod reduce;
 mod window;

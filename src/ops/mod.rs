@@ -8,16 +8,21 @@ mod arg;
 mod attributes;
 mod binary;
 mod body;
+mod fourier;
 mod geometry;
 mod indexing;
 mod inputs;
 mod quantized;
 mod losses;
 mod ordering;
+mod normalization;
+mod real;
+mod recurrent;
 mod reduction;
 mod scattering;
 mod sequence;
 mod unary;
+mod window;
 
 macro_rules! operators {
     ($($module:ident),+ $(,)?) => {
@@ -46,6 +51,7 @@ operators!(
     bitwise_not,
     bitwise_or,
     bitwise_xor,
+    blackman_window,
     cast,
     cast_like,
     ceil,
@@ -66,6 +72,7 @@ operators!(
     depth_to_space,
     dequantize_linear,
     det,
+    dft,
     div,
     dropout,
     dynamic_quantize_linear,
@@ -87,6 +94,10 @@ operators!(
     global_max_pool,
     greater,
     greater_or_equal,
+    group_normalization,
+    gru,
+    hamming_window,
+    hann_window,
     hard_sigmoid,
     hard_swish,
     hardmax,
@@ -94,18 +105,24 @@ operators!(
     if_,
     is_inf,
     is_nan,
+    instance_normalization,
+    layer_normalization,
     leaky_relu,
     less,
     less_or_equal,
     log,
     log_softmax,
     loop_,
+    lp_normalization,
     lrn,
+    lstm,
     matmul,
     matmul_integer,
     max,
     max_pool,
     mean,
+    mean_variance_normalization,
+    mel_weight_matrix,
     min,
     mish,
     mod_,
@@ -140,6 +157,8 @@ operators!(
     relu,
     reshape,
     reverse_sequence,
+    rms_normalization,
+    rnn,
     round,
     scan,
     scatter,
@@ -170,6 +189,7 @@ operators!(
     split_to_sequence,
     sqrt,
     squeeze,
+    stft,
     string_normalizer,
     sub,
     sum,
@@ -196,8 +216,8 @@ use crate::backend::Device;
 use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::graph::{DataType, Node};
 
-/// The newest opset of ONNX's own domain that the operators follow: that of ONNX 1.17.
-pub const NEWEST_OPSET: i64 = 22;
+/// The newest opset of ONNX's own domain that the operators follow: that of ONNX 1.18.
+pub const NEWEST_OPSET: i64 = 23;
 
 /// What an operator is, apart from any node.
 pub struct Operator {

@@ -1,0 +1,324 @@
+//! What the normalizations share: `(x - mean) / sqrt(variance + epsilon) * scale + bias`.
+
+use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::real::{Number, computed_in, read, same_floats, write};
+use super::{Attributes, Op, axes_of, axis_of, broadcast};
+use crate::backend::{Array, BinaryOp, Cpu, Device, DeviceKind, ReduceOp, UnaryOp, cast, tensor_of};
+use crate::error::{Result, bail, ensure};
+use crate::graph::{DataType, Tensor};
+use crate::kernels::normalize::{moments, scale_elements};
+
+/// A constant of `dtype` on the device.
+fn constant(device: &dyn Device, value: f64, dtype: DataType) -> Result<Array> {
+    device.to_device(cast(&tensor_of(DataType::Float64, &[], vec![value]), dtype)?)
+}
+
+/// `(x - mean) / sqrt(variance + epsilon)` over `axes`, without the mean unless `centred`; or, where
+/// `after` the root, `/ (sqrt(variance) + epsilon)`.
+fn composed(device: &dyn Device, x: Array, axes: &[usize], epsilon: f64, centred: bool, after: bool) -> Result<Array> {
+    let (shape, dtype) = (x.shape().to_vec(), x.dtype());
+    let x = if centred {
+        let mean = device.reduce(ReduceOp::Mean, x.clone(), axes)?;
+        device.binary(BinaryOp::Sub, x, mean, &shape)?
+    } else {
+        x
+    };
+    let squares = device.binary(BinaryOp::Mul, x.clone(), x.clone(), &shape)?;
+    let mut deviation = device.reduce(ReduceOp::Mean, squares, axes)?;
+    let reduced = deviation.shape().to_vec();
+    if after {
+        deviation = device.unary(UnaryOp::Sqrt, deviation)?;
+    }
+    deviation = device.binary(BinaryOp::Add, deviation, constant(device, epsilon, dtype)?, &reduced)?;
+    if !after {
+        deviation = device.unary(UnaryOp::Sqrt, deviation)?;
+    }
+    device.binary(BinaryOp::Div, x, deviation, &shape)
+}
+
+/// Elements of `tensor` for every element of `rows`, dimensions that rows of `row` are cut from:
+/// as many as one row has where all rows share them, else one for each of all.
+fn spread(tensor: Option<Tensor>, shape: &[usize], axis: usize) -> Result<Option<Tensor>> {
+    let Some(tensor) = tensor else { return Ok(None) };
+    let own: Vec<usize> = tensor.shape().iter().copied().skip_while(|&d| d == 1).collect();
+    let target = if own.len() <= shape.len() - axis { &shape[axis..] } else { shape };
+    let Value::Tensor(array) = Value::from(tensor.reshaped(&own)?) else { bail!(Internal, "a scale of no numbers") };
+    Ok(Some(Tensor::from_flex(Cpu.expand(array, target)?.into_cpu()?)))
+}
+
+/// LayerNormalization and RMSNormalization.
+pub struct RowNormalization {
+    axis: i64,
+    epsilon: f32,
+    /// Dtype of the mean and the deviation.
+    stash: DataType,
+    /// Whether the mean is taken off.
+    centred: bool,
+}
+
+/// Reads the attributes of a normalization of rows.
+pub fn rows(attributes: &Attributes<'_>, centred: bool) -> Result<Box<dyn Op>> {
+    let stash = match attributes.int("stash_type")?.unwrap_or(1) {
+        1 => DataType::Float32,
+        10 => DataType::Float16,
+        11 => DataType::Float64,
+        16 => DataType::BFloat16,
+        other => bail!(Unsupported, "stash_type {other}; supported are 1, 10, 11 and 16 (floats)"),
+    };
+    let axis = attributes.int("axis")?.unwrap_or(-1);
+    Ok(Box::new(RowNormalization { axis, epsilon: attributes.float("epsilon")?.unwrap_or(1e-5), stash, centred }))
+}
+
+impl RowNormalization {
+    fn compute<T: Number>(
+        &self,
+        x: &Tensor,
+        axis: usize,
+        scale: Option<Tensor>,
+        bias: Option<Tensor>,
+    ) -> Result<Vec<Value>> {
+        let shape = x.shape();
+        let (scale, bias) = (spread(scale, shape, axis)?, spread(bias, shape, axis)?);
+        let scale = scale.as_ref().map(read::<T>).transpose()?;
+        let bias = bias.as_ref().map(read::<T>).transpose()?;
+        let mut y = read::<T>(x)?.into_owned();
+        let (row, count) = (shape[axis..].iter().product::<usize>(), shape[..axis].iter().product::<usize>());
+        let mut stashed = Vec::with_capacity(count);
+        for r in 0..count {
+            let all = r * row..(r + 1) * row;
+            let part = |values: &'_ [T]| if values.len() == row { 0..row } else { all.clone() };
+            let row = &mut y[all.clone()];
+            let found = moments(row, f64::from(self.epsilon), self.centred);
+            let scale = scale.as_deref().map(|s| &s[part(s)]);
+            scale_elements(row, found, scale, bias.as_deref().map(|b| &b[part(b)]));
+            stashed.push(found);
+        }
+        let reduced = reduced(shape, axis);
+        let deviations = write(self.stash, &reduced, stashed.iter().map(|&(_, d)| d).collect())?;
+        let mut values = vec![write(x.dtype(), shape, y)?.into()];
+        if self.centred {
+            values.push(write(self.stash, &reduced, stashed.into_iter().map(|(mean, _)| mean).collect())?.into());
+        }
+        values.push(deviations.into());
+        Ok(values)
+    }
+}
+
+fn reduced(shape: &[usize], axis: usize) -> Vec<usize> {
+    shape.iter().enumerate().map(|(d, &s)| if d < axis { s } else { 1 }).collect()
+}
+
+impl Op for RowNormalization {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        let dtype = super::tensor_type(inputs, 0, super::Dtypes::Float)?;
+        super::tensor_type(inputs, 1, super::Dtypes::Float)?;
+        super::optional_type(inputs, 2, super::Dtypes::Float)?;
+        let stash = Type::Tensor(self.stash);
+        Ok(vec![Type::Tensor(dtype), stash.clone(), stash])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        let x = inputs.shape(0)?;
+        let axis = axis_of(self.axis, x.len())?;
+        for (index, name) in [(1, "the scale"), (2, "the bias")] {
+            if inputs.has(index) {
+                let shape = inputs.shape(index)?;
+                ensure!(
+                    broadcast(shape, x)? == x,
+                    ShapeMismatch,
+                    "{name} {shape:?} does not broadcast to the input {x:?}"
+                );
+            }
+        }
+        let stashed = Some(Info { dtype: self.stash, shape: reduced(x, axis) });
+        let y = Some(Info { dtype: inputs.dtype(0)?, shape: x.to_vec() });
+        Ok(if self.centred { vec![y, stashed.clone(), stashed] } else { vec![y, stashed] })
+    }
+
+    fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
+        let shape = shape_of(outputs, 0)?;
+        let axis = axis_of(self.axis, shape.len())?;
+        if device.kind() == DeviceKind::Cpu {
+            let scale = Some(inputs.take_host(1)?);
+            let bias = inputs.host(2)?;
+            let x = inputs.take_host(0)?;
+            return computed_in!(x.dtype(), T => self.compute::<T>(&x, axis, scale, bias));
+        }
+        let axes: Vec<usize> = (axis..shape.len()).collect();
+        let y = composed(device, inputs.array(0)?, &axes, f64::from(self.epsilon), self.centred, false)?;
+        let y = device.binary(BinaryOp::Mul, y, inputs.array(1)?, shape)?;
+        output(match inputs.optional_array(2)? {
+            Some(bias) => device.binary(BinaryOp::Add, y, bias, shape)?,
+            None => y,
+        })
+    }
+}
+
+/// GroupNormalization, and InstanceNormalization: as many groups as channels.
+struct GroupNormalization {
+    groups: Option<usize>,
+    epsilon: f32,
+    /// Whether scale and bias are one for each group, instead of each channel.
+    per_group: bool,
+}
+
+/// Reads the attributes of a normalization of channels.
+pub fn groups(attributes: &Attributes<'_>, grouped: bool) -> Result<Box<dyn Op>> {
+    let groups = match attributes.int("num_groups")? {
+        Some(groups) => {
+            ensure!(groups > 0, InvalidModel, "attribute \"num_groups\": expected at least 1, got {groups}");
+            Some(usize::try_from(groups).unwrap_or(usize::MAX))
+        }
+        None if grouped => bail!(InvalidModel, "attribute \"num_groups\" is missing"),
+        None => None,
+    };
+    let epsilon = attributes.float("epsilon")?.unwrap_or(1e-5);
+    Ok(Box::new(GroupNormalization { groups, epsilon, per_group: grouped && attributes.opset < 21 }))
+}
+
+impl Op for GroupNormalization {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        Ok(vec![Type::Tensor(same_floats(inputs, &[1, 2])?)])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        let x = inputs.shape(0)?;
+        ensure!(x.len() >= 2, ShapeMismatch, "expected [N, C, …], got {x:?}");
+        let groups = self.groups.unwrap_or(x[1]);
+        ensure!(
+            groups == x[1] || x[1].is_multiple_of(groups),
+            ShapeMismatch,
+            "{} channels do not divide into {groups} groups",
+            x[1]
+        );
+        let expected = if self.per_group { groups } else { x[1] };
+        for (index, name) in [(1, "the scale"), (2, "the bias")] {
+            let shape = inputs.shape(index)?;
+            ensure!(shape == [expected], ShapeMismatch, "{name}: expected [{expected}] for input {x:?}, got {shape:?}");
+        }
+        one(inputs.dtype(0)?, x)
+    }
+
+    fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
+        let shape = shape_of(outputs, 0)?;
+        let groups = self.groups.unwrap_or(shape[1]);
+        let element: usize = shape[2..].iter().product();
+        let row = if groups == 0 { 0 } else { shape[1] / groups * element };
+        if device.kind() == DeviceKind::Cpu {
+            let (x, scale, bias) = (inputs.take_host(0)?, inputs.take_host(1)?, inputs.take_host(2)?);
+            let plane = if self.per_group { row } else { element };
+            return computed_in!(x.dtype(), T => {
+                let (scale, bias) = (read::<T>(&scale)?, read::<T>(&bias)?);
+                let mut y = read::<T>(&x)?.into_owned();
+                if row > 0 {
+                    for (g, row) in y.chunks_exact_mut(row).enumerate() {
+                        let (mean, deviation) = moments(row, f64::from(self.epsilon), true);
+                        let first = g * (row.len() / plane);
+                        for (c, plane) in row.chunks_exact_mut(plane).enumerate() {
+                            let c = (first + c) % scale.len();
+                            let (factor, shift) = (deviation * scale[c], bias[c]);
+                            plane.iter_mut().for_each(|v| *v = (*v - mean) * factor + shift);
+                        }
+                    }
+                }
+                output(write(x.dtype(), shape, y)?)
+            });
+        }
+        let rows = [shape[0], groups, row];
+        let x = device.reshape(inputs.array(0)?, &rows)?;
+        let mut y = composed(device, x, &[2], f64::from(self.epsilon), true, false)?;
+        let mut target = rows.to_vec();
+        let mut each = vec![groups, 1];
+        if !self.per_group {
+            y = device.reshape(y, shape)?;
+            target = shape.to_vec();
+            each = vec![1; shape.len() - 1];
+            each[0] = shape[1];
+        }
+        let (scale, bias) = (device.reshape(inputs.array(1)?, &each)?, device.reshape(inputs.array(2)?, &each)?);
+        let y = device.binary(BinaryOp::Mul, y, scale, &target)?;
+        let y = device.binary(BinaryOp::Add, y, bias, &target)?;
+        output(device.reshape(y, shape)?)
+    }
+}
+
+/// What MeanVarianceNormalization adds to the deviation: its function body in ONNX has it.
+const MEAN_VARIANCE_EPSILON: f64 = 1e-9;
+
+struct MeanVariance(Vec<i64>);
+
+/// MeanVarianceNormalization.
+pub fn mean_variance(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    Ok(Box::new(MeanVariance(attributes.ints("axes")?.unwrap_or(&[0, 2, 3]).to_vec())))
+}
+
+impl Op for MeanVariance {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        Ok(vec![Type::Tensor(same_floats(inputs, &[])?)])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        axes_of(&self.0, inputs.shape(0)?.len())?;
+        one(inputs.dtype(0)?, inputs.shape(0)?)
+    }
+
+    fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
+        let axes = axes_of(&self.0, shape_of(outputs, 0)?.len())?;
+        let x = inputs.array(0)?;
+        let dtype = x.dtype();
+        if !matches!(dtype, DataType::Float16 | DataType::BFloat16) {
+            return output(composed(device, x, &axes, MEAN_VARIANCE_EPSILON, true, true)?);
+        }
+        let wide = Array::Cpu(cast(&x.into_cpu()?, DataType::Float32)?);
+        let y = composed(device, wide, &axes, MEAN_VARIANCE_EPSILON, true, true)?;
+        output(cast(&y.into_cpu()?, dtype)?)
+    }
+}
+
+struct LpNormalization {
+    axis: i64,
+    squares: bool,
+}
+
+/// LpNormalization.
+pub fn lp(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    let p = attributes.int("p")?.unwrap_or(2);
+    ensure!(p == 1 || p == 2, Unsupported, "p = {p}; ONNX has 1 and 2");
+    Ok(Box::new(LpNormalization { axis: attributes.int("axis")?.unwrap_or(-1), squares: p == 2 }))
+}
+
+impl Op for LpNormalization {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        Ok(vec![Type::Tensor(same_floats(inputs, &[])?)])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        axis_of(self.axis, inputs.shape(0)?.len())?;
+        one(inputs.dtype(0)?, inputs.shape(0)?)
+    }
+
+    fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
+        let x = inputs.take_host(0)?;
+        let shape = shape_of(outputs, 0)?;
+        let axis = axis_of(self.axis, shape.len())?;
+        let (size, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
+        let mut y = x.to_f64s()?;
+        if size * inner > 0 {
+            for block in y.chunks_exact_mut(size * inner) {
+                for at in 0..inner {
+                    let values = block[at..].iter().step_by(inner);
+                    let norm = if self.squares {
+                        values.map(|v| v * v).sum::<f64>().sqrt()
+                    } else {
+                        values.map(|v| v.abs()).sum()
+                    };
+                    // Nothing has no direction: it stays nothing.
+                    if norm != 0.0 {
+                        block[at..].iter_mut().step_by(inner).for_each(|v| *v /= norm);
+                    }
+                }
+            }
+        }
+        output(Tensor::from_f64s(x.dtype(), shape, y)?)
+    }
+}
