@@ -12,6 +12,7 @@ mod fourier;
 mod geometry;
 mod indexing;
 mod inputs;
+mod qlinear;
 mod quantized;
 mod losses;
 mod ordering;
@@ -77,6 +78,7 @@ operators!(
     dropout,
     dynamic_quantize_linear,
     einsum,
+    dynamic_quantize_matmul,
     elu,
     equal,
     erf,
@@ -118,11 +120,15 @@ operators!(
     lstm,
     matmul,
     matmul_integer,
+    matmul_integer_to_float,
+    matmul_nbits,
     max,
     max_pool,
     mean,
     mean_variance_normalization,
     mel_weight_matrix,
+    microsoft_dequantize_linear,
+    microsoft_quantize_linear,
     min,
     mish,
     mod_,
@@ -139,8 +145,18 @@ operators!(
     pad,
     pow,
     prelu,
+    qgemm,
+    qlinear_add,
+    qlinear_average_pool,
+    qlinear_concat,
     qlinear_conv,
+    qlinear_global_average_pool,
+    qlinear_leaky_relu,
     qlinear_matmul,
+    qlinear_mul,
+    qlinear_sigmoid,
+    qlinear_softmax,
+    qlinear_where,
     quantize_linear,
     range,
     reciprocal,

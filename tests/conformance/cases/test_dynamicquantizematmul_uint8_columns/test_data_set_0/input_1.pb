@@ -1,0 +1,1 @@
+	J$qSG!\RLAjCcR:nIX.H)`{5|5h7)v~s

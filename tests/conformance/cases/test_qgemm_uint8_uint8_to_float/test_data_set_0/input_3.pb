@@ -1,0 +1,1 @@
+	J$'f7-uVV8>nW[YShkM%j'5pM!:d
