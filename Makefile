@@ -52,3 +52,4 @@ fuzz: ## look for inputs that panic or hang, for SECONDS (default 60)
 bench: pkg ## measure against other runtimes in one browser
 	@$(setup) chromium npm:bench models:all
 	@npm --prefix bench run --silent bench
+	@npm --prefix bench run --silent shapes

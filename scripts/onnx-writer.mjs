@@ -21,6 +21,17 @@ class Float {
 /** A float attribute; plain numbers are integer attributes. */
 export const float = (value) => new Float(value);
 
+const typeOf = (shape) => ({ tensor_type: { elem_type: float32, shape: { dim: shape.map((d) => (typeof d === "string" ? { dim_param: d } : { dim_value: d })) } } });
+
+/** The encoded model with other declared shapes, `{ name: shape }`, of its inputs and outputs. */
+export function freeDimensions(bytes, shapes) {
+  const model = ModelProto.decode(bytes);
+  for (const value of [...model.graph.input, ...model.graph.output]) {
+    if (shapes[value.name]) value.type = ModelProto.root.lookupType("onnx.TypeProto").fromObject(typeOf(shapes[value.name]));
+  }
+  return ModelProto.encode(model).finish();
+}
+
 export class ModelWriter {
   #nodes = [];
   #initializers = [];
@@ -43,7 +54,7 @@ export class ModelWriter {
   encode({ name, description, opset, inputs, outputs }) {
     const values = (list) => Object.entries(list).map(([key, shape]) => ({
       name: key,
-      type: { tensor_type: { elem_type: float32, shape: { dim: shape.map((d) => (typeof d === "string" ? { dim_param: d } : { dim_value: d })) } } },
+      type: typeOf(shape),
     }));
     return ModelProto.encode(ModelProto.fromObject({
       ir_version: 8,
