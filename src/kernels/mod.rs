@@ -12,4 +12,8 @@ pub mod pool;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;
+pub mod resample;
+pub mod roi;
+pub mod sample;
+pub mod transposed;
 mod window;

@@ -71,6 +71,17 @@ impl<'a> Attributes<'a> {
         Ok(self.int(name)?.map_or(default, |v| v != 0))
     }
 
+    /// How many there are of something: an integer from 1 on.
+    pub fn count(&self, name: &str, default: usize) -> Result<usize> {
+        let Some(count) = self.int(name)? else { return Ok(default) };
+        ensure!(
+            (1..=MAX_SIZE).contains(&count),
+            InvalidModel,
+            "attribute \"{name}\": expected 1 to {MAX_SIZE}, got {count}"
+        );
+        Ok(count as usize)
+    }
+
     /// A float.
     pub fn float(&self, name: &str) -> Result<Option<f32>> {
         match self.get(name) {

@@ -24,9 +24,7 @@ struct Conv {
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    let group = attributes.int("group")?.unwrap_or(1);
-    ensure!((1..=1 << 24).contains(&group), InvalidModel, "attribute \"group\": expected at least 1, got {group}");
-    Ok(Box::new(Conv { window: WindowAttributes::read(attributes)?, group: group as usize }))
+    Ok(Box::new(Conv { window: WindowAttributes::read(attributes)?, group: attributes.count("group", 1)? }))
 }
 
 impl Conv {

@@ -60,8 +60,14 @@ impl WindowAttributes {
         })
     }
 
-    /// The window over an input `[N, C, spatial…]`; `kernel` is the weight's where there is one.
-    pub fn window(&self, input: &[usize], kernel: Option<&[usize]>) -> Result<Window> {
+    /// How padding is chosen.
+    pub fn auto_pad(&self) -> AutoPad {
+        self.auto_pad
+    }
+
+    /// What the attributes say of the window over an input `[N, C, spatial…]`, before padding is
+    /// chosen and the output counted; `kernel` is the weight's where there is one.
+    pub fn placed(&self, input: &[usize], kernel: Option<&[usize]>) -> Result<Window> {
         ensure!(input.len() >= 3, ShapeMismatch, "expected [N, C, spatial…], got {input:?}");
         let spatial = &input[2..];
         let rank = spatial.len();
@@ -95,14 +101,19 @@ impl WindowAttributes {
         let strides = list("strides", &self.strides, 1, rank)?;
         let dilations = list("dilations", &self.dilations, 1, rank)?;
         let pads = list("pads", &self.pads, 0, 2 * rank)?;
+        let (pads_begin, pads_end) = pads.split_at(rank);
         let mut window = Window {
             kernel,
             strides,
             dilations,
-            pads_begin: pads[..rank].to_vec(),
-            pads_end: pads[rank..].to_vec(),
+            pads_begin: pads_begin.to_vec(),
+            pads_end: pads_end.to_vec(),
             output: Vec::with_capacity(rank),
         };
+        if self.auto_pad == AutoPad::Valid {
+            window.pads_begin.fill(0);
+            window.pads_end.fill(0);
+        }
         for (d, &size) in spatial.iter().enumerate() {
             let reach = window.dilations[d].saturating_mul(window.kernel[d] - 1).saturating_add(1);
             let around = size.saturating_add(window.pads_begin[d]).saturating_add(window.pads_end[d]);
@@ -111,6 +122,15 @@ impl WindowAttributes {
                 LimitExceeded,
                 "the kernel reaches over {reach} of {around} in spatial dimension {d}; at most {MAX_EXTENT} are possible"
             );
+        }
+        Ok(window)
+    }
+
+    /// The window over an input `[N, C, spatial…]`; `kernel` is the weight's where there is one.
+    pub fn window(&self, input: &[usize], kernel: Option<&[usize]>) -> Result<Window> {
+        let mut window = self.placed(input, kernel)?;
+        for (d, &size) in input[2..].iter().enumerate() {
+            let reach = window.dilations[d] * (window.kernel[d] - 1) + 1;
             let stride = window.strides[d];
             let out = match self.auto_pad {
                 AutoPad::SameUpper | AutoPad::SameLower => {
@@ -123,9 +143,6 @@ impl WindowAttributes {
                     out
                 }
                 AutoPad::Valid | AutoPad::NotSet => {
-                    if self.auto_pad == AutoPad::Valid {
-                        (window.pads_begin[d], window.pads_end[d]) = (0, 0);
-                    }
                     let padded = size + window.pads_begin[d] + window.pads_end[d];
                     ensure!(
                         padded >= reach,
