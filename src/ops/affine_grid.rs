@@ -59,7 +59,8 @@ impl Op for AffineGrid {
                     rest /= size;
                     *at = match size as f64 {
                         size if !self.align_corners => (2.0 * i + 1.0) / size - 1.0,
-                        1.0 => -1.0,
+                        // ONNX leaves open which end one element is at; ONNX Runtime takes this.
+                        1.0 => 1.0,
                         size => 2.0 * i / (size - 1.0) - 1.0,
                     };
                 }
@@ -70,5 +71,41 @@ impl Op for AffineGrid {
             }
         }
         output(Tensor::from_f64s(theta.dtype(), shape, places)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::{Random, Single, compare, f32s, i64s};
+
+    #[test]
+    fn the_identity_reads_every_element_where_it_is() {
+        let mut random = Random::new(5);
+        for shape in [&[2, 3, 4, 5][..], &[1, 2, 3, 2, 4]] {
+            let (x, rank) = (random.tensor(shape), shape.len() - 2);
+            let row = |i: usize| (0..=rank).map(move |j| if i == j { 1.0 } else { 0.0 });
+            let identity: Vec<f32> = (0..shape[0]).flat_map(|_| (0..rank).flat_map(row)).collect();
+            let theta = f32s(&[shape[0], rank, rank + 1], identity);
+            let size: Vec<i64> = shape.iter().map(|&s| s as i64).collect();
+            for align in [0, 1] {
+                let grid = Single::new("AffineGrid", 20)
+                    .int("align_corners", align)
+                    .one(&[theta.clone(), i64s(&[size.len()], &size)]);
+                for mode in ["nearest", "linear", "cubic"] {
+                    let sampler = Single::new("GridSample", 20).string("mode", mode).int("align_corners", align);
+                    let got = sampler.one(&[x.clone(), grid.clone()]);
+                    compare(&got, &x, 1e-5, 1e-5).unwrap_or_else(|e| panic!("{mode} {align} {shape:?}: {e}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused() {
+        let theta = f32s(&[1, 2, 3], vec![0.0; 6]);
+        for size in [&[1, 1, 2][..], &[2, 1, 2, 2], &[1, 1, -1, 2], &[1, 1, 2, 2, 2], &[1, 1, i64::MAX, i64::MAX]] {
+            Single::new("AffineGrid", 20).error(&[theta.clone(), i64s(&[size.len()], size)]);
+        }
     }
 }

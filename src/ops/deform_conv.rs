@@ -114,3 +114,71 @@ impl DeformConv {
         Ok(deformed.conv(&values, &weight, given(3)?.as_deref(), &x[2..], &self.window(inputs)?, product))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::{Random, Single, compare, f32s, numbers};
+
+    fn node(op_type: &str, group: usize, strides: &[usize], dilations: &[usize], pads: &[usize]) -> Single<'static> {
+        let op_type = if op_type == "Conv" { "Conv" } else { "DeformConv" };
+        let node = Single::new(op_type, 22).int("group", group as i64);
+        node.ints("strides", strides).ints("dilations", dilations).ints("pads", pads)
+    }
+
+    #[test]
+    fn unmoved_taps_make_a_convolution_of_any_rank() {
+        let mut random = Random::new(11);
+        for round in 0..24 {
+            let rank = round % 3 + 1;
+            let (group, offset_group) = (random.within(1, 2), random.within(1, 2));
+            let (depth, outputs) = (2 * random.within(1, 2), group * random.within(1, 2));
+            let mut list = |low: usize, high: usize, count: usize| -> Vec<usize> {
+                (0..count).map(|_| random.within(low, high)).collect()
+            };
+            let (spatial, kernel) = (list(4, 6, rank), list(1, 2, rank));
+            let (strides, dilations, pads) = (list(1, 2, rank), list(1, 2, rank), list(0, 1, 2 * rank));
+            let x = random.tensor(&[&[2, group * depth], &spatial[..]].concat());
+            let weight = random.tensor(&[&[outputs, depth], &kernel[..]].concat());
+            let bias = random.tensor(&[outputs]);
+            let conv = node("Conv", group, &strides, &dilations, &pads);
+            let expected = conv.one(&[x.clone(), weight.clone(), bias.clone()]);
+            let taps = offset_group * kernel.iter().product::<usize>();
+            let shaped = |rows: usize, value: f32| {
+                let shape = [&[2, rows], &expected.shape()[2..]].concat();
+                f32s(&shape, vec![value; shape.iter().product()])
+            };
+            let deform =
+                node("DeformConv", group, &strides, &dilations, &pads).int("offset_group", offset_group as i64);
+            let inputs = [x, weight, shaped(taps * rank, 0.0), bias, shaped(taps, 1.0)];
+            compare(&deform.one(&inputs), &expected, 1e-5, 1e-5).expect("as a convolution");
+            let wide = inputs.map(|t| Tensor::from_vec(t.shape().to_vec(), numbers(&t)).expect("float64"));
+            let got = Tensor::from_f64s(DataType::Float32, expected.shape(), numbers(&deform.one(&wide)));
+            compare(&got.expect("narrowed"), &expected, 1e-5, 1e-5).expect("float64");
+        }
+    }
+
+    #[test]
+    fn moved_taps_read_between_elements_and_zeros_outside() {
+        let x = f32s(&[1, 1, 4], vec![1.0, 2.0, 4.0, 8.0]);
+        let weight = f32s(&[1, 1, 1], vec![1.0]);
+        let offset = f32s(&[1, 1, 4], vec![0.5, -1.5, f32::INFINITY, 0.25]);
+        let mask = f32s(&[1, 1, 4], vec![2.0, 1.0, 1.0, 1.0]);
+        let got = Single::new("DeformConv", 19).one(&[x, weight, offset, f32s(&[1], vec![0.0]), mask]);
+        assert_eq!(numbers(&got), [3.0, 0.5, 0.0, 6.0]);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        let (x, weight) = (f32s(&[1, 2, 3], vec![0.0; 6]), f32s(&[1, 2, 2], vec![0.0; 4]));
+        let offset = f32s(&[1, 2, 2], vec![0.0; 4]);
+        let node = || Single::new("DeformConv", 19);
+        node().one(&[x.clone(), weight.clone(), offset.clone()]);
+        node().int("group", 2).error(&[x.clone(), weight.clone(), offset.clone()]);
+        node().int("offset_group", 2).error(&[x.clone(), weight.clone(), offset.clone()]);
+        node().error(&[x.clone(), weight.clone(), f32s(&[1, 2, 3], vec![0.0; 6])]);
+        node().error(&[x.clone(), weight.clone(), offset.clone(), f32s(&[2], vec![0.0; 2])]);
+        let bias = f32s(&[1], vec![0.0]);
+        node().error(&[x, weight, offset, bias, f32s(&[1, 1, 2], vec![0.0; 2])]);
+    }
+}

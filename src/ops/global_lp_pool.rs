@@ -10,11 +10,11 @@ pub const OPERATOR: Operator =
     Operator { name: "GlobalLpPool", attributes: &["p"], webgpu: true, build, ..Operator::DEFAULT };
 
 struct GlobalLpPool {
-    p: usize,
+    p: f64,
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    Ok(Box::new(GlobalLpPool { p: attributes.count("p", 2)? }))
+    Ok(Box::new(GlobalLpPool { p: lp_pool::exponent(attributes)? }))
 }
 
 impl Op for GlobalLpPool {
@@ -31,6 +31,6 @@ impl Op for GlobalLpPool {
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let x = inputs.array(0)?;
         let axes: Vec<usize> = (2..x.shape().len()).collect();
-        output(lp_pool::norm(device, x, self.p, |x| device.reduce(ReduceOp::Sum, x, &axes))?)
+        output(lp_pool::norm(device, x, self.p, &|x| device.reduce(ReduceOp::Sum, x, &axes))?)
     }
 }

@@ -82,3 +82,61 @@ impl Op for GridSample {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::{Single, f32s, numbers};
+
+    #[test]
+    fn no_place_is_too_far_or_no_number() {
+        let x = f32s(&[1, 1, 1, 2], vec![3.0, 4.0]);
+        let far = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 1e-45];
+        let grid = f32s(&[1, 1, 6, 2], far.iter().flat_map(|&v| [v, 0.0]).collect());
+        for mode in ["nearest", "linear", "cubic"] {
+            for padding in ["zeros", "border", "reflection"] {
+                for align in [0, 1] {
+                    let node = Single::new("GridSample", 20).string("mode", mode).string("padding_mode", padding);
+                    let got = numbers(&node.int("align_corners", align).one(&[x.clone(), grid.clone()]));
+                    assert!(got.iter().all(|v| v.is_finite()), "{mode} {padding} {align}: {got:?}");
+                    if padding == "zeros" {
+                        assert_eq!(got[..5], [0.0; 5], "{mode} {align}");
+                    }
+                    if padding == "border" && mode != "cubic" {
+                        assert_eq!(got[1..5], [4.0, 3.0, 4.0, 3.0], "{mode} {align}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_nearest_element_is_moved_whatever_it_is() {
+        let grid = f32s(&[1, 3, 1], vec![-0.5, 2.0, 0.5]);
+        let node = || Single::new("GridSample", 22).string("mode", "nearest");
+        let words = Tensor::from_strings(vec![1, 1, 2], vec!["a".into(), "b".into()]).expect("two");
+        assert_eq!(node().one(&[words, grid.clone()]).strings(), Some(&["a".into(), String::new(), "b".into()][..]));
+        let big = Tensor::from_vec(vec![1, 1, 2], vec![i64::MAX, i64::MIN + 1]).expect("two");
+        let got = node().one(&[big, grid]);
+        assert_eq!(got.as_slice::<i64>(), Some(&[i64::MAX, 0, i64::MIN + 1][..]));
+    }
+
+    #[test]
+    fn one_dimension_and_float64_are_read_as_well() {
+        let x = Tensor::from_vec(vec![1, 1, 3], vec![0.0, 10.0, 30.0]).expect("three");
+        let grid = Tensor::from_vec(vec![1, 2, 1], vec![-0.5, 0.25]).expect("two");
+        let got = Single::new("GridSample", 20).int("align_corners", 1).one(&[x, grid]);
+        assert_eq!(got.as_slice::<f64>(), Some(&[5.0, 15.0][..]));
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        let x = f32s(&[1, 1, 2, 2], vec![0.0; 4]);
+        let node = || Single::new("GridSample", 20);
+        node().error(&[x.clone(), f32s(&[2, 1, 1, 2], vec![0.0; 4])]);
+        node().error(&[x.clone(), f32s(&[1, 1, 1, 3], vec![0.0; 3])]);
+        node().error(&[x.clone(), f32s(&[1, 1, 2], vec![0.0; 2])]);
+        node().error(&[f32s(&[1, 1, 0, 2], vec![]), f32s(&[1, 1, 1, 2], vec![0.0; 2])]);
+        node().string("mode", "bicubic").error(&[x, f32s(&[1, 1, 1, 2], vec![0.0; 2])]);
+    }
+}

@@ -82,3 +82,27 @@ impl MaxRoiPool {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::{Single, f32s, numbers};
+
+    #[test]
+    fn strange_regions_are_read_or_refused() {
+        let x = f32s(&[1, 1, 2, 2], vec![1.0, 2.0, 3.0, 4.0]);
+        let run = |region: [f32; 5]| {
+            let node = Single::new("MaxRoiPool", 22).ints("pooled_shape", &[1, 2]);
+            node.run(&[x.clone(), f32s(&[1, 5], region.to_vec())]).map(|y| numbers(&y[0]))
+        };
+        assert_eq!(run([0.0, 0.0, 0.0, 1.0, 1.0]).expect("whole"), [3.0, 4.0]);
+        assert_eq!(run([0.0, 5.0, 5.0, 9.0, 9.0]).expect("outside"), [0.0, 0.0]);
+        assert_eq!(run([0.0, f32::MIN, f32::MIN, f32::MAX, f32::MAX]).expect("far"), [4.0, 0.0]);
+        run([0.0, f32::NAN, f32::NAN, f32::NAN, f32::NAN]).expect("no numbers");
+        for image in [-1.0, 1.0, f32::NAN, f32::INFINITY] {
+            run([image, 0.0, 0.0, 1.0, 1.0]).expect_err("no such image");
+        }
+        Single::new("MaxRoiPool", 22).ints("pooled_shape", &[2]).error(&[x.clone(), f32s(&[0, 5], vec![])]);
+        Single::new("MaxRoiPool", 22).ints("pooled_shape", &[2, 2]).error(&[x, f32s(&[1, 4], vec![0.0; 4])]);
+    }
+}

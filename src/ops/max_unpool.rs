@@ -78,3 +78,38 @@ impl Op for MaxUnpool {
         output(Tensor::joined(&[x, zero])?.take(shape, &from)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::{Random, Single, f32s, i64s, numbers};
+
+    #[test]
+    fn what_max_pool_took_comes_back_where_it_was() {
+        let x = Random::new(2).tensor(&[2, 3, 4, 6]);
+        let window = |node: Single<'static>| node.ints("kernel_shape", &[2, 3]).ints("strides", &[2, 3]);
+        let pooled = window(Single::new("MaxPool", 12)).outputs(2).run(&[x.clone()]).expect("pooled");
+        let got = window(Single::new("MaxUnpool", 11)).one(&pooled);
+        assert_eq!(got.shape(), x.shape());
+        let (kept, from) = (numbers(&got), numbers(&x));
+        assert!(kept.iter().zip(&from).all(|(k, x)| *k == 0.0 || k == x));
+        assert_eq!(kept.iter().filter(|v| **v != 0.0).count(), pooled[0].len());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let node = || Single::new("MaxUnpool", 11).ints("kernel_shape", &[2]);
+        let x = f32s(&[1, 1, 2], vec![5.0, 6.0]);
+        assert_eq!(numbers(&node().one(&[x.clone(), i64s(&[1, 1, 2], &[2, 0])])), [6.0, 0.0, 5.0]);
+        for index in [-1, 3, i64::MIN, i64::MAX] {
+            node().error(&[x.clone(), i64s(&[1, 1, 2], &[0, index])]);
+        }
+        node().error(&[x.clone(), i64s(&[1, 2, 1], &[0, 1])]);
+        let indices = i64s(&[1, 1, 2], &[0, 1]);
+        for shape in [&[1, 1][..], &[1, 1, 2], &[1, 1, -1], &[1, 1, i64::MAX]] {
+            node().error(&[x.clone(), indices.clone(), i64s(&[shape.len()], shape)]);
+        }
+        node().ints("pads", &[2, 2]).error(&[x.clone(), indices.clone()]);
+        Single::new("MaxUnpool", 11).error(&[x, indices]);
+    }
+}

@@ -97,3 +97,50 @@ impl RoiAlign {
         Ok(y)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::support::{Single, f32s, i64s, numbers};
+
+    #[test]
+    fn strange_regions_are_read_or_refused() {
+        let x = f32s(&[1, 1, 2, 2], vec![1.0, 2.0, 3.0, 4.0]);
+        let run = |region: [f32; 4], image: i64| {
+            let node = Single::new("RoiAlign", 16).int("output_height", 2);
+            node.run(&[x.clone(), f32s(&[1, 4], region.to_vec()), i64s(&[1], &[image])])
+        };
+        assert_eq!(numbers(&run([9.0, 9.0, 12.0, 12.0], 0).expect("outside")[0]), [0.0, 0.0]);
+        assert_eq!(numbers(&run([2.0, 2.0, 1.0, 1.0], 0).expect("turned around")[0]), [0.0, 0.0]);
+        run([f32::NAN; 4], 0).expect("no numbers");
+        for image in [1, -1, i64::MIN] {
+            assert_eq!(run([0.0, 0.0, 1.0, 1.0], image).expect_err("no image").kind(), ErrorKind::InvalidArgument);
+        }
+        for side in [1e6, f32::MAX, f32::INFINITY] {
+            assert_eq!(run([0.0, 0.0, side, side], 0).expect_err("too large").kind(), ErrorKind::LimitExceeded);
+        }
+    }
+
+    #[test]
+    fn float64_and_half_floats_give_the_same() {
+        let (x, roi) = (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![0.0, 0.0, 2.0, 1.0]);
+        for dtype in [DataType::Float16, DataType::Float32, DataType::Float64] {
+            let tensor =
+                |shape: &[usize], values: &[f64]| Tensor::from_f64s(dtype, shape, values.to_vec()).expect("fits");
+            let got =
+                Single::new("RoiAlign", 10).one(&[tensor(&[1, 1, 2, 3], &x), tensor(&[1, 4], &roi), i64s(&[1], &[0])]);
+            assert_eq!((got.dtype(), numbers(&got)), (dtype, vec![3.5]), "{dtype}");
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        let node = || Single::new("RoiAlign", 16);
+        let (x, rois) = (f32s(&[1, 1, 2, 2], vec![0.0; 4]), f32s(&[1, 4], vec![0.0; 4]));
+        node().error(&[x.clone(), rois.clone(), i64s(&[2], &[0, 0])]);
+        node().error(&[x.clone(), f32s(&[1, 5], vec![0.0; 5]), i64s(&[1], &[0])]);
+        node().error(&[f32s(&[1, 1, 0, 2], vec![]), rois.clone(), i64s(&[1], &[0])]);
+        node().int("sampling_ratio", -1).error(&[x, rois, i64s(&[1], &[0])]);
+    }
+}

@@ -94,6 +94,9 @@ case("lppool_ceil_dilations", "LpPool", {"x": floats(1, 2, 8, 7)}, kernel_shape=
 case("lppool_1d_same", "LpPool", {"x": floats(1, 2, 7)}, opset=11, kernel_shape=[3], strides=[2], auto_pad="SAME_LOWER")
 case("lppool_3d", "LpPool", {"x": floats(1, 1, 3, 4, 3)}, kernel_shape=[2, 2, 2], pads=[1, 0, 1, 0, 1, 0])
 
+for align in (0, 1):
+    case(f"affinegrid_one_element_{align}", "AffineGrid", {"theta": floats(1, 2, 3), "size": np.array([1, 1, 2, 1])}, align_corners=align)
+
 case("maxunpool_1d", "MaxUnpool", {"x": floats(1, 2, 3), "i": np.array([[[0, 3, 4], [6, 8, 11]]])}, kernel_shape=[2], strides=[2])
 case("maxunpool_pads", "MaxUnpool", {"x": floats(1, 1, 2, 2), "i": np.array([[[[0, 4], [6, 8]]]])},
      kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
