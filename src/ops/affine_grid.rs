@@ -76,7 +76,6 @@ impl Op for AffineGrid {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::support::{Random, Single, compare, f32s, i64s};
 
     #[test]

@@ -85,7 +85,6 @@ impl MaxRoiPool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::support::{Single, f32s, numbers};
 
     #[test]

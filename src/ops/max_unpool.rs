@@ -81,7 +81,6 @@ impl Op for MaxUnpool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::support::{Random, Single, f32s, i64s, numbers};
 
     #[test]
