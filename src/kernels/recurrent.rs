@@ -93,6 +93,8 @@ pub struct Layer<'a, T> {
     pub bias: Option<&'a [T]>,
     /// Of the input, output and forget gates.
     pub peepholes: Option<&'a [T]>,
+    /// What the state goes through before it is multiplied by `r`.
+    pub rounding: Option<fn(&mut [T])>,
 }
 
 impl<T: Real> Layer<'_, T> {
@@ -139,7 +141,12 @@ impl<T: Real> Layer<'_, T> {
             add_product(&xs[..rows * input], self.w, [rows, input, width], true, gates);
             for (step, gates) in gates.chunks_exact_mut(batch * width).enumerate() {
                 recurrent.fill(T::zero());
-                state.add_product(h, batch, &mut recurrent);
+                let rounded = self.rounding.map(|round| {
+                    let mut state = h.to_vec();
+                    round(&mut state);
+                    state
+                });
+                state.add_product(rounded.as_deref().unwrap_or(h), batch, &mut recurrent);
                 if let Cell::Gru { .. } = self.cell {
                     self.reset(gates, &recurrent, h, &mut reset, &mut candidate);
                 } else {

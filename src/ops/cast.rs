@@ -271,7 +271,7 @@ mod tests {
         let x = f32s(&[3], vec![1e6, f32::NEG_INFINITY, 464.0]);
         let codes = |to: DataType, saturate| {
             let cast = Single::new("Cast", 19).int("to", i64::from(to.onnx())).int("saturate", saturate);
-            cast.one(&[x.clone()]).bytes().unwrap_or_default().to_vec()
+            cast.one(std::slice::from_ref(&x)).bytes().unwrap_or_default().to_vec()
         };
         assert_eq!(codes(DataType::Float8E4M3FN, 1), [0x7e, 0xfe, 0x7e]);
         assert_eq!(codes(DataType::Float8E4M3FN, 0), [0x7f, 0xff, 0x7e]);

@@ -27,6 +27,12 @@ pub fn range_of(x: &[f32]) -> (f32, i32) {
     (scale, code(-low / scale, 0, (0, 255)))
 }
 
+/// `x`, quantised and read back.
+pub fn round_trip(x: &[f32]) -> impl Iterator<Item = f32> {
+    let (scale, zero) = range_of(x);
+    x.iter().map(move |v| (code(v / scale, zero, (0, 255)) - zero) as f32 * scale)
+}
+
 impl Op for DynamicQuantizeLinear {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         tensor_type(inputs, 0, Dtypes::Only(DataType::Float32))?;

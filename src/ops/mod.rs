@@ -80,6 +80,8 @@ operators!(
     div,
     dropout,
     dynamic_quantize_linear,
+    dynamic_quantize_lstm,
+    einsum,
     dynamic_quantize_matmul,
     einsum,
     elu,

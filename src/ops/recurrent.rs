@@ -1,5 +1,6 @@
 //! What RNN, GRU and LSTM share.
 
+use super::dynamic_quantize_linear::round_trip;
 use super::inputs::{Info, Inputs, Type, Value};
 use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
@@ -45,10 +46,18 @@ struct Recurrent {
     clip: Option<f32>,
     hidden: Option<i64>,
     batch_first: bool,
+    /// Whether states are multiplied as the nearest of 256 numbers.
+    quantised: bool,
 }
 
 /// Reads the attributes of a layer of `cell`.
 pub fn build(attributes: &Attributes<'_>, cell: Cell) -> Result<Box<dyn Op>> {
+    build_either(attributes, cell, false)
+}
+
+/// As [`build`]; before they are multiplied, `quantised` states are rounded as DynamicQuantizeLinear
+/// does, over the whole batch.
+pub fn build_either(attributes: &Attributes<'_>, cell: Cell, quantised: bool) -> Result<Box<dyn Op>> {
     let directions: &[bool] = match attributes.choice("direction", &["forward", "reverse", "bidirectional"])? {
         "forward" => &[false],
         "reverse" => &[true],
@@ -63,6 +72,7 @@ pub fn build(attributes: &Attributes<'_>, cell: Cell) -> Result<Box<dyn Op>> {
         clip: attributes.float("clip")?.filter(|&c| c > 0.0),
         hidden: attributes.int("hidden_size")?,
         batch_first: layout == 1,
+        quantised,
     }))
 }
 
@@ -110,6 +120,12 @@ fn activations(attributes: &Attributes<'_>, cell: Cell, directions: usize) -> Re
         })
     };
     names.iter().take(count).map(&mut read).collect()
+}
+
+/// Each number as the one that its code stands for.
+fn through_codes<T: Number>(values: &mut [T]) {
+    let narrow: Vec<f32> = values.iter().map(|v| v.wide() as f32).collect();
+    values.iter_mut().zip(round_trip(&narrow)).for_each(|(v, rounded)| *v = T::of(f64::from(rounded)));
 }
 
 impl Recurrent {
@@ -203,6 +219,7 @@ impl Recurrent {
                 r,
                 bias: part(B, 2 * width),
                 peepholes: part(P, 3 * hidden),
+                rounding: self.quantised.then_some(through_codes::<T> as fn(&mut [T])),
             };
             let (x_rows, y_rows) = if self.batch_first {
                 (

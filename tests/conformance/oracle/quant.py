@@ -131,3 +131,14 @@ for bits in (2, 4, 8):
             run("g_idx", {**base, "z": None, "g": random.integers(0, blocks, k).astype(np.int32)})
             run("g_idx_float_zero_points", {**base, "z": abs(floats(n, blocks)) * 7, "g": random.integers(0, blocks, k).astype(np.int32)})
             run("float16", {n: a.astype(np.float16) if n != "b" else a for n, a in base.items()})
+
+# A batch of one: ONNX Runtime's threads quantise the states of their part of a larger one.
+for b in (U8, I8):
+    for direction, steps in (("forward", 4), ("reverse", 3), ("bidirectional", 3)):
+        d, size, hidden = 2 if direction == "bidirectional" else 1, 5, 3
+        more = {"b": floats(d, 8 * hidden), "l": None, "h": floats(d, 1, hidden), "c": floats(d, 1, hidden), "p": floats(d, 3 * hidden)} if steps == 3 else dict.fromkeys("blhcp")
+        per = (d, 4 * hidden) if direction == "reverse" else (d,)
+        case(f"dynamicquantizelstm_{np.dtype(b).name}_{direction}", "DynamicQuantizeLSTM", {
+            "x": floats(steps, 1, size), "w": weights(d, size, 4 * hidden, dtype=b), "r": weights(d, hidden, 4 * hidden, dtype=b), **more,
+            "ws": abs(floats(*per)) / 50, "wz": np.full(per, 3 if b == U8 else 0, b), "rs": abs(floats(*per)) / 50, "rz": np.full(per, 5 if b == U8 else 0, b)},
+            outputs=3, domain=MS, constants=("w", "r", "ws", "wz", "rs", "rz"), hidden_size=hidden, direction=direction)
