@@ -523,8 +523,8 @@ impl Device for Cpu {
         variance: Array,
         epsilon: f32,
     ) -> Result<Array> {
-        let shape = x.shape().to_vec();
-        let dtype = x.dtype();
+        let (x, to) = widen(x.into_cpu()?)?;
+        let (shape, dtype) = (x.layout().shape().to_vec(), dtype_of(&x));
         let channels = shape[1];
         let f64s = |a: Array| -> Result<Vec<f64>> { Ok(elements(&cast(&a.into_cpu()?, DataType::Float64)?)) };
         let (scale, bias, mean, variance) = (f64s(scale)?, f64s(bias)?, f64s(mean)?, f64s(variance)?);
@@ -535,8 +535,8 @@ impl Device for Cpu {
         let as_array = |v: Vec<f64>| -> Result<Array> {
             Ok(Array::Cpu(cast(&tensor_of(DataType::Float64, &per_channel, v), dtype)?))
         };
-        let scaled = self.binary(BinaryOp::Mul, x, as_array(factor)?, &shape)?;
-        self.binary(BinaryOp::Add, scaled, as_array(shift)?, &shape)
+        let scaled = self.binary(BinaryOp::Mul, Array::Cpu(x), as_array(factor)?, &shape)?;
+        narrow(self.binary(BinaryOp::Add, scaled, as_array(shift)?, &shape)?.into_cpu()?, to)
     }
 
     fn lrn(&self, x: Array, lrn: &Lrn) -> Result<Array> {

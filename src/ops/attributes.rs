@@ -43,6 +43,12 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// A number that the names of the node and its first output make (FNV-1a).
+    pub fn identity(&self) -> u32 {
+        let names = self.node.name.bytes().chain([0]).chain(self.node.outputs.iter().take(1).flat_map(|n| n.bytes()));
+        names.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    }
+
     /// How many outputs the node has.
     pub fn outputs(&self) -> usize {
         self.node.outputs.len()

@@ -1,34 +1,54 @@
-//! Dropout, for inference: the input unchanged, and a mask that keeps everything.
+//! Dropout: the input unchanged, and a mask that keeps everything; in training, what a random
+//! mask keeps, times `1 / (1 - ratio)`.
 
 use super::inputs::{Info, Inputs, Type, Value};
+use super::random::Source;
 use super::{Attributes, Dtypes, Op, Operator, tensor_type};
-use crate::backend::{Device, tensor_of};
+use crate::backend::{BinaryOp, Device, cast, tensor_of};
 use crate::error::{Result, ensure};
 use crate::graph::DataType;
 
 /// Dropout.
 pub const OPERATOR: Operator = Operator {
     name: "Dropout",
-    domain: "",
     inputs: 1..=3,
     outputs: 1..=2,
     attributes: &["consumed_inputs", "is_test", "ratio", "seed"],
     parameters: &[1, 2],
     webgpu: true,
-    build, ..Operator::DEFAULT
+    build,
+    ..Operator::DEFAULT
 };
 
 struct Dropout {
     mask: bool,
     mask_dtype: Option<DataType>,
+    may_train: bool,
+    source: Source,
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
     let trains = attributes.opset < 7 && !attributes.flag("is_test", false)?;
     ensure!(!trains, Unsupported, "is_test = 0: export the model for inference");
-    // The mask became bool with opset 10.
-    let mask_dtype = (attributes.opset >= 10).then_some(DataType::Bool);
-    Ok(Box::new(Dropout { mask: attributes.outputs() > 1, mask_dtype }))
+    Ok(Box::new(Dropout {
+        mask: attributes.outputs() > 1,
+        // The mask became bool with opset 10.
+        mask_dtype: (attributes.opset >= 10).then_some(DataType::Bool),
+        may_train: attributes.inputs() > 2,
+        source: Source::new(attributes, attributes.int("seed")?),
+    }))
+}
+
+impl Dropout {
+    /// The share of elements that are dropped, 0 but in training.
+    fn ratio(&self, inputs: &Inputs) -> Result<f64> {
+        if inputs.number(2)?.unwrap_or(0.0) == 0.0 {
+            return Ok(0.0);
+        }
+        let ratio = inputs.number(1)?.unwrap_or(0.5);
+        ensure!((0.0..1.0).contains(&ratio), InvalidArgument, "ratio is {ratio}; expected from 0 to 1, 1 left out");
+        Ok(ratio)
+    }
 }
 
 impl Op for Dropout {
@@ -38,21 +58,58 @@ impl Op for Dropout {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        let training = inputs.number(2)?.unwrap_or(0.0) != 0.0;
-        ensure!(!training, Unsupported, "training mode: export the model for inference");
+        self.ratio(inputs)?;
         let info = Info { dtype: inputs.dtype(0)?, shape: inputs.shape(0)?.to_vec() };
         let mask = Info { dtype: self.mask_dtype.unwrap_or(info.dtype), shape: info.shape.clone() };
         Ok(vec![Some(info), Some(mask)])
     }
 
-    fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+    fn is_pure(&self) -> bool {
+        !self.may_train || self.source.is_seeded()
+    }
+
+    fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = inputs.shape(0)?.to_vec();
-        let x = inputs.array(0)?;
+        let ratio = self.ratio(&inputs)?;
+        let mut x = inputs.array(0)?;
+        let dtype = x.dtype();
+        let mut kept = vec![1u8; if self.mask || ratio > 0.0 { shape.iter().product() } else { 0 }];
+        if ratio > 0.0 {
+            let mut generator = self.source.generator();
+            kept.iter_mut().for_each(|kept| *kept = u8::from(generator.uniform() >= ratio));
+            let scale = |&kept: &u8| f64::from(kept) / (1.0 - ratio);
+            let factors = tensor_of(DataType::Float64, &shape, kept.iter().map(scale).collect());
+            x = device.binary(BinaryOp::Mul, x, device.to_device(cast(&factors, dtype)?)?, &shape)?;
+        }
         if !self.mask {
             return Ok(vec![x.into()]);
         }
-        let ones = tensor_of(DataType::Bool, &shape, vec![1u8; shape.iter().product()]);
-        let mask = crate::backend::cast(&ones, self.mask_dtype.unwrap_or(x.dtype()))?;
+        let mask = cast(&tensor_of(DataType::Bool, &shape, kept), self.mask_dtype.unwrap_or(dtype))?;
         Ok(vec![x.into(), mask.into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::ErrorKind;
+    use crate::graph::Tensor;
+    use crate::support::{Single, bools, f32s, numbers};
+
+    #[test]
+    fn training_drops_as_numpy_and_scales() {
+        let run = |ratio: f32, training: bool| -> Vec<Tensor> {
+            let inputs = [f32s(&[4], vec![1.0, 2.0, 3.0, f32::NAN]), f32s(&[], vec![ratio]), bools(&[], &[training])];
+            Single::new("Dropout", 22).int("seed", 0).outputs(2).run(&inputs).expect("it runs")
+        };
+        // numpy.random.RandomState(0).uniform(size=4): 0.549, 0.715, 0.603, 0.545.
+        let outputs = run(0.6, true);
+        let y = numbers(&outputs[0]);
+        assert!(y[0] == 0.0 && (y[1] - 5.0).abs() < 1e-5 && (y[2] - 7.5).abs() < 1e-5 && y[3].is_nan(), "{y:?}");
+        assert_eq!(outputs[1].bytes(), Some(&[0, 1, 1, 0][..]));
+        for outputs in [run(0.6, false), run(0.0, true)] {
+            assert_eq!((&numbers(&outputs[0])[..3], outputs[1].bytes()), (&[1.0, 2.0, 3.0][..], Some(&[1; 4][..])));
+        }
+        let inputs = [f32s(&[1], vec![1.0]), f32s(&[], vec![1.0]), bools(&[], &[true])];
+        assert_eq!(Single::new("Dropout", 22).error(&inputs).kind(), ErrorKind::InvalidArgument);
     }
 }

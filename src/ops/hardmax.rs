@@ -51,7 +51,6 @@ impl Op for Hardmax {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::support::{Single, f32s, numbers};
 
     #[test]

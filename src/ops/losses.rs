@@ -92,7 +92,6 @@ impl Op for Loss {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::error::ErrorKind;
     use crate::support::{Single, f32s, i64s, numbers};
 

@@ -15,10 +15,12 @@ mod inputs;
 mod qlinear;
 mod quantized;
 mod losses;
+mod optimizer;
 mod ordering;
 mod normalization;
 mod real;
 mod recurrent;
+mod random;
 mod reduction;
 mod scattering;
 mod sequence;
@@ -37,6 +39,8 @@ operators!(
     abs,
     acos,
     acosh,
+    adagrad,
+    adam,
     add,
     affine_grid,
     and,
@@ -48,6 +52,7 @@ operators!(
     atanh,
     average_pool,
     batch_normalization,
+    bernoulli,
     bit_shift,
     bitwise_and,
     bitwise_not,
@@ -142,7 +147,9 @@ operators!(
     min,
     mish,
     mod_,
+    momentum,
     mul,
+    multinomial,
     neg,
     negative_log_likelihood_loss,
     non_zero,
@@ -168,6 +175,10 @@ operators!(
     qlinear_softmax,
     qlinear_where,
     quantize_linear,
+    random_normal,
+    random_normal_like,
+    random_uniform,
+    random_uniform_like,
     range,
     reciprocal,
     reduce_l1,

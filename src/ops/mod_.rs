@@ -53,7 +53,6 @@ impl Op for Mod {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::error::ErrorKind;
     use crate::graph::Tensor;
     use crate::support::{Single, compare, f32s, i64s};

@@ -75,7 +75,6 @@ impl Op for Range {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::error::ErrorKind;
     use crate::support::{Single, f32s, i64s};
 
