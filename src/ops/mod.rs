@@ -86,7 +86,6 @@ operators!(
     dropout,
     dynamic_quantize_linear,
     dynamic_quantize_lstm,
-    einsum,
     dynamic_quantize_matmul,
     einsum,
     elu,
