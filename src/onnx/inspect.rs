@@ -106,10 +106,12 @@ pub fn inspect(bytes: impl Into<Bytes>) -> Result<Inspection> {
     for function in &model.functions {
         counts.remove(&(domain_name(&function.domain).to_string(), function.name.clone()));
     }
-    let constants: BTreeSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
+    let weights: Vec<_> = graph.initializer.iter().chain(sparse).collect();
+    let constants: BTreeSet<&str> = weights.iter().map(|t| t.name.as_str()).collect();
     let (mut parameter_count, mut weight_bytes) = (0u64, 0u64);
     let mut external_files: Vec<String> = Vec::new();
-    for tensor in &graph.initializer {
+    for tensor in weights {
         let count = tensor.dims.iter().fold(1u64, |n, &d| n.saturating_mul(d.max(0) as u64));
         parameter_count = parameter_count.saturating_add(count);
         let size = data_type(tensor.data_type).map_or(1, |t| t.size()) as u64;

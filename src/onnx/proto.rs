@@ -116,6 +116,8 @@ pub struct AttributeProto {
     pub tp: Option<TypeProto>,
     #[prost(int32, tag = "20")]
     pub r#type: i32,
+    #[prost(message, optional, tag = "22")]
+    pub sparse_tensor: Option<SparseTensorProto>,
     #[prost(string, tag = "21")]
     pub ref_attr_name: String,
 }
@@ -152,6 +154,10 @@ pub struct TensorProto {
 pub struct SparseTensorProto {
     #[prost(message, optional, tag = "1")]
     pub values: Option<TensorProto>,
+    #[prost(message, optional, tag = "2")]
+    pub indices: Option<TensorProto>,
+    #[prost(int64, repeated, tag = "3")]
+    pub dims: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -154,17 +154,19 @@ fn read_graph(
     depth: usize,
 ) -> Result<Graph> {
     ensure!(depth < MAX_GRAPH_DEPTH, LimitExceeded, "graphs are nested more than {MAX_GRAPH_DEPTH} deep");
-    if let Some(sparse) = graph.sparse_initializer.first() {
-        let name = sparse.values.as_ref().map_or("", |v| v.name.as_str());
-        bail!(Unsupported, "initializer \"{name}\" is sparse: convert it to a dense one");
-    }
     let mut initializers = HashMap::with_capacity(graph.initializer.len());
+    let mut add = |name: String, value: Result<Tensor>| {
+        let value = value.map_err(|e| named(e, &format!("initializer \"{name}\"")))?;
+        ensure!(!initializers.contains_key(&name), InvalidModel, "two initializers are named \"{name}\"");
+        initializers.insert(name, value);
+        Ok(())
+    };
     for tensor in graph.initializer {
-        let name = tensor.name.clone();
-        let value = read_tensor(tensor, external).map_err(|e| named(e, &format!("initializer \"{name}\"")))?;
-        if initializers.insert(name.clone(), value).is_some() {
-            bail!(InvalidModel, "two initializers are named \"{name}\"");
-        }
+        add(tensor.name.clone(), read_tensor(tensor, external))?;
+    }
+    for sparse in graph.sparse_initializer {
+        let name = sparse.values.as_ref().map(|v| v.name.clone()).unwrap_or_default();
+        add(name, read_sparse(sparse, external))?;
     }
     let nodes = read_nodes(graph.node, opsets, external, depth)?;
     let mut inputs = Vec::new();
@@ -246,7 +248,10 @@ pub(super) fn read_attribute(
         8 => Attribute::Strings(attribute.strings.iter().map(|s| s.to_vec()).collect()),
         9 => Attribute::Other("tensors"),
         10 => Attribute::Other("graphs"),
-        11 => Attribute::Other("sparse_tensor"),
+        11 => match attribute.sparse_tensor {
+            Some(sparse) => Attribute::Tensor(read_sparse(sparse, external)?),
+            None => bail!(InvalidModel, "a sparse tensor is announced and missing"),
+        },
         12 => Attribute::Other("sparse_tensors"),
         13 => match attribute.tp {
             Some(ty) => Attribute::Type(read_type(ty, 0)?),
@@ -324,17 +329,22 @@ pub(super) fn external_entry<'a>(tensor: &'a proto::TensorProto, key: &str) -> O
         .flatten()
 }
 
-/// Reads a constant tensor, also from a stored test case.
-pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -> Result<Tensor> {
-    let dtype = data_type(tensor.data_type)?;
-    let mut shape = Vec::with_capacity(tensor.dims.len());
-    for &dim in &tensor.dims {
-        ensure!(dim >= 0, InvalidModel, "a dimension is negative: {:?}", tensor.dims);
+fn read_shape(dims: &[i64]) -> Result<Vec<usize>> {
+    let mut shape = Vec::with_capacity(dims.len());
+    for &dim in dims {
+        ensure!(dim >= 0, InvalidModel, "a dimension is negative: {dims:?}");
         shape.push(
             usize::try_from(dim)
                 .map_err(|_| Error::new(ErrorKind::LimitExceeded, format!("dimension {dim} is too large")))?,
         );
     }
+    Ok(shape)
+}
+
+/// Reads a constant tensor, also from a stored test case.
+pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -> Result<Tensor> {
+    let dtype = data_type(tensor.data_type)?;
+    let shape = read_shape(&tensor.dims)?;
     let count = crate::graph::element_count(&shape)?;
     let invalid = |e: Error| Error::new(ErrorKind::InvalidModel, e.message());
 
@@ -380,6 +390,65 @@ pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -
     .map_err(invalid)
 }
 
+/// The most bytes that a sparse tensor may take as a dense one: a few bytes of a file can ask for
+/// any size.
+const MAX_DENSE: usize = 1 << 30;
+
+/// Reads a sparse tensor as a dense one: zeros, and `values` where `indices` point to, which are
+/// row-major positions or one row of indices for each value, in ascending order.
+fn read_sparse(sparse: proto::SparseTensorProto, external: &ExternalData) -> Result<Tensor> {
+    let (Some(values), Some(indices)) = (sparse.values, sparse.indices) else {
+        bail!(InvalidModel, "a sparse tensor without values or indices")
+    };
+    let (values, indices) = (read_tensor(values, external)?, read_tensor(indices, external)?);
+    let shape = read_shape(&sparse.dims)?;
+    let rank = shape.len();
+    let count = crate::graph::element_count(&shape)?;
+    let element = values.dtype().size().max(size_of::<String>() * usize::from(values.strings().is_some()));
+    ensure!(
+        count.saturating_mul(element) <= MAX_DENSE,
+        LimitExceeded,
+        "a sparse tensor of shape {shape:?}: at most {MAX_DENSE} bytes are possible as a dense one"
+    );
+    let stored = values.len();
+    let linear = indices.shape() == [stored];
+    ensure!(
+        values.shape() == [stored] && (linear || indices.shape() == [stored, rank]),
+        InvalidModel,
+        "a sparse tensor of shape {shape:?}: expected {stored} values and indices [{stored}] or [{stored}, {rank}], got {:?} and {:?}",
+        values.shape(),
+        indices.shape()
+    );
+    let Some(indices) = indices.as_slice::<i64>() else {
+        bail!(InvalidModel, "a sparse tensor's indices: expected int64, got {}", indices.dtype())
+    };
+    let sizes = if linear { vec![count] } else { shape.clone() };
+    let mut positions = Vec::with_capacity(stored);
+    for i in 0..stored {
+        let mut at = 0;
+        for (d, &size) in sizes.iter().enumerate() {
+            let index = indices[i * sizes.len() + d];
+            ensure!(
+                (0..size as i64).contains(&index),
+                InvalidModel,
+                "a sparse tensor of shape {shape:?}: index {index} is outside"
+            );
+            at = at * size + index as usize;
+        }
+        ensure!(
+            positions.last().is_none_or(|&last| last < at),
+            InvalidModel,
+            "a sparse tensor of shape {shape:?}: the indices are not in ascending order"
+        );
+        positions.push(at);
+    }
+    let zeros = match values.dtype() {
+        DataType::String => Tensor::from_strings(shape, vec![String::new(); count]),
+        dtype => Tensor::from_bytes(dtype, shape, vec![0; count * dtype.size()]),
+    };
+    zeros?.with_runs(1, &positions, &values)
+}
+
 fn external_bytes(tensor: &proto::TensorProto, expected: usize, external: &ExternalData) -> Result<Bytes> {
     let Some(location) = external_entry(tensor, "location") else {
         bail!(InvalidModel, "external data without a location");
@@ -415,4 +484,81 @@ fn external_bytes(tensor: &proto::TensorProto, expected: usize, external: &Exter
         .in_file(location));
     }
     Ok(file.slice(offset..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::{compare, f32s};
+
+    fn values(shape: &[i64], v: &[f32]) -> proto::TensorProto {
+        proto::TensorProto {
+            name: "w".into(),
+            dims: shape.to_vec(),
+            data_type: 1,
+            float_data: v.to_vec(),
+            ..Default::default()
+        }
+    }
+
+    fn indices(shape: &[i64], v: &[i64]) -> proto::TensorProto {
+        proto::TensorProto { dims: shape.to_vec(), data_type: 7, int64_data: v.to_vec(), ..Default::default() }
+    }
+
+    fn dense(dims: &[i64], values: proto::TensorProto, indices: proto::TensorProto) -> Result<Tensor> {
+        let sparse = proto::SparseTensorProto { values: Some(values), indices: Some(indices), dims: dims.to_vec() };
+        let attribute = proto::AttributeProto {
+            name: "sparse_value".into(),
+            r#type: 11,
+            sparse_tensor: Some(sparse.clone()),
+            ..Default::default()
+        };
+        let node = proto::NodeProto {
+            op_type: "Constant".into(),
+            output: vec!["y".into()],
+            attribute: vec![attribute],
+            ..Default::default()
+        };
+        let graph = proto::GraphProto { node: vec![node], sparse_initializer: vec![sparse], ..Default::default() };
+        let import = proto::OperatorSetIdProto { domain: String::new(), version: 13 };
+        let model = ModelProto { graph: Some(graph), opset_import: vec![import], ..Default::default() };
+        let mut graph = Model::from_onnx(model.encode_to_vec(), &ExternalData::new())?.graph;
+        let initializer = graph.initializers.remove("w").expect("it was read");
+        let Some(Attribute::Tensor(constant)) = graph.nodes[0].attributes.get("sparse_value") else {
+            panic!("expected a tensor, got {:?}", graph.nodes[0])
+        };
+        compare(constant, &initializer, 0.0, 0.0).unwrap_or_else(|e| panic!("{e}"));
+        Ok(initializer)
+    }
+
+    #[test]
+    fn sparse_tensors_become_dense() {
+        let expected = f32s(&[2, 3], vec![0.0, 5.0, 0.0, 0.0, 0.0, 7.0]);
+        for at in [indices(&[2], &[1, 5]), indices(&[2, 2], &[0, 1, 1, 2])] {
+            let got = dense(&[2, 3], values(&[2], &[5.0, 7.0]), at).expect("it fits");
+            compare(&got, &expected, 0.0, 0.0).unwrap_or_else(|e| panic!("{e}"));
+        }
+        let none = dense(&[2, 2], values(&[0], &[]), indices(&[0, 2], &[])).expect("it fits");
+        compare(&none, &f32s(&[2, 2], vec![0.0; 4]), 0.0, 0.0).unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    #[test]
+    fn sparse_tensors_that_make_no_sense_are_refused() {
+        let two = || values(&[2], &[5.0, 7.0]);
+        for (dims, at, text, kind) in [
+            (&[2, 3][..], indices(&[2], &[1, 6]), "index 6 is outside", ErrorKind::InvalidModel),
+            (&[2, 3], indices(&[2], &[-1, 1]), "index -1 is outside", ErrorKind::InvalidModel),
+            (&[2, 3], indices(&[2, 2], &[0, 0, 0, 3]), "index 3 is outside", ErrorKind::InvalidModel),
+            (&[2, 3], indices(&[2], &[1, 1]), "ascending", ErrorKind::InvalidModel),
+            (&[2, 3], indices(&[2, 2], &[1, 0, 0, 2]), "ascending", ErrorKind::InvalidModel),
+            (&[2, 3], indices(&[3], &[0, 1, 2]), "expected 2 values", ErrorKind::InvalidModel),
+            (&[2, 3], indices(&[2, 3], &[0; 6]), "expected 2 values", ErrorKind::InvalidModel),
+            (&[-1], indices(&[2], &[0, 1]), "negative", ErrorKind::InvalidModel),
+            (&[1 << 20, 1 << 20], indices(&[2], &[0, 1]), "at most", ErrorKind::LimitExceeded),
+            (&[1 << 40, 1 << 40], indices(&[2], &[0, 1]), "larger than memory", ErrorKind::LimitExceeded),
+        ] {
+            let error = dense(dims, two(), at).expect_err(text);
+            assert_eq!((error.kind(), error.message().contains(text)), (kind, true), "{error}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! A node's attributes, read by name and type.
 
+use super::Inputs;
 use crate::error::{Result, bail, ensure};
 use crate::graph::{Attribute, Graph, Node, Tensor, ValueType};
 
@@ -11,6 +12,19 @@ pub struct Attributes<'a> {
     node: &'a Node,
     /// The version of the operator's domain that the model imports.
     pub opset: i64,
+}
+
+/// A list of integers, from an attribute or an input.
+pub struct IntsParameter {
+    own: Option<Vec<i64>>,
+    input: usize,
+}
+
+impl IntsParameter {
+    /// The integers, where they are given.
+    pub fn get(&self, inputs: &Inputs) -> Result<Option<Vec<i64>>> {
+        if self.own.is_some() { Ok(self.own.clone()) } else { inputs.ints(self.input) }
+    }
 }
 
 impl<'a> Attributes<'a> {
@@ -57,6 +71,16 @@ impl<'a> Attributes<'a> {
     /// How many inputs the node has.
     pub fn inputs(&self) -> usize {
         self.node.inputs.len()
+    }
+
+    /// Whether the node has input `index`.
+    pub fn has_input(&self, index: usize) -> bool {
+        self.node.inputs.get(index).is_some_and(|i| !i.is_empty())
+    }
+
+    /// Whether the attribute is given.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
     }
 
     fn get(&self, name: &str) -> Option<&'a Attribute> {
@@ -125,6 +149,38 @@ impl<'a> Attributes<'a> {
             Some(Attribute::Ints(v)) => Ok(Some(v)),
             Some(_) => bail!(InvalidModel, "attribute \"{name}\" is not a list of integers"),
         }
+    }
+
+    /// Refuses the attribute where the model's opset is before `opset`, with which it came.
+    pub fn since(&self, opset: i64, name: &str) -> Result<()> {
+        ensure!(
+            self.opset >= opset || !self.has(name),
+            InvalidModel,
+            "attribute \"{name}\" came with opset {opset}, the model uses {}",
+            self.opset
+        );
+        Ok(())
+    }
+
+    /// A list of integers that is an attribute in opsets before `opset` and input `input` from
+    /// then on.
+    pub fn ints_until(&self, opset: i64, name: &str, input: usize) -> Result<IntsParameter> {
+        if self.opset < opset {
+            ensure!(
+                !self.has_input(input),
+                InvalidModel,
+                "input {input} came with opset {opset}, the model uses {}: it is attribute \"{name}\" there",
+                self.opset
+            );
+        } else {
+            ensure!(
+                !self.has(name),
+                InvalidModel,
+                "attribute \"{name}\" is input {input} from opset {opset} on, the model uses {}",
+                self.opset
+            );
+        }
+        Ok(IntsParameter { own: self.ints(name)?.map(<[i64]>::to_vec), input })
     }
 
     /// A list of sizes: integers from `least` on.

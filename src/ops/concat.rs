@@ -6,15 +6,25 @@ use crate::backend::Device;
 use crate::error::{Result, bail, ensure};
 
 /// Concat.
-pub const OPERATOR: Operator =
-    Operator { name: "Concat", domain: "", inputs: 1..=4096, outputs: 1..=1, attributes: &["axis"], parameters: &[], webgpu: true, build, moves: true, ..Operator::DEFAULT };
+pub const OPERATOR: Operator = Operator {
+    name: "Concat",
+    domain: "",
+    inputs: 1..=4096,
+    outputs: 1..=1,
+    attributes: &["axis"],
+    parameters: &[],
+    webgpu: true,
+    build,
+    moves: true,
+    ..Operator::DEFAULT
+};
 
 struct Concat {
     axis: i64,
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    match attributes.int("axis")? {
+    match attributes.int("axis")?.or((attributes.opset < 4).then_some(1)) {
         Some(axis) => Ok(Box::new(Concat { axis })),
         None => bail!(InvalidModel, "attribute \"axis\" is missing"),
     }

@@ -1,10 +1,10 @@
 //! ConcatFromSequence: joins a sequence's tensors along an axis, or along a new one.
 
 use super::concat::joined;
-use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
 use super::sequence::{sequence_type, take_sequence};
 use super::{Attributes, Op, Operator, axis_of};
-use crate::backend::{Array, Cpu, Device};
+use crate::backend::{Cpu, Device};
 use crate::error::{Result, bail, ensure};
 
 /// ConcatFromSequence.
@@ -16,7 +16,8 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["axis", "new_axis"],
     parameters: &[],
     webgpu: false,
-    build, ..Operator::DEFAULT
+    build,
+    ..Operator::DEFAULT
 };
 
 struct ConcatFromSequence {
@@ -51,21 +52,25 @@ impl Op for ConcatFromSequence {
         one(*dtype, joined(&shapes, self.axis)?.1)
     }
 
-    fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+    fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let (_, values) = take_sequence(&mut inputs, 0)?;
-        let mut arrays = Vec::with_capacity(values.len());
-        for value in values {
-            let Value::Tensor(array) = value else { bail!(Unsupported, "a sequence of strings") };
-            arrays.push(if self.new_axis {
-                let mut shape = array.shape().to_vec();
-                shape.insert(axis_of(self.axis, shape.len() + 1)?, 1);
-                Cpu.reshape(array, &shape)?
-            } else {
-                array
-            });
-        }
-        let shapes: Vec<&[usize]> = arrays.iter().map(Array::shape).collect();
-        let (axis, _) = joined(&shapes, self.axis)?;
-        output(Cpu.concat(arrays, axis)?)
+        let axis = axis_of(self.axis, shape_of(outputs, 0)?.len())?;
+        let mut tensors = Inputs::new(values.into_iter().map(Some).collect(), inputs.context().clone());
+        let elements = tensors.positions(&[])?;
+        let count = tensors.count();
+        let entry = |index: usize| {
+            let array = tensors.array(index)?;
+            if !self.new_axis {
+                return Ok(array);
+            }
+            let shape = [&array.shape()[..axis], &[1], &array.shape()[axis..]].concat();
+            Cpu.reshape(array, &shape)
+        };
+        let arrays = (0..count).map(entry).collect::<Result<Vec<_>>>()?;
+        let joined = Value::from(Cpu.concat(arrays, axis)?);
+        output(match elements {
+            Some(elements) => joined.found_in(&elements)?,
+            None => joined,
+        })
     }
 }

@@ -3,27 +3,40 @@
 use super::inputs::{Info, Inputs, Type, Value};
 use super::{Attributes, Op, Operator};
 use crate::backend::Device;
-use crate::error::{Result, bail};
+use crate::error::{Result, ensure};
 use crate::graph::Tensor;
 
+const ATTRIBUTES: &[&str] = &[
+    "value",
+    "sparse_value",
+    "value_float",
+    "value_floats",
+    "value_int",
+    "value_ints",
+    "value_string",
+    "value_strings",
+];
+
 /// Constant.
-pub const OPERATOR: Operator = Operator {
-    name: "Constant",
-    domain: "",
-    inputs: 0..=0,
-    outputs: 1..=1,
-    attributes: &["value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"],
-    parameters: &[],
-    webgpu: false,
-    build, ..Operator::DEFAULT
-};
+pub const OPERATOR: Operator =
+    Operator { name: "Constant", inputs: 0..=0, attributes: ATTRIBUTES, build, ..Operator::DEFAULT };
 
 struct Constant(Tensor);
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    let value = if let Some(tensor) = attributes.tensor("value")? {
-        tensor.clone()
-    } else if let Some(v) = attributes.float("value_float")? {
+    let given = ATTRIBUTES.iter().filter(|name| attributes.has(name)).count();
+    ensure!(given == 1, InvalidModel, "{given} values are given, expected one of {}", ATTRIBUTES.join(", "));
+    attributes.since(11, "sparse_value")?;
+    for name in &ATTRIBUTES[2..] {
+        attributes.since(12, name)?;
+    }
+    // Sparse values were made dense when the file was read.
+    for name in &ATTRIBUTES[..2] {
+        if let Some(tensor) = attributes.tensor(name)? {
+            return Ok(Box::new(Constant(tensor.clone())));
+        }
+    }
+    let value = if let Some(v) = attributes.float("value_float")? {
         Tensor::from_vec(vec![], vec![v])?
     } else if let Some(v) = attributes.floats("value_floats")? {
         Tensor::from_vec(vec![v.len()], v.to_vec())?
@@ -33,10 +46,9 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
         Tensor::from_vec(vec![v.len()], v.to_vec())?
     } else if let Some(v) = attributes.string("value_string")? {
         Tensor::from_strings(vec![], vec![v.to_string()])?
-    } else if let Some(v) = attributes.strings("value_strings")? {
-        Tensor::from_strings(vec![v.len()], v)?
     } else {
-        bail!(InvalidModel, "no value is given")
+        let v = attributes.strings("value_strings")?.unwrap_or_default();
+        Tensor::from_strings(vec![v.len()], v)?
     };
     Ok(Box::new(Constant(value)))
 }

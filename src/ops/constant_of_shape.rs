@@ -2,21 +2,13 @@
 
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
 use super::{Attributes, Dtypes, Op, Operator, tensor_type};
-use crate::backend::{Array, Cpu, Device};
-use crate::error::{Result, bail, ensure};
-use crate::graph::{DataType, Tensor};
+use crate::backend::Device;
+use crate::error::{Result, ensure};
+use crate::graph::{DataType, Tensor, element_count};
 
 /// ConstantOfShape.
-pub const OPERATOR: Operator = Operator {
-    name: "ConstantOfShape",
-    domain: "",
-    inputs: 1..=1,
-    outputs: 1..=1,
-    attributes: &["value"],
-    parameters: &[0],
-    webgpu: false,
-    build, ..Operator::DEFAULT
-};
+pub const OPERATOR: Operator =
+    Operator { name: "ConstantOfShape", attributes: &["value"], parameters: &[0], build, ..Operator::DEFAULT };
 
 struct ConstantOfShape(Tensor);
 
@@ -25,7 +17,11 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
         Some(value) => value.clone(),
         None => Tensor::from_vec(vec![1], vec![0f32])?,
     };
-    ensure!(value.len() == 1 && value.bytes().is_some(), InvalidModel, "attribute \"value\": expected one number, got {value:?}");
+    ensure!(
+        value.len() == 1 && value.bytes().is_some(),
+        InvalidModel,
+        "attribute \"value\": expected one number, got {value:?}"
+    );
     Ok(Box::new(ConstantOfShape(value)))
 }
 
@@ -37,15 +33,18 @@ impl Op for ConstantOfShape {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         let shape = inputs.ints(0)?.unwrap_or_default();
-        ensure!(shape.iter().all(|&d| d >= 0), InvalidArgument, "the shape asked for, {shape:?}, has a negative dimension");
+        ensure!(
+            shape.iter().all(|&d| d >= 0),
+            InvalidArgument,
+            "the shape asked for, {shape:?}, has a negative dimension"
+        );
         // On 32 bits a size may be past what an address holds: it stays too large, and is told as that.
         one(self.0.dtype(), shape.iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect::<Vec<_>>())
     }
 
     fn run(&self, _: &dyn Device, _: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
-        let Some(value) = self.0.to_flex() else { bail!(Internal, "a string passed as a number") };
-        let scalar = Cpu.reshape(Array::Cpu(value), &[])?;
-        let filled = Cpu.expand(scalar, shape_of(outputs, 0)?)?;
-        output(filled.into_cpu()?.to_contiguous())
+        let shape = shape_of(outputs, 0)?;
+        let elements = self.0.bytes().unwrap_or_default().repeat(element_count(shape)?);
+        output(Tensor::from_bytes(self.0.dtype(), shape.to_vec(), elements)?)
     }
 }

@@ -31,6 +31,7 @@ pub fn block_size(attributes: &Attributes<'_>) -> Result<usize> {
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    attributes.since(11, "mode")?;
     let channels_first = attributes.choice("mode", &["DCR", "CRD"])? == "CRD";
     Ok(Box::new(DepthToSpace { block: block_size(attributes)?, channels_first }))
 }

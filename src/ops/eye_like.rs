@@ -41,7 +41,7 @@ impl Op for EyeLike {
         let shape = shape_of(outputs, 0)?;
         let (rows, columns) = (shape[0], shape[1]);
         let mut ones = vec![0i64; rows * columns];
-        for row in 0..rows {
+        for row in 0..if ones.is_empty() { 0 } else { rows } {
             let column = (row as i64).saturating_add(self.k);
             if (0..columns as i64).contains(&column) {
                 ones[row * columns + column as usize] = 1;

@@ -1,14 +1,24 @@
 //! Gather: the entries of an axis at given indices; negative ones count from the end.
 
+use super::indexing::{integers, resolve};
 use super::inputs::{Info, Inputs, Type, Value, one, output};
 use super::{Attributes, Dtypes, Op, Operator, axis_of, tensor_type};
-use crate::backend::{Device, cast};
-use crate::error::{Result, bail, ensure};
-use crate::graph::{DataType, Tensor};
+use crate::backend::Device;
+use crate::error::Result;
 
 /// Gather.
-pub const OPERATOR: Operator =
-    Operator { name: "Gather", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &["axis"], parameters: &[1], webgpu: true, build, moves: true, ..Operator::DEFAULT };
+pub const OPERATOR: Operator = Operator {
+    name: "Gather",
+    domain: "",
+    inputs: 2..=2,
+    outputs: 1..=1,
+    attributes: &["axis"],
+    parameters: &[1],
+    webgpu: true,
+    build,
+    moves: true,
+    ..Operator::DEFAULT
+};
 
 struct Gather {
     axis: i64,
@@ -31,18 +41,10 @@ impl Op for Gather {
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
-        let x = inputs.shape(0)?.to_vec();
+        let (x, shape) = (inputs.shape(0)?, inputs.shape(1)?.to_vec());
         let axis = axis_of(self.axis, x.len())?;
-        let indices_shape = inputs.shape(1)?.to_vec();
-        let indices = Tensor::from_flex(cast(&inputs.cpu(1)?, DataType::Int64)?);
-        let Some(indices) = indices.as_slice::<i64>() else { bail!(Internal, "indices were not cast") };
-        let size = x[axis] as i64;
-        let mut resolved = Vec::with_capacity(indices.len());
-        for &index in indices {
-            let at = if index < 0 { index + size } else { index };
-            ensure!((0..size).contains(&at), InvalidArgument, "index {index} is outside of dimension {axis} of {x:?}");
-            resolved.push(at as usize);
-        }
-        output(device.gather(inputs.array(0)?, axis, &resolved, &indices_shape)?)
+        let indices =
+            integers(&inputs, 1)?.into_iter().map(|index| resolve(index, x[axis])).collect::<Result<Vec<_>>>()?;
+        output(device.gather(inputs.array(0)?, axis, &indices, &shape)?)
     }
 }

@@ -24,6 +24,7 @@ struct GatherNd {
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    attributes.since(12, "batch_dims")?;
     let batch = attributes.int("batch_dims")?.unwrap_or(0);
     ensure!((0..=MAX_RANK as i64).contains(&batch), InvalidModel, "batch_dims is {batch}, expected 0 or more");
     Ok(Box::new(GatherNd { batch: batch as usize }))

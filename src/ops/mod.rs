@@ -24,6 +24,7 @@ mod random;
 mod reduction;
 mod scattering;
 mod sequence;
+mod shaping;
 mod unary;
 mod window;
 
@@ -151,6 +152,7 @@ operators!(
     multinomial,
     neg,
     negative_log_likelihood_loss,
+    non_max_suppression,
     non_zero,
     not,
     one_hot,

@@ -51,6 +51,9 @@ impl Op for ReverseSequence {
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = inputs.shape(0)?.to_vec();
+        if shape.contains(&0) {
+            return Ok(vec![inputs.take(0)?]);
+        }
         let lengths = integers(&inputs, 1)?;
         let mut positions = Vec::with_capacity(shape[0] * shape[1]);
         for i in 0..shape[0] {

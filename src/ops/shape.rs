@@ -1,22 +1,13 @@
 //! Shape: the dimensions of the input, or a part of them, as int64.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
-use super::{Attributes, Op, Operator};
+use super::{Attributes, Dtypes, Op, Operator, tensor_type};
 use crate::backend::{Device, tensor_of};
-use crate::error::{Result, bail};
+use crate::error::Result;
 use crate::graph::DataType;
 
 /// Shape.
-pub const OPERATOR: Operator = Operator {
-    name: "Shape",
-    domain: "",
-    inputs: 1..=1,
-    outputs: 1..=1,
-    attributes: &["end", "start"],
-    parameters: &[],
-    webgpu: false,
-    build, ..Operator::DEFAULT
-};
+pub const OPERATOR: Operator = Operator { name: "Shape", attributes: &["end", "start"], build, ..Operator::DEFAULT };
 
 struct Shape {
     start: i64,
@@ -24,6 +15,8 @@ struct Shape {
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
+    attributes.since(15, "start")?;
+    attributes.since(15, "end")?;
     Ok(Box::new(Shape { start: attributes.int("start")?.unwrap_or(0), end: attributes.int("end")? }))
 }
 
@@ -39,10 +32,8 @@ impl Shape {
 
 impl Op for Shape {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        match inputs {
-            [Some(Type::Tensor(_))] => Ok(vec![Type::Tensor(DataType::Int64)]),
-            _ => bail!(InvalidModel, "input 0: expected a tensor"),
-        }
+        tensor_type(inputs, 0, Dtypes::All)?;
+        Ok(vec![Type::Tensor(DataType::Int64)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {

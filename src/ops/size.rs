@@ -1,14 +1,13 @@
 //! Size: the number of elements, as int64.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
-use super::{Attributes, Op, Operator};
+use super::{Attributes, Dtypes, Op, Operator, tensor_type};
 use crate::backend::{Device, tensor_of};
-use crate::error::{Result, bail};
+use crate::error::Result;
 use crate::graph::DataType;
 
 /// Size.
-pub const OPERATOR: Operator =
-    Operator { name: "Size", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build, ..Operator::DEFAULT };
+pub const OPERATOR: Operator = Operator { name: "Size", build, ..Operator::DEFAULT };
 
 struct Size;
 
@@ -18,10 +17,8 @@ fn build(_: &Attributes<'_>) -> Result<Box<dyn Op>> {
 
 impl Op for Size {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        match inputs {
-            [Some(Type::Tensor(_))] => Ok(vec![Type::Tensor(DataType::Int64)]),
-            _ => bail!(InvalidModel, "input 0: expected a tensor"),
-        }
+        tensor_type(inputs, 0, Dtypes::All)?;
+        Ok(vec![Type::Tensor(DataType::Int64)])
     }
 
     fn infer(&self, _: &Inputs) -> Result<Vec<Option<Info>>> {

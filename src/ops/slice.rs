@@ -1,5 +1,6 @@
 //! Slice: every `step`-th element from `start` to before `end`, along given axes.
 
+use super::attributes::IntsParameter;
 use super::inputs::{Info, Inputs, Type, Value, one, output};
 use super::{Attributes, Dtypes, Op, Operator, axis_of, optional_type, tensor_type};
 use crate::backend::Device;
@@ -14,21 +15,20 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["axes", "ends", "starts"],
     parameters: &[1, 2, 3, 4],
     webgpu: true,
-    build, moves: true, ..Operator::DEFAULT
+    build,
+    moves: true,
+    ..Operator::DEFAULT
 };
 
-#[derive(Default)]
 struct Slice {
-    starts: Option<Vec<i64>>,
-    ends: Option<Vec<i64>>,
-    axes: Option<Vec<i64>>,
+    starts: IntsParameter,
+    ends: IntsParameter,
+    axes: IntsParameter,
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    // Attributes became inputs with opset 10.
-    let read = |name| if attributes.opset < 10 { attributes.ints(name) } else { Ok(None) };
-    let owned = |name| Ok(read(name)?.map(<[i64]>::to_vec));
-    Ok(Box::new(Slice { starts: owned("starts")?, ends: owned("ends")?, axes: owned("axes")? }))
+    let read = |name, input| attributes.ints_until(10, name, input);
+    Ok(Box::new(Slice { starts: read("starts", 1)?, ends: read("ends", 2)?, axes: read("axes", 3)? }))
 }
 
 struct Range {
@@ -40,11 +40,10 @@ struct Range {
 impl Slice {
     fn range(&self, inputs: &Inputs) -> Result<Range> {
         let from = inputs.shape(0)?;
-        let given = |own: &Option<Vec<i64>>, index| Ok(if own.is_some() { own.clone() } else { inputs.ints(index)? });
-        let (Some(starts), Some(ends)) = (given(&self.starts, 1)?, given(&self.ends, 2)?) else {
+        let (Some(starts), Some(ends)) = (self.starts.get(inputs)?, self.ends.get(inputs)?) else {
             bail!(InvalidModel, "starts and ends must be given")
         };
-        let axes = given(&self.axes, 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let axes = self.axes.get(inputs)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
         let steps = inputs.ints(4)?.unwrap_or_else(|| vec![1; starts.len()]);
         ensure!(
             ends.len() == starts.len() && axes.len() == starts.len() && steps.len() == starts.len(),
@@ -62,12 +61,13 @@ impl Slice {
             let (start, end) = if step > 0 {
                 (from_end(starts[i]).clamp(0, size), from_end(ends[i]).clamp(0, size))
             } else {
-                (from_end(starts[i]).clamp(-1, size - 1), from_end(ends[i]).clamp(-1, size - 1))
+                // As ONNX has it, and unlike NumPy: a start before the first element is the first.
+                (from_end(starts[i]).min(size - 1).max(0), from_end(ends[i]).clamp(-1, size))
             };
             let span = if step > 0 { end - start } else { start - end };
-            let length = if span <= 0 { 0 } else { (span as u64).div_ceil(step.unsigned_abs()) };
+            let length = if span <= 0 || size == 0 { 0 } else { (span as u64).div_ceil(step.unsigned_abs()) };
             range.shape[axis] = length as usize;
-            range.starts[axis] = start.max(0) as usize;
+            range.starts[axis] = start as usize;
             // A step beyond the dimension is never taken.
             range.steps[axis] = step.clamp(-size.max(1), size.max(1)) as isize;
         }
@@ -90,5 +90,62 @@ impl Op for Slice {
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let range = self.range(&inputs)?;
         output(device.slice(inputs.array(0)?, &range.starts, &range.steps, &range.shape)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ErrorKind;
+    use crate::graph::Attribute;
+    use crate::support::{Random, Single, f32s, i64s, numbers};
+
+    /// Positions that a slice of a dimension of `size` takes, as ONNX's text says it.
+    fn positions(size: i64, start: i64, end: i64, step: i64) -> Vec<f64> {
+        let wide = |v: i64| if v < 0 { i128::from(v) + i128::from(size) } else { i128::from(v) };
+        let (low, high) = if step > 0 { (0, size) } else { (0, (size - 1).max(0)) };
+        let mut at = wide(start).clamp(low.into(), high.into());
+        let end = if step > 0 { wide(end).clamp(0, size.into()) } else { wide(end).clamp(-1, size.into()) };
+        let mut out = Vec::new();
+        while size > 0 && if step > 0 { at < end } else { at > end } {
+            out.push(at as f64);
+            at += i128::from(step);
+        }
+        out
+    }
+
+    #[test]
+    fn starts_ends_and_steps_of_any_size() {
+        let random = &mut Random::new(1);
+        let extremes = [i64::MIN, i64::MIN + 1, i64::MAX, -1, 0, 1];
+        let mut pick = |wide: usize| match random.within(0, 3) {
+            0 => extremes[random.within(0, 5)],
+            _ => random.within(0, 2 * wide) as i64 - wide as i64,
+        };
+        for _ in 0..400 {
+            let size = pick(6).rem_euclid(7);
+            let (start, end, step) = (pick(9), pick(9), pick(3));
+            let x = f32s(&[size as usize], (0..size).map(|v| v as f32).collect());
+            let operator = Single::new("Slice", 13);
+            let inputs = [x, i64s(&[1], &[start]), i64s(&[1], &[end]), i64s(&[1], &[-1]), i64s(&[1], &[step])];
+            if step == 0 {
+                assert_eq!(operator.error(&inputs).kind(), ErrorKind::InvalidArgument);
+            } else {
+                let expected = positions(size, start, end, step);
+                assert_eq!(numbers(&operator.one(&inputs)), expected, "{size} [{start}:{end}:{step}]");
+            }
+        }
+    }
+
+    #[test]
+    fn attributes_before_opset_10_and_inputs_after() {
+        let x = f32s(&[3], vec![1.0, 2.0, 3.0]);
+        let old = |opset| {
+            let slice = Single::new("Slice", opset).with("starts", Attribute::Ints(vec![-2]));
+            slice.with("ends", Attribute::Ints(vec![i64::MAX]))
+        };
+        assert_eq!(numbers(&old(9).one(&[x.clone()])), [2.0, 3.0]);
+        assert_eq!(old(10).error(&[x.clone()]).kind(), ErrorKind::InvalidModel);
+        let inputs = [x, i64s(&[1], &[0]), i64s(&[1], &[1])];
+        assert_eq!(Single::new("Slice", 9).error(&inputs).kind(), ErrorKind::InvalidModel);
     }
 }

@@ -1,8 +1,9 @@
 //! SplitToSequence: cuts a tensor along an axis into a sequence.
 
 use super::inputs::{Info, Inputs, Type, Value};
+use super::split::{parts, parts_of};
 use super::{Attributes, Dtypes, Op, Operator, axis_of, optional_type, tensor_type};
-use crate::backend::{Cpu, Device};
+use crate::backend::{Array, Cpu, Device};
 use crate::error::{Result, ensure};
 
 /// SplitToSequence.
@@ -13,9 +14,13 @@ pub const OPERATOR: Operator = Operator {
     outputs: 1..=1,
     attributes: &["axis", "keepdims"],
     parameters: &[1],
-    webgpu: false,
-    build, ..Operator::DEFAULT
+    moves: true,
+    build,
+    ..Operator::DEFAULT
 };
+
+/// The most tensors that one tensor may be cut into: each costs memory, empty ones too.
+const MAX_PARTS: usize = 1 << 20;
 
 struct SplitToSequence {
     axis: i64,
@@ -23,7 +28,10 @@ struct SplitToSequence {
 }
 
 fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
-    Ok(Box::new(SplitToSequence { axis: attributes.int("axis")?.unwrap_or(0), keepdims: attributes.flag("keepdims", true)? }))
+    Ok(Box::new(SplitToSequence {
+        axis: attributes.int("axis")?.unwrap_or(0),
+        keepdims: attributes.flag("keepdims", true)?,
+    }))
 }
 
 impl SplitToSequence {
@@ -31,23 +39,24 @@ impl SplitToSequence {
         let shape = inputs.shape(0)?;
         let axis = axis_of(self.axis, shape.len())?;
         let size = shape[axis];
-        let Some(split) = inputs.ints(1)? else { return Ok((axis, vec![1; size])) };
-        if inputs.shape(1)?.is_empty() {
-            let part = split[0];
-            ensure!(part > 0, InvalidArgument, "split is {part}, expected at least 1");
-            let part = part as usize;
-            return Ok((axis, (0..size.div_ceil(part)).map(|i| part.min(size - i * part)).collect()));
-        }
-        let fits = split.iter().all(|&s| s >= 0) && split.iter().map(|&s| s as u128).sum::<u128>() == size as u128;
-        ensure!(fits, ShapeMismatch, "split {split:?} does not add up to dimension {axis} of {shape:?}");
-        Ok((axis, split.iter().map(|&s| s as usize).collect()))
+        let split = inputs.ints(1)?;
+        let part = match split {
+            Some(split) if !inputs.shape(1)?.is_empty() => return Ok((axis, parts_of(shape, axis, &split)?)),
+            Some(split) => split.first().copied().unwrap_or(0),
+            None => 1,
+        };
+        ensure!(part > 0, InvalidArgument, "split is {part}, expected at least 1");
+        let part = usize::try_from(part).unwrap_or(usize::MAX);
+        let count = size.div_ceil(part);
+        ensure!(count <= MAX_PARTS, LimitExceeded, "{count} parts; at most {MAX_PARTS} are possible");
+        Ok((axis, (0..count).map(|i| part.min(size - i * part)).collect()))
     }
 }
 
 impl Op for SplitToSequence {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         optional_type(inputs, 1, Dtypes::Index)?;
-        Ok(vec![Type::Sequence(tensor_type(inputs, 0, Dtypes::Any)?)])
+        Ok(vec![Type::Sequence(tensor_type(inputs, 0, Dtypes::All)?)])
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
@@ -61,20 +70,11 @@ impl Op for SplitToSequence {
         let drop_axis = !inputs.has(1) && !self.keepdims;
         let x = inputs.array(0)?;
         let dtype = x.dtype();
-        let mut shape = x.shape().to_vec();
-        let mut starts = vec![0; shape.len()];
-        let steps = vec![1; shape.len()];
-        let mut parts = Vec::with_capacity(sizes.len());
-        for size in sizes {
-            shape[axis] = size;
-            let mut part = Cpu.slice(x.clone(), &starts, &steps, &shape)?;
-            if drop_axis {
-                let dropped = [&shape[..axis], &shape[axis + 1..]].concat();
-                part = Cpu.reshape(part, &dropped)?;
-            }
-            parts.push(Value::Tensor(part));
-            starts[axis] += size;
-        }
-        Ok(vec![Value::Sequence(dtype, parts)])
+        let part = |part: Array| {
+            let shape = [&part.shape()[..axis], &part.shape()[axis + 1..]].concat();
+            if drop_axis { Cpu.reshape(part, &shape) } else { Ok(part) }
+        };
+        let parts = parts(&Cpu, x, axis, &sizes)?.into_iter().map(|p| part(p).map(Value::from));
+        Ok(vec![Value::Sequence(dtype, parts.collect::<Result<_>>()?)])
     }
 }

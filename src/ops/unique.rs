@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use super::inputs::{Info, Inputs, Type, Value};
 use super::{Attributes, Dtypes, Op, Operator, axis_of, tensor_type};
 use crate::backend::Device;
-use crate::error::Result;
+use crate::error::{Result, ensure};
 use crate::graph::{DataType, Tensor};
 
 /// Unique.
 pub const OPERATOR: Operator =
     Operator { name: "Unique", outputs: 1..=4, attributes: &["axis", "sorted"], build, ..Operator::DEFAULT };
+
+const MAX_EMPTY: usize = 1 << 20;
 
 struct Unique {
     axis: Option<i64>,
@@ -53,7 +55,15 @@ impl Op for Unique {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         if let Some(axis) = self.axis {
-            axis_of(axis, inputs.shape(0)?.len())?;
+            let shape = inputs.shape(0)?;
+            let size = shape[axis_of(axis, shape.len())?];
+            // Every slice costs memory, an empty one too.
+            let empty = shape.iter().product::<usize>() == 0;
+            ensure!(
+                !empty || size <= MAX_EMPTY,
+                LimitExceeded,
+                "{size} empty slices; at most {MAX_EMPTY} are possible"
+            );
         }
         Ok(vec![None; 4])
     }
@@ -90,5 +100,79 @@ impl Op for Unique {
         let counts = groups.iter().map(|g| g.len() as i64).collect();
         let list = |v: Vec<i64>| Tensor::from_vec(vec![v.len()], v).map(Value::from);
         Ok(vec![Value::from(x.take(&shape, &positions)?), list(first)?, list(inverse)?, list(counts)?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::Tensor;
+    use crate::support::{Random, Single, compare, f32s, i64s, numbers};
+
+    fn run(operator: Single<'_>, x: &Tensor) -> Vec<Tensor> {
+        operator.outputs(4).run(&[x.clone()]).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Rebuilds the input from the outputs, and checks that they say the same of it.
+    fn check(operator: Single<'_>, x: &Tensor, rows: &[Vec<f64>], sorted: bool) {
+        let out = run(operator, x);
+        let count = out[1].len();
+        let (first, inverse, counts) = (numbers(&out[1]), numbers(&out[2]), numbers(&out[3]));
+        let distinct: Vec<&Vec<f64>> = first.iter().map(|&i| &rows[i as usize]).collect();
+        for (i, row) in rows.iter().enumerate() {
+            assert_eq!(distinct[inverse[i] as usize], row);
+            let earliest = rows.iter().position(|r| r == row).expect("it is there");
+            assert_eq!(first[inverse[i] as usize] as usize, earliest);
+        }
+        for group in 0..count {
+            assert_eq!(inverse.iter().filter(|&&g| g as usize == group).count(), counts[group] as usize);
+        }
+        let ordered =
+            if sorted { distinct.windows(2).all(|w| w[0] < w[1]) } else { first.windows(2).all(|w| w[0] < w[1]) };
+        assert!(ordered, "{distinct:?}");
+        if let [_] = x.shape() {
+            assert_eq!(numbers(&out[0]), distinct.iter().map(|row| row[0]).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn outputs_agree_with_each_other_and_the_input() {
+        let random = &mut Random::new(1);
+        for _ in 0..20 {
+            let x: Vec<i64> = (0..random.within(1, 20)).map(|_| random.within(0, 5) as i64 - 3).collect();
+            let rows: Vec<Vec<f64>> = x.iter().map(|&v| vec![v as f64]).collect();
+            for sorted in [true, false] {
+                let operator = Single::new("Unique", 11).int("sorted", i64::from(sorted));
+                check(operator, &i64s(&[x.len()], &x), &rows, sorted);
+            }
+            let x: Vec<f32> = (0..12).map(|_| random.within(0, 1) as f32 - 0.5).collect();
+            let columns: Vec<Vec<f64>> = (0..4).map(|c| [x[c], x[4 + c], x[8 + c]].map(f64::from).to_vec()).collect();
+            let operator = Single::new("Unique", 11).int("axis", -1);
+            check(operator, &f32s(&[3, 4], x), &columns, true);
+        }
+    }
+
+    fn list(v: &[f32]) -> Tensor {
+        f32s(&[v.len()], v.to_vec())
+    }
+
+    #[test]
+    fn nan_is_one_and_last_and_zeros_are_one() {
+        let x = list(&[f32::NAN, 1.0, -0.0, 0.0, f32::NAN, f32::NEG_INFINITY, -1.0]);
+        let out = run(Single::new("Unique", 11), &x);
+        let expected = list(&[f32::NEG_INFINITY, -1.0, 0.0, 1.0, f32::NAN]);
+        compare(&out[0], &expected, 0.0, 0.0).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(numbers(&out[3]), [1.0, 1.0, 2.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn strings_unsigned_and_empty_ones() {
+        let text = Tensor::from_strings(vec![3], ["b", "a", "b"].map(String::from).to_vec()).expect("three");
+        let out = run(Single::new("Unique", 11), &text);
+        assert_eq!(out[0].strings(), Some(&["a".to_string(), "b".to_string()][..]));
+        let wide = Tensor::from_vec(vec![2], vec![u64::MAX, 1]).expect("two");
+        assert_eq!(run(Single::new("Unique", 11), &wide)[0].as_slice::<u64>(), Some(&[1, u64::MAX][..]));
+        assert_eq!(run(Single::new("Unique", 11), &f32s(&[0], vec![]))[0].shape(), [0]);
+        // Slices without elements are all alike.
+        assert_eq!(run(Single::new("Unique", 11).int("axis", 0), &f32s(&[3, 0], vec![]))[0].shape(), [1, 0]);
     }
 }

@@ -77,6 +77,19 @@ pub fn bools(shape: &[usize], values: &[bool]) -> Tensor {
     Tensor::from_bytes(DataType::Bool, shape.to_vec(), bytes).expect("as many values as the shape asks for")
 }
 
+/// Every index into `shape`, in row-major order.
+pub fn indices(shape: &[usize]) -> Vec<Vec<usize>> {
+    let longer = |all: Vec<Vec<usize>>, &size: &usize| {
+        all.iter().flat_map(|index| (0..size).map(move |i| [&index[..], &[i]].concat())).collect()
+    };
+    shape.iter().fold(vec![Vec::new()], longer)
+}
+
+/// Where `index` lies in a row-major tensor of `shape`.
+pub fn offset(shape: &[usize], index: &[usize]) -> usize {
+    shape.iter().zip(index).fold(0, |at, (size, i)| at * size + i)
+}
+
 /// A declared tensor; `"?"`-like names are sizes known at run time.
 pub fn tensor_type(dtype: DataType, dims: &[&str]) -> ValueType {
     let dim = |d: &&str| d.parse().map_or_else(|_| Dim::Name(d.to_string()), Dim::Size);
