@@ -191,7 +191,7 @@ mod tests {
                 let x = random.tensor(&shape);
                 let wanted: Vec<usize> =
                     (0..rank).map(|d| (shape[d] as i64 + pads[d] + pads[rank + d]) as usize).collect();
-                let expected = indices(&wanted).iter().map(|i| {
+                let expected = indices(&wanted).into_iter().map(|i| {
                     let from = (0..rank).map(|d| {
                         let cut = (-pads[d]).max(0);
                         let kept = shape[d] as i64 - cut - (-pads[rank + d]).max(0);
