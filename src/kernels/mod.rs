@@ -2,6 +2,7 @@
 //! types, safe except where a block says why not.
 
 mod arch;
+pub mod attention;
 pub mod conv;
 pub mod elementwise;
 pub mod fourier;

@@ -5,6 +5,8 @@
 //! How to add one: `docs/operators.md`.
 
 mod arg;
+mod activating;
+mod attending;
 mod attributes;
 mod binary;
 mod body;
@@ -12,15 +14,15 @@ mod fourier;
 mod geometry;
 mod indexing;
 mod inputs;
-mod qlinear;
-mod quantized;
 mod losses;
+mod normalization;
 mod optimizer;
 mod ordering;
-mod normalization;
+mod qlinear;
+mod quantized;
+mod random;
 mod real;
 mod recurrent;
-mod random;
 mod reduction;
 mod scattering;
 mod sequence;
@@ -51,9 +53,11 @@ operators!(
     asinh,
     atan,
     atanh,
+    attention,
     average_pool,
     batch_normalization,
     bernoulli,
+    bias_gelu,
     bit_shift,
     bitwise_and,
     bitwise_not,
@@ -72,6 +76,10 @@ operators!(
     concat_from_sequence,
     constant,
     constant_of_shape,
+    contrib_attention,
+    contrib_gelu,
+    contrib_rotary_embedding,
+    contrib_simplified_layer_normalization,
     conv,
     conv_integer,
     conv_transpose,
@@ -90,13 +98,18 @@ operators!(
     dynamic_quantize_matmul,
     einsum,
     elu,
+    embed_layer_normalization,
     equal,
     erf,
     exp,
     expand,
     eye_like,
+    fast_gelu,
     flatten,
     floor,
+    fused_conv,
+    fused_gemm,
+    fused_matmul,
     gather,
     gather_elements,
     gather_nd,
@@ -109,6 +122,7 @@ operators!(
     greater_or_equal,
     grid_sample,
     group_normalization,
+    group_query_attention,
     gru,
     hamming_window,
     hann_window,
@@ -149,6 +163,7 @@ operators!(
     mod_,
     momentum,
     mul,
+    multi_head_attention,
     multinomial,
     neg,
     negative_log_likelihood_loss,
@@ -176,6 +191,7 @@ operators!(
     qlinear_softmax,
     qlinear_where,
     quantize_linear,
+    quick_gelu,
     random_normal,
     random_normal_like,
     random_uniform,
@@ -199,6 +215,7 @@ operators!(
     rms_normalization,
     rnn,
     roi_align,
+    rotary_embedding,
     round,
     scan,
     scatter,
@@ -216,9 +233,12 @@ operators!(
     shrink,
     sigmoid,
     sign,
+    simplified_layer_normalization,
     sin,
     sinh,
     size,
+    skip_layer_normalization,
+    skip_simplified_layer_normalization,
     slice,
     softmax,
     softmax_cross_entropy_loss,

@@ -322,3 +322,91 @@ impl Op for LpNormalization {
         output(Tensor::from_f64s(x.dtype(), shape, y)?)
     }
 }
+
+/// SkipLayerNormalization and SkipSimplifiedLayerNormalization.
+struct Skip(RowNormalization);
+
+/// Reads the attributes of a normalization of a sum.
+pub fn skip(attributes: &Attributes<'_>, centred: bool) -> Result<Box<dyn Op>> {
+    let epsilon = attributes.float("epsilon")?.unwrap_or(1e-12);
+    Ok(Box::new(Skip(RowNormalization { axis: -1, epsilon, stash: DataType::Float32, centred })))
+}
+
+impl Skip {
+    /// Indices of the shift after the scale, where there is one, and of the bias of the sum.
+    fn shift_and_bias(&self) -> (Option<usize>, usize) {
+        if self.0.centred { (Some(3), 4) } else { (None, 3) }
+    }
+
+    fn compute<T: Number>(&self, inputs: &Inputs) -> Result<Vec<Value>> {
+        let (shift, bias) = self.shift_and_bias();
+        let (Some(x), Some(skip)) = (inputs.host(0)?, inputs.host(1)?) else {
+            bail!(Internal, "an input went missing")
+        };
+        let mut sum = read::<T>(&x)?.into_owned();
+        for more in [Some(skip), inputs.host(bias)?].into_iter().flatten() {
+            let more = read::<T>(&more)?;
+            for block in sum.chunks_mut(more.len().max(1)) {
+                block.iter_mut().zip(more.iter()).for_each(|(s, &m)| *s = *s + m);
+            }
+        }
+        let sum = write(T::DTYPE, x.shape(), sum)?;
+        let shift = shift.map(|index| inputs.host(index)).transpose()?.flatten();
+        let mut values = self.0.compute::<T>(&sum, x.shape().len() - 1, inputs.host(2)?, shift)?;
+        if !self.0.centred {
+            let none = vec![0.0; reduced(x.shape(), x.shape().len() - 1).iter().product()];
+            let mean = Tensor::from_f64s(self.0.stash, &reduced(x.shape(), x.shape().len() - 1), none)?;
+            values.insert(1, mean.into());
+        }
+        values.push(sum.into());
+        for index in [0, 3] {
+            let value = values.swap_remove(index);
+            values.push(Tensor::from_f64s(x.dtype(), x.shape(), value.into_host()?.to_f64s()?)?.into());
+            let last = values.len() - 1;
+            values.swap(index, last);
+        }
+        Ok(values)
+    }
+}
+
+impl Op for Skip {
+    fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
+        let dtype = Type::Tensor(same_floats(inputs, &[1, 2, 3, 4])?);
+        let stash = Type::Tensor(self.0.stash);
+        Ok(vec![dtype.clone(), stash.clone(), stash, dtype])
+    }
+
+    fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
+        let (x, skip) = (inputs.shape(0)?, inputs.shape(1)?);
+        ensure!(matches!(x.len(), 2 | 3), ShapeMismatch, "expected [batch, sequence, hidden], got {x:?}");
+        let inner = skip.strip_prefix(&[1]).unwrap_or(skip);
+        ensure!(
+            skip == x || inner == &x[1..] || inner == x,
+            ShapeMismatch,
+            "the skip {skip:?} does not fit the input {x:?}"
+        );
+        let hidden = x[x.len() - 1];
+        let (shift, bias) = self.shift_and_bias();
+        for index in [Some(2), shift, Some(bias)].into_iter().flatten() {
+            if inputs.has(index) {
+                let shape = inputs.shape(index)?;
+                ensure!(shape == [hidden], ShapeMismatch, "input {index}: expected [{hidden}], got {shape:?}");
+            }
+        }
+        ensure!(inputs.has(2), InvalidModel, "input 2 is missing");
+        let y = Some(Info { dtype: inputs.dtype(0)?, shape: x.to_vec() });
+        let stashed = Some(Info { dtype: self.0.stash, shape: reduced(x, x.len() - 1) });
+        Ok(vec![y.clone(), stashed.clone(), stashed, y])
+    }
+
+    fn run(&self, _: &dyn Device, inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+        computed_in!(inputs.dtype(0)?, T => self.compute::<T>(&inputs))
+    }
+}
+
+/// LayerNormalization of a tensor over its last dimension; for those that make the tensor themselves.
+pub fn last_dimension<T: Number>(x: &Tensor, scale: Tensor, bias: Tensor, epsilon: f32) -> Result<Value> {
+    let rows = RowNormalization { axis: -1, epsilon, stash: DataType::Float32, centred: true };
+    let mut values = rows.compute::<T>(x, x.shape().len() - 1, Some(scale), Some(bias))?;
+    Ok(values.swap_remove(0))
+}
