@@ -72,6 +72,11 @@ pub fn i64s(shape: &[usize], values: &[i64]) -> Tensor {
     Tensor::from_vec(shape.to_vec(), values.to_vec()).expect("as many values as the shape asks for")
 }
 
+pub fn strings(shape: &[usize], values: &[&str]) -> Tensor {
+    let values = values.iter().map(ToString::to_string).collect();
+    Tensor::from_strings(shape.to_vec(), values).expect("as many values as the shape asks for")
+}
+
 pub fn bools(shape: &[usize], values: &[bool]) -> Tensor {
     let bytes = values.iter().map(|&v| u8::from(v)).collect();
     Tensor::from_bytes(DataType::Bool, shape.to_vec(), bytes).expect("as many values as the shape asks for")
@@ -192,6 +197,9 @@ impl<'a> Single<'a> {
 
     fn build(&self, inputs: &[Option<Feed>], constant: bool) -> Result<(Session, Vec<(String, Feed)>)> {
         let mut builder = Builder::new(self.opset);
+        if self.op_type.starts_with("ai.onnx.ml.") {
+            builder.0.opsets.insert("ai.onnx.ml".into(), self.opset);
+        }
         let mut feeds = Vec::new();
         let names: Vec<String> =
             (0..inputs.len()).map(|i| if inputs[i].is_some() { format!("in{i}") } else { String::new() }).collect();
