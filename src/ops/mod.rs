@@ -23,10 +23,13 @@ mod quantized;
 mod random;
 mod real;
 mod recurrent;
+mod ml;
 mod reduction;
 mod scattering;
 mod sequence;
 mod shaping;
+mod svm;
+mod trees;
 mod unary;
 mod window;
 
@@ -49,6 +52,7 @@ operators!(
     and,
     arg_max,
     arg_min,
+    array_feature_extractor,
     asin,
     asinh,
     atan,
@@ -58,6 +62,7 @@ operators!(
     batch_normalization,
     bernoulli,
     bias_gelu,
+    binarizer,
     bit_shift,
     bitwise_and,
     bitwise_not,
@@ -66,6 +71,7 @@ operators!(
     blackman_window,
     cast,
     cast_like,
+    category_mapper,
     ceil,
     celu,
     center_crop_pad,
@@ -105,6 +111,7 @@ operators!(
     expand,
     eye_like,
     fast_gelu,
+    feature_vectorizer,
     flatten,
     floor,
     fused_conv,
@@ -134,10 +141,17 @@ operators!(
     instance_normalization,
     is_inf,
     is_nan,
+    imputer,
+    instance_normalization,
+    is_inf,
+    is_nan,
+    label_encoder,
     layer_normalization,
     leaky_relu,
     less,
     less_or_equal,
+    linear_classifier,
+    linear_regressor,
     log,
     log_softmax,
     loop_,
@@ -169,8 +183,10 @@ operators!(
     negative_log_likelihood_loss,
     non_max_suppression,
     non_zero,
+    normalizer,
     not,
     one_hot,
+    one_hot_encoder,
     optional,
     optional_get_element,
     optional_has_element,
@@ -208,6 +224,7 @@ operators!(
     reduce_prod,
     reduce_sum,
     reduce_sum_square,
+    regex_full_match,
     relu,
     reshape,
     resize,
@@ -217,6 +234,7 @@ operators!(
     roi_align,
     rotary_embedding,
     round,
+    scaler,
     scan,
     scatter,
     scatter_elements,
@@ -250,21 +268,30 @@ operators!(
     sqrt,
     squeeze,
     stft,
+    string_concat,
     string_normalizer,
+    string_split,
     sub,
     sum,
+    svm_classifier,
+    svm_regressor,
     tan,
     tanh,
+    tf_idf_vectorizer,
     thresholded_relu,
     tile,
     top_k,
     transpose,
+    tree_ensemble,
+    tree_ensemble_classifier,
+    tree_ensemble_regressor,
     trilu,
     unique,
     unsqueeze,
     upsample,
     where_,
     xor,
+    zip_map,
 );
 
 use std::ops::RangeInclusive;

@@ -22,7 +22,7 @@ def floats(*shape, dtype=np.float32):
     return random.uniform(-1, 1, shape).astype(dtype)
 
 
-def case(name, op_type, inputs, outputs=1, domain="", opset=21, output_types=None, constants=(), expected=None, **attributes):
+def case(name, op_type, inputs, outputs=1, domain="", opset=21, output_types=None, constants=(), expected=None, domain_opset=None, **attributes):
     """One node. `inputs`: name -> array, or None for one left out; those in `constants` become initializers.
 
     `output_types`: a dtype of NumPy's for each output, by default that of the first input. `expected`: the answers
@@ -43,7 +43,7 @@ def case(name, op_type, inputs, outputs=1, domain="", opset=21, output_types=Non
         [helper.make_tensor_value_info(n, kind(t), None) for n, t in zip(results, types)],
         [numpy_helper.from_array(np.asarray(inputs[n]), n) for n in constants],
     )
-    opsets = {"": opset, **({domain: {"ai.onnx.ml": 3}.get(domain, 1)} if domain else {})}
+    opsets = {"": opset, **({domain: domain_opset or {"ai.onnx.ml": 3}.get(domain, 1)} if domain else {})}
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid(d, v) for d, v in opsets.items()], ir_version=10)
     save(name, model, given, expected)
 
