@@ -4,8 +4,8 @@
 //!
 //! How to add one: `docs/operators.md`.
 
-mod arg;
 mod activating;
+mod arg;
 mod attending;
 mod attributes;
 mod binary;
@@ -15,6 +15,7 @@ mod geometry;
 mod indexing;
 mod inputs;
 mod losses;
+mod ml;
 mod normalization;
 mod optimizer;
 mod ordering;
@@ -23,7 +24,6 @@ mod quantized;
 mod random;
 mod real;
 mod recurrent;
-mod ml;
 mod reduction;
 mod scattering;
 mod sequence;
@@ -138,9 +138,6 @@ operators!(
     hardmax,
     identity,
     if_,
-    instance_normalization,
-    is_inf,
-    is_nan,
     imputer,
     instance_normalization,
     is_inf,
