@@ -357,10 +357,9 @@ pub fn int_unary<T: Wrapping>(op: UnaryOp, data: &mut [T]) -> bool {
                 zero
             }
         }),
-        UnaryOp::Clip { min, max } => {
-            let (min, max) = (clamp(min), clamp(max));
-            data.iter_mut().for_each(|v| *v = (*v).max(min).min(max));
-        }
+        UnaryOp::Erf => data.iter_mut().for_each(|v| {
+            *v = clamp(libm::erf(v.to_f64().expect("an integer is a float")).trunc());
+        }),
         UnaryOp::Shrink { bias, lambd } => data.iter_mut().for_each(|v| {
             let x = v.to_f64().expect("an integer is a float");
             let (bias, lambd) = (f64::from(bias), f64::from(lambd));

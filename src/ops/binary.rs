@@ -279,3 +279,93 @@ impl Op for Logic {
         output(tensor_of(DataType::Bool, shape, out))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::ErrorKind;
+    use crate::graph::{DataType, Tensor};
+    use crate::support::{Single, numbers};
+
+    fn tensor(dtype: DataType, values: &[f64]) -> Tensor {
+        Tensor::from_f64s(dtype, &[values.len()], values.to_vec()).expect("one dimension")
+    }
+
+    #[test]
+    fn bits_of_every_integer() {
+        let run =
+            |op, dtype, a: &[f64], b: &[f64]| numbers(&Single::new(op, 18).one(&[tensor(dtype, a), tensor(dtype, b)]));
+        assert_eq!(run("BitwiseAnd", DataType::Int8, &[-1.0, 12.0], &[10.0]), [10.0, 8.0]);
+        assert_eq!(run("BitwiseOr", DataType::Uint16, &[65280.0], &[255.0]), [65535.0]);
+        assert_eq!(run("BitwiseXor", DataType::Int32, &[-1.0], &[-1.0, 0.0]), [0.0, -1.0]);
+        let all = Tensor::from_vec(vec![1], vec![u64::MAX]).expect("one");
+        let one = Tensor::from_vec(vec![1], vec![1u64]).expect("one");
+        let xor = Single::new("BitwiseXor", 18).one(&[all.clone(), one.clone()]);
+        assert_eq!(xor.as_slice::<u64>(), Some(&[u64::MAX - 1][..]));
+        let right = Single::new("BitShift", 11).string("direction", "RIGHT");
+        assert_eq!(right.one(&[all, one]).as_slice::<u64>(), Some(&[u64::MAX >> 1][..]));
+        let left = Single::new("BitShift", 11).string("direction", "LEFT");
+        let shift = |node: &Single<'_>, by| {
+            numbers(&node.one(&[tensor(DataType::Uint8, &[129.0]), tensor(DataType::Uint8, &[by])]))
+        };
+        assert_eq!((shift(&left, 1.0), shift(&left, 8.0), shift(&left, 200.0)), (vec![2.0], vec![0.0], vec![0.0]));
+        assert_eq!((shift(&right, 7.0), shift(&right, 8.0), shift(&right, 64.0)), (vec![1.0], vec![0.0], vec![0.0]));
+        let signed = [tensor(DataType::Int8, &[1.0]), tensor(DataType::Int8, &[1.0])];
+        assert_eq!(left.error(&signed).kind(), ErrorKind::Unsupported);
+        assert_eq!(Single::new("BitShift", 11).error(&signed).kind(), ErrorKind::InvalidModel);
+    }
+
+    #[test]
+    fn dtypes_of_pairs() {
+        use DataType::{BFloat16, Float16, Float32, Float64, Int8, Int32, Int64, Uint8, Uint32, Uint64};
+        let run = |op, a: Tensor, b: Tensor| Single::new(op, 18).one(&[a, b]);
+        for dtype in [Float16, BFloat16, Float32, Float64, Int8, Int32, Int64, Uint8, Uint32, Uint64] {
+            let (a, b) = (|| tensor(dtype, &[6.0, 2.0]), || tensor(dtype, &[4.0, 4.0]));
+            for (op, expected) in [
+                ("Add", [10.0, 6.0]),
+                ("Mul", [24.0, 8.0]),
+                ("Max", [6.0, 4.0]),
+                ("Min", [4.0, 2.0]),
+                ("Pow", [1296.0, 16.0]),
+            ] {
+                if op == "Pow" && dtype.size() == 1 || dtype == BFloat16 && op == "Pow" {
+                    continue;
+                }
+                let got = run(op, a(), b());
+                assert!(got.dtype() == dtype && numbers(&got) == expected, "{op} {dtype}: {:?}", numbers(&got));
+            }
+            for (op, expected) in [("Equal", [0.0, 0.0]), ("Less", [0.0, 1.0]), ("GreaterOrEqual", [1.0, 0.0])] {
+                assert_eq!(numbers(&run(op, a(), b())), expected, "{op} {dtype}");
+            }
+        }
+        // A power keeps the dtype of its base, and is truncated only then.
+        let power = |x: Tensor, y: Tensor| {
+            let got = run("Pow", x, y);
+            (got.dtype(), numbers(&got))
+        };
+        assert_eq!(power(tensor(Int32, &[9.0, 2.0]), tensor(Float32, &[0.5, -1.0])), (Int32, vec![3.0, 0.0]));
+        assert_eq!(power(tensor(Float16, &[2.0]), tensor(Int64, &[-2.0])), (Float16, vec![0.25]));
+        assert_eq!(power(tensor(Int64, &[3.0]), tensor(Uint8, &[30.0])), (Int64, vec![205_891_132_094_649.0]));
+    }
+
+    #[test]
+    fn strings_and_bools_are_compared_and_chosen() {
+        let words = |w: &[&str]| {
+            Tensor::from_strings(vec![w.len()], w.iter().map(ToString::to_string).collect()).expect("words")
+        };
+        let bools = |b: &[u8]| Tensor::from_bytes(DataType::Bool, vec![b.len()], b.to_vec()).expect("bools");
+        let equal = Single::new("Equal", 19);
+        assert_eq!(equal.one(&[words(&["a", "b"]), words(&["b"])]).bytes(), Some(&[0, 1][..]));
+        assert_eq!(equal.one(&[bools(&[0, 1]), bools(&[1, 1])]).bytes(), Some(&[0, 1][..]));
+        let chosen = Single::new("Where", 16).one(&[bools(&[1, 0]), words(&["x"]), words(&["y", "z"])]);
+        assert_eq!(chosen.strings(), Some(&["x".to_string(), "z".to_string()][..]));
+    }
+
+    #[test]
+    fn any_number_of_inputs() {
+        let inputs = |count: usize| (0..count).map(|i| tensor(DataType::Float16, &[i as f64, 1.0])).collect::<Vec<_>>();
+        for (op, expected) in [("Sum", [6.0, 4.0]), ("Mean", [1.5, 1.0]), ("Max", [3.0, 1.0]), ("Min", [0.0, 1.0])] {
+            assert_eq!(numbers(&Single::new(op, 13).one(&inputs(4))), expected, "{op}");
+            assert_eq!(numbers(&Single::new(op, 13).one(&inputs(1))), [0.0, 1.0], "{op}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use super::random::Source;
 use super::{Attributes, Dtypes, Op, Operator, tensor_type};
 use crate::backend::{BinaryOp, Device, cast, tensor_of};
 use crate::error::{Result, ensure};
-use crate::graph::DataType;
+use crate::graph::{DataType, Tensor};
 
 /// Dropout.
 pub const OPERATOR: Operator = Operator {
@@ -53,7 +53,8 @@ impl Dropout {
 
 impl Op for Dropout {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
-        let dtype = tensor_type(inputs, 0, Dtypes::Float)?;
+        let dtype = tensor_type(inputs, 0, Dtypes::All)?;
+        ensure!(dtype.is_float() || dtype.is_float8(), Unsupported, "input 0: expected a float, got {dtype}");
         Ok(vec![Type::Tensor(dtype), Type::Tensor(self.mask_dtype.unwrap_or(dtype))])
     }
 
@@ -71,21 +72,30 @@ impl Op for Dropout {
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = inputs.shape(0)?.to_vec();
         let ratio = self.ratio(&inputs)?;
-        let mut x = inputs.array(0)?;
-        let dtype = x.dtype();
+        let dtype = inputs.dtype(0)?;
+        let mut x = inputs.take(0)?;
         let mut kept = vec![1u8; if self.mask || ratio > 0.0 { shape.iter().product() } else { 0 }];
         if ratio > 0.0 {
             let mut generator = self.source.generator();
             kept.iter_mut().for_each(|kept| *kept = u8::from(generator.uniform() >= ratio));
             let scale = |&kept: &u8| f64::from(kept) / (1.0 - ratio);
-            let factors = tensor_of(DataType::Float64, &shape, kept.iter().map(scale).collect());
-            x = device.binary(BinaryOp::Mul, x, device.to_device(cast(&factors, dtype)?)?, &shape)?;
+            let factors: Vec<f64> = kept.iter().map(scale).collect();
+            x = match x {
+                Value::Tensor(x) => {
+                    let factors = device.to_device(cast(&tensor_of(DataType::Float64, &shape, factors), dtype)?)?;
+                    device.binary(BinaryOp::Mul, x, factors, &shape)?.into()
+                }
+                other => {
+                    let products = other.into_host()?.to_f64s()?.into_iter().zip(factors).map(|(x, f)| x * f).collect();
+                    Tensor::from_f64s(dtype, &shape, products)?.into()
+                }
+            };
         }
         if !self.mask {
-            return Ok(vec![x.into()]);
+            return Ok(vec![x]);
         }
         let mask = cast(&tensor_of(DataType::Bool, &shape, kept), self.mask_dtype.unwrap_or(dtype))?;
-        Ok(vec![x.into(), mask.into()])
+        Ok(vec![x, mask.into()])
     }
 }
 
@@ -109,6 +119,9 @@ mod tests {
         for outputs in [run(0.6, false), run(0.0, true)] {
             assert_eq!((&numbers(&outputs[0])[..3], outputs[1].bytes()), (&[1.0, 2.0, 3.0][..], Some(&[1; 4][..])));
         }
+        let x = Tensor::from_f64s(DataType::Float8E5M2, &[2], vec![1.0, 2.0]).expect("two");
+        let y = Single::new("Dropout", 22).int("seed", 0).one(&[x, f32s(&[], vec![0.6]), bools(&[], &[true])]);
+        assert_eq!(y.to_f64s().expect("numbers"), [0.0, 5.0]);
         let inputs = [f32s(&[1], vec![1.0]), f32s(&[], vec![1.0]), bools(&[], &[true])];
         assert_eq!(Single::new("Dropout", 22).error(&inputs).kind(), ErrorKind::InvalidArgument);
     }

@@ -15,7 +15,8 @@ pub const OPERATOR: Operator = Operator {
     attributes: &["alpha", "beta", "broadcast", "transA", "transB"],
     parameters: &[],
     webgpu: true,
-    build, ..Operator::DEFAULT
+    build,
+    ..Operator::DEFAULT
 };
 
 struct Gemm {
@@ -47,6 +48,8 @@ impl Op for Gemm {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         let dtype = tensor_type(inputs, 0, Dtypes::Number)?;
         tensor_type(inputs, 1, Dtypes::Only(dtype))?;
+        let whole = dtype.is_float() || (self.alpha.fract() == 0.0 && self.beta.fract() == 0.0);
+        ensure!(whole, Unsupported, "alpha {} and beta {} of {dtype}; expected whole numbers", self.alpha, self.beta);
         optional_type(inputs, 2, Dtypes::Only(dtype))?;
         Ok(vec![Type::Tensor(dtype)])
     }
@@ -56,7 +59,13 @@ impl Op for Gemm {
         ensure!(a.len() == 2 && b.len() == 2, ShapeMismatch, "expected two matrices, got {a:?} and {b:?}");
         let (m, k) = if self.trans_a { (a[1], a[0]) } else { (a[0], a[1]) };
         let (kb, n) = if self.trans_b { (b[1], b[0]) } else { (b[0], b[1]) };
-        ensure!(k == kb, ShapeMismatch, "A {a:?} (transA = {}) has {k} columns, B {b:?} (transB = {}) has {kb} rows", self.trans_a as u8, self.trans_b as u8);
+        ensure!(
+            k == kb,
+            ShapeMismatch,
+            "A {a:?} (transA = {}) has {k} columns, B {b:?} (transB = {}) has {kb} rows",
+            self.trans_a as u8,
+            self.trans_b as u8
+        );
         if inputs.has(2) {
             let c = inputs.shape(2)?;
             ensure!(broadcast(c, &[m, n])? == [m, n], ShapeMismatch, "C {c:?} does not broadcast to [{m}, {n}]");

@@ -147,3 +147,86 @@ impl Op for Spatial {
         output(device.reduce(self.0, inputs.array(0)?, &axes)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::{DataType, Tensor};
+    use crate::support::{Single, f32s, i64s, numbers};
+
+    fn reduced(op: &str, x: Tensor) -> Vec<f64> {
+        numbers(&Single::new(op, 20).int("keepdims", 0).one(&[x]))
+    }
+
+    #[test]
+    fn nothing_is_reduced_to_the_neutral_element() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        for (op, expected) in [
+            ("ReduceSum", 0.0),
+            ("ReduceMean", nan),
+            ("ReduceMax", -inf),
+            ("ReduceMin", inf),
+            ("ReduceProd", 1.0),
+            ("ReduceSumSquare", 0.0),
+            ("ReduceL1", 0.0),
+            ("ReduceL2", 0.0),
+            ("ReduceLogSum", -inf),
+            ("ReduceLogSumExp", -inf),
+        ] {
+            for dtype in [DataType::Float16, DataType::BFloat16, DataType::Float32, DataType::Float64] {
+                let x = Tensor::from_f64s(dtype, &[2, 0], vec![]).expect("no elements");
+                let got = numbers(&Single::new(op, 20).one(&[x, i64s(&[1], &[-1])]));
+                assert!(
+                    got.len() == 2 && got.iter().all(|&g| g == expected || (g.is_nan() && expected.is_nan())),
+                    "{op} {got:?}"
+                );
+            }
+            // No lanes at all.
+            let none = Single::new(op, 20).one(&[f32s(&[2, 0], vec![]), i64s(&[1], &[0])]);
+            assert_eq!(none.shape(), [1, 0], "{op}");
+        }
+        let empty = |dtype| Tensor::from_bytes(dtype, vec![0], vec![]).expect("no elements");
+        assert_eq!(
+            (reduced("ReduceMax", empty(DataType::Int8)), reduced("ReduceMin", empty(DataType::Int8))),
+            (vec![-128.0], vec![127.0])
+        );
+        assert_eq!(
+            (reduced("ReduceMax", empty(DataType::Bool)), reduced("ReduceMin", empty(DataType::Bool))),
+            (vec![0.0], vec![1.0])
+        );
+    }
+
+    #[test]
+    fn infinities_nan_and_scalars() {
+        let inf = f32::INFINITY;
+        let of = |op, values: &[f32]| reduced(op, f32s(&[values.len()], values.to_vec()))[0];
+        assert_eq!(
+            (of("ReduceLogSumExp", &[-inf, -inf]), of("ReduceLogSumExp", &[inf, 1.0])),
+            (-f64::INFINITY, f64::INFINITY)
+        );
+        assert!((of("ReduceLogSumExp", &[1000.0, 1000.0]) - (1000.0 + 2f64.ln())).abs() < 1e-3);
+        assert!(of("ReduceSum", &[inf, -inf]).is_nan() && of("ReduceLogSum", &[-1.0]).is_nan());
+        assert_eq!((of("ReduceL2", &[3e30, 4e30]) / 5e30 * 100.0).round(), 100.0);
+        for op in ["ReduceMax", "ReduceMin", "ReduceMean", "ReduceL1", "ReduceLogSumExp"] {
+            assert!(of(op, &[1.0, f32::NAN, inf]).is_nan(), "{op}");
+        }
+        assert_eq!(reduced("ReduceSumSquare", f32s(&[], vec![3.0])), [9.0]);
+    }
+
+    #[test]
+    fn dtypes_and_axes_by_opset() {
+        let bools = Tensor::from_bytes(DataType::Bool, vec![2, 2], vec![0, 1, 0, 0]).expect("four");
+        assert_eq!(Single::new("ReduceMax", 20).one(&[bools.clone(), i64s(&[1], &[1])]).bytes(), Some(&[1, 0][..]));
+        assert_eq!(Single::new("ReduceMin", 20).one(&[bools, i64s(&[1], &[-1])]).bytes(), Some(&[0, 0][..]));
+        let x = Tensor::from_vec(vec![2], vec![u64::MAX, 1]).expect("two");
+        assert_eq!(Single::new("ReduceMax", 18).one(&[x.clone()]).as_slice::<u64>(), Some(&[u64::MAX][..]));
+        assert_eq!(Single::new("ReduceSum", 18).one(&[x]).as_slice::<u64>(), Some(&[0][..]));
+        let x = || f32s(&[1, 2], vec![1.0, -2.0]);
+        for (op, since) in [("ReduceSum", 13), ("ReduceMax", 18), ("ReduceL1", 18)] {
+            let old = Single::new(op, since - 1).ints("axes", &[1]).one(&[x()]);
+            assert_eq!(old.shape(), [1, 1]);
+            assert_eq!(numbers(&old), numbers(&Single::new(op, since).one(&[x(), i64s(&[1], &[1])])), "{op}");
+            let untouched = Single::new(op, since).int("noop_with_empty_axes", 1).one(&[x()]);
+            assert_eq!(untouched.shape(), [1, 2]);
+        }
+    }
+}

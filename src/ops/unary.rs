@@ -103,3 +103,111 @@ impl Op for Unary {
         output(device.unary(self.op, inputs.array(0)?)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::ErrorKind;
+    use crate::graph::{DataType, Tensor};
+    use crate::support::{Single, f32s, numbers};
+
+    fn tensor(dtype: DataType, values: &[f64]) -> Tensor {
+        Tensor::from_f64s(dtype, &[values.len()], values.to_vec()).expect("one dimension")
+    }
+
+    fn f64s(op_type: &str, values: &[f64]) -> Vec<f64> {
+        numbers(&Single::new(op_type, 22).one(&[tensor(DataType::Float64, values)]))
+    }
+
+    #[test]
+    fn every_float_dtype_is_float64_rounded() {
+        let ops = "Acos Acosh Asin Asinh Atan Atanh Celu Ceil Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish \
+            LeakyRelu Log Mish Neg Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Tan \
+            Tanh ThresholdedRelu Abs";
+        let x = [-2.5, -1.0, -0.5, 0.25, 0.5, 0.75, 1.5, 2.5];
+        for op in ops.split_whitespace() {
+            let expected = f64s(op, &x);
+            for (dtype, relative) in [(DataType::Float32, 1e-6), (DataType::Float16, 1e-3), (DataType::BFloat16, 8e-3)]
+            {
+                let got = Single::new(op, 22).one(&[tensor(dtype, &x)]);
+                assert_eq!(got.dtype(), dtype);
+                for (g, e) in numbers(&got).into_iter().zip(&expected) {
+                    assert!((g - e).abs() <= relative * e.abs() || (g.is_nan() && e.is_nan()), "{op} {dtype}: {g} {e}");
+                }
+            }
+            assert_eq!(Single::new(op, 22).one(&[f32s(&[0, 2], vec![])]).shape(), [0, 2], "{op}");
+            assert!(f64s(op, &[f64::NAN])[0].is_nan(), "{op}");
+        }
+    }
+
+    #[test]
+    fn edges_of_the_domains() {
+        let (inf, half_pi) = (f64::INFINITY, std::f64::consts::FRAC_PI_2);
+        for (op, x, expected) in [
+            ("Acos", 1.0, 0.0),
+            ("Acos", 1.1, f64::NAN),
+            ("Asin", -1.1, f64::NAN),
+            ("Acosh", 1.0, 0.0),
+            ("Acosh", 0.9, f64::NAN),
+            ("Atanh", 1.0, inf),
+            ("Atanh", -1.1, f64::NAN),
+            ("Atan", -inf, -half_pi),
+            ("Asinh", 1e-300, 1e-300),
+            ("Sinh", 1e-300, 1e-300),
+            ("Cosh", -inf, inf),
+            ("Tan", inf, f64::NAN),
+            ("Mish", inf, inf),
+            ("Mish", -1000.0, -0.0),
+            ("Celu", -inf, -1.0),
+            ("ThresholdedRelu", 1.0, 0.0),
+            ("ThresholdedRelu", -inf, 0.0),
+            ("Round", 2.5, 2.0),
+            ("Round", -0.5, -0.0),
+            ("Round", 3.5, 4.0),
+            ("Sign", -inf, -1.0),
+        ] {
+            let got = f64s(op, &[x])[0];
+            let signed = got.is_sign_negative() == expected.is_sign_negative();
+            assert!(
+                (got == expected && signed) || (got.is_nan() && expected.is_nan()),
+                "{op}({x}): {got}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn integers_where_onnx_has_them() {
+        let ints = |op, dtype, x: &[f64]| numbers(&Single::new(op, 22).one(&[tensor(dtype, x)]));
+        assert_eq!(ints("Abs", DataType::Int8, &[-3.0, 3.0]), [3.0, 3.0]);
+        assert_eq!(ints("Abs", DataType::Uint16, &[65535.0]), [65535.0]);
+        assert_eq!(ints("Neg", DataType::Int16, &[-3.0, 3.0]), [3.0, -3.0]);
+        assert_eq!(ints("Relu", DataType::Int32, &[-3.0, 3.0]), [0.0, 3.0]);
+        assert_eq!(ints("Sign", DataType::Uint8, &[0.0, 200.0]), [0.0, 1.0]);
+        assert_eq!(ints("Sign", DataType::Int64, &[-5.0]), [-1.0]);
+        assert_eq!(ints("Erf", DataType::Int32, &[-9.0, -1.0, 0.0, 9.0]), [-1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(ints("BitwiseNot", DataType::Uint8, &[0.0, 5.0]), [255.0, 250.0]);
+        assert_eq!(ints("BitwiseNot", DataType::Int8, &[0.0, 5.0]), [-1.0, -6.0]);
+        for (op, dtype) in [("Neg", DataType::Uint8), ("Exp", DataType::Int32), ("BitwiseNot", DataType::Float32)] {
+            assert_eq!(Single::new(op, 22).error(&[tensor(dtype, &[1.0])]).kind(), ErrorKind::Unsupported, "{op}");
+        }
+    }
+
+    #[test]
+    fn infinite_and_nan_of_every_float() {
+        let inf = f64::INFINITY;
+        let bits = |node: &Single<'_>, dtype| {
+            let codes = node.one(&[Tensor::from_f64s(dtype, &[4], vec![inf, -inf, f64::NAN, 1.0]).expect("four")]);
+            codes.bytes().expect("bools").to_vec()
+        };
+        for dtype in [DataType::Float16, DataType::BFloat16, DataType::Float32, DataType::Float64] {
+            assert_eq!(bits(&Single::new("IsNaN", 20), dtype), [0, 0, 1, 0]);
+            assert_eq!(bits(&Single::new("IsInf", 20), dtype), [1, 1, 0, 0]);
+            assert_eq!(bits(&Single::new("IsInf", 20).int("detect_positive", 0), dtype), [0, 1, 0, 0]);
+            assert_eq!(bits(&Single::new("IsInf", 20).int("detect_negative", 0), dtype), [1, 0, 0, 0]);
+            let neither = Single::new("IsInf", 20).int("detect_negative", 0).int("detect_positive", 0);
+            assert_eq!(bits(&neither, dtype), [0; 4]);
+        }
+        let codes = Tensor::from_bytes(DataType::Float8E5M2, vec![3], vec![0x7c, 0xfc, 0x7f]).expect("three");
+        assert_eq!(Single::new("IsInf", 20).one(&[codes.clone()]).bytes(), Some(&[1, 1, 0][..]));
+        assert_eq!(Single::new("IsNaN", 20).one(&[codes]).bytes(), Some(&[0, 0, 1][..]));
+    }
+}
