@@ -102,7 +102,7 @@ impl Op for Dropout {
 #[cfg(test)]
 mod tests {
     use crate::error::ErrorKind;
-    use crate::graph::Tensor;
+    use crate::graph::{DataType, Tensor};
     use crate::support::{Single, bools, f32s, numbers};
 
     #[test]
