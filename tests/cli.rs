@@ -110,6 +110,23 @@ mod model {
         out
     }
 
+    pub fn optional(element: Vec<u8>) -> Vec<u8> {
+        bytes(9, bytes(1, element))
+    }
+
+    /// An attribute that holds a graph.
+    pub fn body(name: &str, graph: Graph) -> Vec<u8> {
+        [bytes(1, name), bytes(6, [graph.0, bytes(2, name)].concat()), varint(20, 5)].concat()
+    }
+
+    /// A function of the model's own, in domain `local`.
+    pub fn function(name: &str, input: &str, output: &str, nodes: &[Vec<u8>]) -> Vec<u8> {
+        let nodes = nodes.iter().flat_map(|node| bytes(7, node)).collect::<Vec<u8>>();
+        let opsets = [("", 17), ("local", 1), ("com.example", 1)];
+        let opsets = opsets.map(|(domain, version)| bytes(9, [bytes(1, domain), varint(2, version)].concat())).concat();
+        [bytes(1, name), bytes(4, input), bytes(5, output), nodes, opsets, bytes(10, "local")].concat()
+    }
+
     pub fn int(name: &str, value: u64) -> Vec<u8> {
         [bytes(1, name), varint(3, value), varint(20, 2)].concat()
     }
@@ -152,8 +169,15 @@ mod model {
 
         /// The file's bytes.
         pub fn file(self) -> Vec<u8> {
+            self.file_with(&[])
+        }
+
+        /// The file's bytes, with functions of the model's own.
+        pub fn file_with(self, functions: &[Vec<u8>]) -> Vec<u8> {
             let graph = [self.0, bytes(2, "test")].concat();
-            [varint(1, 8), bytes(2, "firebrand-tests"), bytes(7, graph), bytes(8, varint(2, 17))].concat()
+            let functions = functions.iter().flat_map(|function| bytes(25, function)).collect::<Vec<u8>>();
+            let file = [varint(1, 8), bytes(2, "firebrand-tests"), bytes(7, graph), bytes(8, varint(2, 17)), functions];
+            file.concat()
         }
     }
 }
@@ -294,6 +318,51 @@ fn unsupported_operators_are_named_all_at_once() {
         .fails(2, &["Frobnicate (1 node", "com.example.Twist (2 nodes"]);
 }
 
+/// Those of bodies and of the model's own functions are named too.
+#[test]
+fn unsupported_operators_are_found_everywhere() {
+    let folder = folder("unsupported-inside");
+    let float = || model::tensor(1, Some(&[2]));
+    let twist = |input: &str, output: &str| model::node("com.example", "Twist", &[input], &[output], &[]);
+    let branch = |nodes: Vec<Vec<u8>>| {
+        let graph = model::Graph::default().output("b", model::tensor(1, None));
+        nodes.into_iter().fold(graph, model::Graph::raw_node)
+    };
+    let inner = branch(vec![model::node("", "Frobnicate", &["a"], &["b"], &[])]);
+    let deep = model::node(
+        "",
+        "If",
+        &["c"],
+        &["b"],
+        &[model::body("then_branch", inner), model::body("else_branch", branch(vec![twist("a", "b")]))],
+    );
+    let outer =
+        [model::body("then_branch", branch(vec![deep])), model::body("else_branch", branch(vec![twist("a", "b")]))];
+    let graph = model::Graph::default().input("a", float()).input("c", model::tensor(9, Some(&[])));
+    let graph = graph.raw_node(model::node("", "If", &["c"], &["d"], &outer));
+    let graph = graph.raw_node(model::node("local", "Half", &["d"], &["y"], &[])).output("y", model::tensor(1, None));
+    let half = model::function("Half", "p", "q", &[twist("p", "r"), model::node("", "Relu", &["r"], &["q"], &[])]);
+    let file = write(&folder, "inside.onnx", graph.file_with(&[half]));
+
+    let said = firebrand(["inspect", &file, "--json"]);
+    assert_eq!(said.code, 2);
+    said.says(&[
+        "unsupported operators: Frobnicate (1 node: \"the_Frobnicate\"), com.example.Twist (3 nodes: \"the_Twist\", ",
+    ]);
+    let report: Value = serde_json::from_str(&said.out).expect("JSON all the same");
+    assert_eq!(report["unsupported"], json!(["Frobnicate", "com.example.Twist"]));
+    let operators = report["operators"].as_array().expect("operators");
+    let twist = operators.iter().find(|o| o["name"] == "Twist").expect("Twist");
+    assert_eq!((&twist["count"], &twist["nodes"]), (&json!(3), &json!(["the_Twist", "the_Twist", "the_Twist"])));
+    assert!(operators.iter().all(|o| o["supported"] == json!(o.get("nodes").is_none())), "{operators:?}");
+    assert!(operators.iter().all(|o| o["name"] != "Half"), "a function is no operator");
+
+    let a = write(&folder, "a.npy", f32_npy("(2,)", &[1.0, 2.0]));
+    let c = write(&folder, "c.json", "true");
+    firebrand(["run", &file, "-i", &format!("a={a}"), "-i", &format!("c={c}")])
+        .fails(2, &["Frobnicate (1 node: \"the_Frobnicate\")", "com.example.Twist (3 nodes: ", "the_Half:1/the_Twist"]);
+}
+
 #[test]
 fn every_dtype_goes_in_and_out() {
     let folder = folder("dtypes");
@@ -319,6 +388,13 @@ fn every_dtype_goes_in_and_out() {
         ("uint32", 12, "<u4", &bits[..16]),
         ("uint64", 13, "<u8", &bits[..32]),
         ("bfloat16", 16, "|V2", &bits[..8]),
+        ("float8e4m3fn", 17, "|V1", &[0x00, 0x80, 0x7e, 0x7f][..]),
+        ("float8e4m3fnuz", 18, "|V1", &[0x00, 0x80, 0x7f, 0xff][..]),
+        ("float8e5m2", 19, "|V1", &[0x01, 0x80, 0x7c, 0x7f][..]),
+        ("float8e5m2fnuz", 20, "|V1", &[0x00, 0x80, 0x7f, 0xff][..]),
+        ("uint4", 21, "|V1", &[0x00, 0x07, 0x08, 0x0f][..]),
+        // 0, 7, -8, -1
+        ("int4", 22, "|V1", &[0x00, 0x07, 0x08, 0x0f][..]),
     ] {
         let model = write(&folder, "identity.onnx", one_node("Identity", number, Some(&[2, 2])));
         let input = write(&folder, "x.npy", npy(descr, false, "(2, 2)", data));
@@ -357,6 +433,10 @@ fn json_goes_in_and_small_values_come_out() {
         (8, r#"[["a", "é"], ["", "🔥"]]"#, json!(["a", "é", "", "🔥"])),
         (9, "[[true, false], [false, true]]", json!([true, false, false, true])),
         (16, "[[1, 2], [3, 4]]", json!([1.0, 2.0, 3.0, 4.0])),
+        (17, r#"[[1, -0.5], [448, "NaN"]]"#, json!([1.0, -0.5, 448.0, "NaN"])),
+        (19, r#"[[1, -0.5], [57344, "-Infinity"]]"#, json!([1.0, -0.5, 57344.0, "-Infinity"])),
+        (21, "[[0, 1], [8, 15]]", json!([0, 1, 8, 15])),
+        (22, "[[0, 7], [-8, -1]]", json!([0, 7, -8, -1])),
     ] {
         let model = write(&folder, "identity.onnx", one_node("Identity", number, Some(&[2, 2])));
         let input = write(&folder, "x.json", text);
@@ -479,6 +559,72 @@ fn sequences_go_in_and_out() {
 }
 
 #[test]
+fn optionals_go_in_and_out() {
+    let folder = folder("optionals");
+    let float = || model::tensor(1, Some(&[2]));
+    let x = write(&folder, "x.npy", f32_npy("(2,)", &[1.0, 2.0]));
+    for (name, ty, present, expected) in [
+        ("tensor", float(), format!("x={x}"), json!({"shape": [2], "values": [1.0, 2.0]})),
+        ("sequence", model::sequence(float()), format!("x=[{x},{x}]"), json!({"sequence": 2})),
+    ] {
+        let graph = model::Graph::default().input("x", model::optional(ty.clone()));
+        let graph = graph.node("OptionalHasElement", &["x"], &["there"]).output("there", model::tensor(9, Some(&[])));
+        let graph = graph.node("Identity", &["x"], &["y"]).output("y", model::optional(ty));
+        let file = write(&folder, "optional.onnx", graph.file());
+        let out = folder.join(name);
+        let out_text = out.to_str().expect("a path of text");
+        let run = |input: &str| firebrand(["run", &file, "-i", input, "--json", "--output-dir", out_text]).json();
+
+        let report = run("x=none");
+        assert_eq!(report["outputs"][0]["values"], json!([false]));
+        assert_eq!(report["outputs"][1], json!({"name": "y", "file": null}));
+        assert!(!out.join("y.npy").exists());
+        let report = run(&present);
+        assert_eq!(report["outputs"][0]["values"], json!([true]));
+        let y = &report["outputs"][1];
+        if name == "tensor" {
+            assert_eq!((&y["shape"], &y["values"]), (&expected["shape"], &expected["values"]));
+            assert_eq!(read_f32(out.join("y.npy")), [1.0, 2.0]);
+        } else {
+            assert_eq!(y["sequence"].as_array().map(Vec::len), Some(2));
+            assert_eq!(y["sequence"][1]["file"], json!(out.join("y-1.npy")));
+        }
+
+        let said = firebrand(["run", &file, "-i", "x=none"]);
+        assert!(said.code == 0 && said.out.contains("y  absent"), "{}", said.out);
+        firebrand(["run", &file]).fails(1, &["not given: input \"x\"", "optional"]);
+        let said = firebrand(["inspect", &file]);
+        assert!(said.out.contains(if name == "tensor" { "optional(float32)" } else { "optional(seq(float32))" }));
+    }
+    let relu = write(&folder, "relu.onnx", one_node("Relu", 1, Some(&[2])));
+    firebrand(["run", &relu, "-i", "x=none"]).fails(1, &["\"x\" is not optional", "float32 [2]", "./none"]);
+}
+
+/// Sequences of every kind of element keep their dtype, empty ones too.
+#[test]
+fn sequences_of_any_dtype_go_in_and_out() {
+    let folder = folder("sequence-dtypes");
+    let out = folder.join("out");
+    let out_text = out.to_str().expect("a path of text");
+    for (dtype, number, descr, data) in [
+        ("int4", 22, "|V1", &[0x0f, 0x08][..]),
+        ("bfloat16", 16, "|V2", &[0x80, 0x3f, 0, 0]),
+        ("string", 8, "<U1", b"a\0\0\0b\0\0\0"),
+    ] {
+        let ty = || model::sequence(model::tensor(number, None));
+        let graph = model::Graph::default().input("x", ty()).node("Identity", &["x"], &["y"]).output("y", ty());
+        let file = write(&folder, "identity.onnx", graph.file());
+        let part = write(&folder, "part.npy", npy(descr, false, "(2,)", data));
+        let run = |input: &str| firebrand(["run", &file, "-i", input, "--json", "--output-dir", out_text]).json();
+        let report = run(&format!("x=[{part}]"));
+        let part = &report["outputs"][0]["sequence"][0];
+        assert_eq!((&part["dtype"], &part["shape"]), (&json!(dtype), &json!([2])));
+        assert_eq!(read_npy(part["file"].as_str().expect("a file")).1, data);
+        assert_eq!(run("x=[]")["outputs"][0], json!({"name": "y", "dtype": dtype, "sequence": []}));
+    }
+}
+
+#[test]
 fn output_names_become_file_names() {
     let folder = folder("names");
     let float = || model::tensor(1, Some(&[1]));
@@ -589,6 +735,17 @@ fn wrong_use_exits_with_1() {
     let bits = write(&folder, "bits.npy", npy("<u2", false, "(1, 3)", &[0; 6]));
     let half = write(&folder, "half.onnx", one_node("Relu", 16, Some(&[1, 3])));
     firebrand(["run", &half, "-i", &x(&bits)]).fails(1, &["expected bfloat16, got uint16", "hint: ", "view(\"V2\")"]);
+    let eight = write(&folder, "eight.onnx", one_node("Identity", 17, Some(&[1, 3])));
+    let bytes = write(&folder, "bytes.npy", npy("|u1", false, "(1, 3)", &[0; 3]));
+    let wide = write(&folder, "wide.npy", npy("|V2", false, "(1, 3)", &[0; 6]));
+    firebrand(["run", &eight, "-i", &x(&bytes)])
+        .fails(1, &["expected float8e4m3fn, got uint8", "hint: ", "view(\"V1\")"]);
+    firebrand(["run", &eight, "-i", &x(&three)]).fails(1, &["got float32", "hint: ", "astype(float8_e4m3fn)"]);
+    firebrand(["run", &eight, "-i", &x(&wide)]).fails(1, &["wide.npy", "2 bytes (|V2); float8e4m3fn takes 1"]);
+    run(&["-i", &x(&wide)]).fails(1, &["raw bits (|V2); the model expects float32"]);
+    let four_bits = write(&folder, "four.onnx", one_node("Identity", 22, Some(&[1, 3])));
+    let eights = write(&folder, "eights.json", "[[7, 8, 0]]");
+    firebrand(["run", &four_bits, "-i", &x(&eights)]).fails(1, &["eights.json: 8 is no int4"]);
     run(&["-i", &x(&short)]).fails(1, &["cut short"]);
     run(&["-i", &x(&text)]).fails(1, &["text.txt", ".npy"]);
     run(&["-i", &x(&ragged)]).fails(1, &["ragged"]);

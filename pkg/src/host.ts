@@ -3,7 +3,7 @@
 import { chooseDevice, surroundings, type Choice } from "./device.js";
 import { FirebrandError, describe } from "./error.js";
 import { progressOf, type ReportBytes } from "./progress.js";
-import { toFailure, type Progress, type Reply, type Request, type SessionInfo, type WireTensor } from "./protocol.js";
+import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo, type WireValue } from "./protocol.js";
 import { abandonRuntime, chooseBuild, openRuntime, type Build, type Glue, type WasmSession } from "./runtime.js";
 import { besideModel, checkModelBytes, fileNameOf, read, readExternal } from "./source.js";
 
@@ -120,14 +120,14 @@ export class Host {
     this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info });
   }
 
-  async #run(inputs: WireTensor[], outputs: string[] | undefined): Promise<void> {
+  async #run(inputs: WireValue[], outputs: string[] | undefined): Promise<void> {
     const session = this.#session;
     if (!session) throw new FirebrandError("internal", "a run came before its model was loaded");
     const began = performance.now();
-    const results = (await session.run(inputs, outputs)).map((tensor) => ({ ...tensor, data: ownElements(tensor.data) }));
+    const results = await session.run(inputs, outputs);
+    for (const tensor of results.flatMap(tensorsOf)) tensor.data = ownElements(tensor.data);
     const lastRunMs = performance.now() - began;
-    const buffers = results.flatMap(({ data }) => (data instanceof Uint8Array ? [data.buffer as ArrayBuffer] : []));
-    this.#send({ type: "ran", outputs: results, lastRunMs, memoryBytes: session.info().memoryBytes }, buffers);
+    this.#send({ type: "ran", outputs: results, lastRunMs, memoryBytes: session.info().memoryBytes }, buffersOf(results));
   }
 
   async #inspect({ source }: Extract<Request, { type: "inspect" }>): Promise<void> {

@@ -22,12 +22,45 @@ export interface Progress {
   file?: string;
 }
 
-/** An input or output of a model. */
-export interface ValueInfo {
+/** What {@link ValueInfo} tells of every value. */
+interface Described {
   readonly name: string;
+  /** The element type: of the tensor, of each tensor of a sequence, of the numbers in maps. */
   readonly dtype: DType;
-  /** The length of each axis; where it may vary, the model's own name for it, or `"?"`. */
+  /** The length of each axis; where it may vary, the model's own name for it, or `"?"`. For a sequence, of each tensor. */
   readonly shape: readonly (number | string)[];
+  /** Whether the value may be absent, which is `null` in JavaScript. */
+  readonly optional?: true;
+}
+
+/** A tensor. */
+export interface TensorInfo extends Described {
+  readonly kind?: undefined;
+}
+
+/** A sequence: an array of tensors of one dtype. */
+export interface SequenceInfo extends Described {
+  readonly kind: "sequence";
+}
+
+/** An array of `Map`s from keys to numbers, which only outputs may be. */
+export interface MapsInfo extends Described {
+  readonly kind: "maps";
+  /** The dtype of the keys: bigints or strings. */
+  readonly keys: "int64" | "string";
+}
+
+/** An input or output of a model: a tensor unless `kind` says otherwise. */
+export type ValueInfo = TensorInfo | SequenceInfo | MapsInfo;
+
+/** An input or output of a kind that this version has no value for; only {@link inspect} tells of such. */
+export interface OtherInfo {
+  readonly name: string;
+  readonly kind: "other";
+  /** The type as ONNX has it, or `"unknown"` where the model does not declare it. */
+  readonly dtype: string;
+  readonly shape: readonly [];
+  readonly optional?: true;
 }
 
 /** A device that a session runs on. */
@@ -65,21 +98,48 @@ export interface SessionInfo {
   readonly lastRunMs?: number;
 }
 
+/** How often a model uses an operator. */
+export interface OperatorUse {
+  readonly name: string;
+  /** `""` for ONNX's own operators. */
+  readonly domain: string;
+  readonly count: number;
+  /** Whether this version has it. */
+  readonly supported: boolean;
+  /** The nodes that use it, by name, where it is not supported. */
+  readonly nodes?: readonly string[];
+}
+
 /** What {@link inspect} tells about a model without running it. */
 export interface ModelReport {
-  readonly inputs: readonly ValueInfo[];
-  readonly outputs: readonly ValueInfo[];
-  /** The operators in use, and whether this version has them. `domain` is `""` for ONNX's own. */
-  readonly operators: readonly { readonly name: string; readonly domain: string; readonly count: number; readonly supported: boolean }[];
+  readonly inputs: readonly (ValueInfo | OtherInfo)[];
+  readonly outputs: readonly (ValueInfo | OtherInfo)[];
+  /** The operators in use, also in bodies and functions, and whether this version has them. */
+  readonly operators: readonly OperatorUse[];
   /** Files that hold weights beside the model, by relative path. */
   readonly externalFiles: readonly string[];
 }
 
 export interface WireTensor {
-  name: string;
   dtype: DType;
   shape: readonly number[];
   data: Uint8Array | string[];
+}
+
+/** A named value. Maps are the keys `[C]` that all have, and each one's numbers `[N, C]`. */
+export type WireValue = { name: string } & (WireTensor | { sequence: WireTensor[] } | { maps: { keys: WireTensor; values: WireTensor } } | { absent: true });
+
+/** The tensors that a value is made of. */
+export function tensorsOf(value: WireValue): WireTensor[] {
+  if ("sequence" in value) return value.sequence;
+  if ("maps" in value) return [value.maps.keys, value.maps.values];
+  return "absent" in value ? [] : [value];
+}
+
+/** The buffers that values lie in, to be given away with them. */
+export function buffersOf(values: WireValue[]): ArrayBuffer[] {
+  const buffers = values.flatMap(tensorsOf).flatMap(({ data }) => (data instanceof Uint8Array ? [data.buffer as ArrayBuffer] : []));
+  return [...new Set(buffers)];
 }
 
 export type Request =
@@ -91,7 +151,7 @@ export type Request =
       /** Why `"auto"` must stay off the GPU, if it must. */
       avoidGpu?: string;
     }
-  | { type: "run"; inputs: WireTensor[]; outputs?: string[] }
+  | { type: "run"; inputs: WireValue[]; outputs?: string[] }
   | { type: "inspect"; source: Source };
 
 export interface Failure {
@@ -108,7 +168,7 @@ export interface Failure {
 export type Reply =
   | { type: "progress"; progress: Progress }
   | { type: "loaded"; inputs: ValueInfo[]; outputs: ValueInfo[]; info: SessionInfo }
-  | { type: "ran"; outputs: WireTensor[]; lastRunMs: number; memoryBytes: number }
+  | { type: "ran"; outputs: WireValue[]; lastRunMs: number; memoryBytes: number }
   | { type: "inspected"; report: ModelReport }
   | { type: "failed"; failure: Failure };
 

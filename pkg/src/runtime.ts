@@ -2,7 +2,7 @@
 //! a host sends something else.
 import { FirebrandError, abortedError, describe } from "./error.js";
 import { builtin } from "./platform.js";
-import type { Device, ModelReport, SessionInfo, ValueInfo, WireTensor } from "./protocol.js";
+import type { Device, ModelReport, SessionInfo, ValueInfo, WireValue } from "./protocol.js";
 import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
 
 /** The module that wasm-bindgen writes beside the WebAssembly. */
@@ -20,7 +20,7 @@ export interface WasmSession {
   inputs(): ValueInfo[];
   outputs(): ValueInfo[];
   info(): Omit<SessionInfo, "deviceReason" | "timings" | "lastRunMs">;
-  run(inputs: WireTensor[], outputs?: string[]): Promise<WireTensor[]>;
+  run(inputs: WireValue[], outputs?: string[]): Promise<WireValue[]>;
   free(): void;
 }
 

@@ -3,9 +3,9 @@ import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
 import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
 import { prefersWorker } from "./platform.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
-import type { Device, ModelReport, Progress, SessionInfo, Source, ValueInfo, WireTensor } from "./protocol.js";
+import { buffersOf, type Device, type ModelReport, type Progress, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
 import { toSource, type DataSource, type ModelSource } from "./source.js";
-import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, zeros, type AnyTensor } from "./tensor.js";
+import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, typeName, zeros, type AnyTensor } from "./tensor.js";
 
 /** How {@link inspect} reads a model. */
 export interface InspectOptions {
@@ -43,6 +43,19 @@ export interface RunOptions {
   /** Ends the run when it aborts; the run rejects with a {@link FirebrandError} of kind `aborted`. */
   signal?: AbortSignal;
 }
+
+/**
+ * What an input takes: a tensor; for a sequence an array of tensors of one dtype; for an optional
+ * that is absent `null`. {@link Session.inputs} tells which.
+ */
+export type InputValue = Tensor | readonly Tensor[] | null;
+
+/**
+ * What an output gives: a tensor; for a sequence an array of tensors; for an optional that is absent
+ * `null`; for maps an array of `Map`s from bigints or strings to numbers. {@link Session.outputs}
+ * tells which.
+ */
+export type OutputValue = AnyTensor | AnyTensor[] | null | Map<bigint, number>[] | Map<string, number>[];
 
 interface Plan {
   source: Source;
@@ -141,31 +154,39 @@ export class Session {
    * Inputs are copied when the call is made: the arrays stay the caller's and may be changed at
    * once. Calls made without waiting for each other are answered one after the other, in order.
    *
-   * @param inputs a tensor for each of {@link Session.inputs}, by name
-   * @returns a tensor for each output, by name
+   * The type argument tells TypeScript what the outputs are, where not all of them are tensors:
+   *
+   * ```ts
+   * const { parts } = await session.run<{ parts: AnyTensor[] }>({ whole });
+   * ```
+   *
+   * @param inputs a value for each of {@link Session.inputs}, by name: a tensor, an array of them for
+   *   a sequence, `null` for an optional that is absent
+   * @returns a value for each output, by name: a tensor, or what {@link OutputValue} says of the
+   *   other kinds
    * @throws {@link FirebrandError}: `unknown_input` (the message names the nearest right one),
    *   `missing_input`, `unknown_output`, `dtype_mismatch`, `shape_mismatch`,
    *   `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`, `out_of_memory`,
    *   `device_lost`, `internal`. The session answers the next call after any of them but `disposed`.
    */
-  async run(inputs: Record<string, Tensor>, options: RunOptions = {}): Promise<Record<string, AnyTensor>> {
+  async run<Outputs extends Record<string, OutputValue> = Record<string, AnyTensor>>(inputs: Record<string, InputValue>, options: RunOptions = {}): Promise<Outputs> {
     this.#checkUsable();
-    const wire = toWire(inputs);
+    const wire = toWire(inputs, this.inputs);
     const { signal } = options;
     if (signal?.aborted) throw abortedError(signal);
     const outputs = outputNames(options.outputs);
-    return this.#takeTurn(signal, (either) => this.#perform(wire, outputs, either));
+    return this.#takeTurn(signal, (either) => this.#perform(wire, outputs, either) as Promise<Outputs>);
   }
 
   /**
    * Runs the model once and drops the result, so that the first real run does not pay for compiling
    * kernels and filling caches.
    *
-   * @param inputs tensors of the shapes that will be used. Default: zeros, with 1 for each axis
-   *   that may vary.
+   * @param inputs values of the shapes that will be used. Default: zeros, with 1 for each axis that
+   *   may vary; sequences have one tensor, and optionals are there.
    * @throws what {@link Session.run} throws
    */
-  async warmup(inputs?: Record<string, Tensor>): Promise<void> {
+  async warmup(inputs?: Record<string, InputValue>): Promise<void> {
     await this.run(inputs ?? Object.fromEntries(this.inputs.map((input) => [input.name, blank(input)])));
   }
 
@@ -209,16 +230,16 @@ export class Session {
     });
   }
 
-  async #perform(inputs: WireTensor[], outputs: string[] | undefined, signal: AbortSignal): Promise<Record<string, AnyTensor>> {
+  async #perform(inputs: WireValue[], outputs: string[] | undefined, signal: AbortSignal): Promise<Record<string, OutputValue>> {
     const { link } = await this.#open(signal);
     // Where the GPU may be given up, the inputs are needed again.
     const mayRepeat = this.#plan.device === "auto" && this.info.device === "webgpu";
-    const buffers = mayRepeat ? [] : inputs.flatMap(({ data }) => (data instanceof Uint8Array ? [data.buffer as ArrayBuffer] : []));
+    const buffers = mayRepeat ? [] : buffersOf(inputs);
     try {
       const request = { type: "run" as const, inputs, ...(outputs && { outputs }) };
       const { outputs: results, lastRunMs, memoryBytes } = await link.exchange(request, buffers, { signal });
       this.#loaded.info = Object.freeze({ ...this.info, lastRunMs, memoryBytes });
-      return Object.fromEntries(results.map(({ name, dtype, shape, data }) => [name, tensorFromElements(dtype, shape, data)]));
+      return Object.fromEntries(results.map((value) => [value.name, fromWire(value)]));
     } catch (error) {
       const { kind, message } = error as FirebrandError;
       if (!mayRepeat || !gpuFailures.includes(kind)) throw error;
@@ -267,19 +288,60 @@ function modelProgress(onProgress: LoadOptions["onProgress"]): ReportBytes {
   return progressOf("model", undefined, (progress) => tell(onProgress, progress));
 }
 
-function toWire(inputs: Record<string, Tensor>): WireTensor[] {
+function toWire(inputs: Record<string, InputValue>, infos: readonly ValueInfo[]): WireValue[] {
   if (typeof inputs !== "object" || inputs === null || Array.isArray(inputs)) {
     throw new FirebrandError("invalid_argument", `inputs are an object of tensors by input name, such as { pixels: tensor }; got ${inputs === null ? "null" : Array.isArray(inputs) ? "an array" : typeof inputs}`);
   }
-  return Object.entries(inputs).map(([name, tensor]) => {
+  return Object.entries(inputs).map(([name, value]) => {
     const where = `input ${JSON.stringify(name)}`;
-    if (typeof tensor !== "object" || tensor === null || !("dtype" in tensor && "data" in tensor && "shape" in tensor)) {
-      throw new FirebrandError("invalid_argument", `${where}: expected a Tensor; make one with new Tensor(dtype, data, shape)`);
+    const info = infos.find((known) => known.name === name);
+    if (isTensor(value)) return { name, ...wireTensor(value, where) };
+    // A name that the model does not have is for the runtime to tell.
+    if (value === null && (!info || info.optional)) return { name, absent: true };
+    if (!Array.isArray(value) || (info && info.kind !== "sequence" && !value.every(isTensor))) {
+      throw new FirebrandError("invalid_argument", `${where}: expected ${expectedOf(info)}, got ${typeName(value)}; make tensors with new Tensor(dtype, data, shape)`);
     }
-    // Its array may have been given away since the tensor was made.
-    checkTensor(tensor.dtype, tensor.data, tensor.shape, where);
-    return { name, dtype: tensor.dtype, shape: [...tensor.shape], data: copyElements(tensor) };
+    const sequence = value.map((element: unknown, at) => {
+      const place = `${where}, element ${at}`;
+      if (!isTensor(element)) throw new FirebrandError("invalid_argument", `${place}: expected a Tensor, got ${typeName(element)}; make one with new Tensor(dtype, data, shape)`);
+      const tensor = wireTensor(element, place);
+      const { dtype } = value[0] as Tensor;
+      if (tensor.dtype !== dtype) throw new FirebrandError("dtype_mismatch", `${place}: expected ${dtype}, as element 0 is, got ${tensor.dtype}; a sequence has one dtype`);
+      return tensor;
+    });
+    return { name, sequence };
   });
+}
+
+/** Whether this is a tensor, or an object that is as good as one. */
+function isTensor(value: unknown): value is Tensor {
+  return typeof value === "object" && value !== null && "dtype" in value && "data" in value && "shape" in value;
+}
+
+function wireTensor(tensor: Tensor, where: string): WireTensor {
+  // Its array may have been given away since the tensor was made.
+  checkTensor(tensor.dtype, tensor.data, tensor.shape, where);
+  return { dtype: tensor.dtype, shape: [...tensor.shape], data: copyElements(tensor) };
+}
+
+/** What an input takes, in words. */
+function expectedOf(info: ValueInfo | undefined): string {
+  // A shape that is not declared is as empty as that of a single number.
+  const one = info ? `${info.dtype}${info.shape.length > 0 ? ` [${info.shape.join(", ")}]` : ""}` : "";
+  const what = !info ? "a Tensor" : info.kind === "sequence" ? `an array of Tensors (${one})` : `a Tensor (${one})`;
+  return info?.optional ? `${what} or null` : what;
+}
+
+function fromWire(value: WireValue): OutputValue {
+  const tensor = ({ dtype, shape, data }: WireTensor) => tensorFromElements(dtype, shape, data);
+  if ("sequence" in value) return value.sequence.map(tensor);
+  if ("absent" in value) return null;
+  if (!("maps" in value)) return tensor(value);
+  const keys = [...(tensor(value.maps.keys).data as Iterable<bigint | string>)];
+  const { data, shape } = tensor(value.maps.values);
+  const numbers = data as ArrayLike<number | bigint>;
+  const map = (_: unknown, row: number) => new Map(keys.map((key, at) => [key, Number(numbers[row * keys.length + at])]));
+  return Array.from({ length: shape[0] ?? 0 }, map) as OutputValue;
 }
 
 function outputNames(names: readonly string[] | undefined): string[] | undefined {
@@ -290,9 +352,10 @@ function outputNames(names: readonly string[] | undefined): string[] | undefined
   return [...names];
 }
 
-function blank({ dtype, shape }: ValueInfo): Tensor {
+function blank({ kind, dtype, shape }: ValueInfo): InputValue {
   const lengths = shape.map((axis) => (typeof axis === "number" ? axis : 1));
-  return new Tensor(dtype, zeros(dtype, elementCount(lengths)), lengths);
+  const tensor = new Tensor(dtype, zeros(dtype, elementCount(lengths)), lengths);
+  return kind === "sequence" ? [tensor] : tensor;
 }
 
 function checkOptions(options: LoadOptions): void {

@@ -6,7 +6,18 @@ export interface TensorData {
   float32: Float32Array;
   /** The bits of IEEE 754 half-precision numbers, on every platform. */
   float16: Uint16Array;
+  /** The bits: the upper half of those of a `float32`. */
+  bfloat16: Uint16Array;
   float64: Float64Array;
+  /** The bits, as those of all four 8-bit floats. */
+  float8e4m3fn: Uint8Array;
+  float8e4m3fnuz: Uint8Array;
+  float8e5m2: Uint8Array;
+  float8e5m2fnuz: Uint8Array;
+  /** The numbers, -8 to 7, each in an element of its own. */
+  int4: Int8Array;
+  /** The numbers, 0 to 15, each in an element of its own. */
+  uint4: Uint8Array;
   int8: Int8Array;
   uint8: Uint8Array;
   int16: Int16Array;
@@ -28,7 +39,14 @@ type ArrayConstructor = { readonly name: string; new (buffer: ArrayBufferLike, b
 const arrays: Record<Exclude<DType, "string">, ArrayConstructor> = {
   float32: Float32Array,
   float16: Uint16Array,
+  bfloat16: Uint16Array,
   float64: Float64Array,
+  float8e4m3fn: Uint8Array,
+  float8e4m3fnuz: Uint8Array,
+  float8e5m2: Uint8Array,
+  float8e5m2fnuz: Uint8Array,
+  int4: Int8Array,
+  uint4: Uint8Array,
   int8: Int8Array,
   uint8: Uint8Array,
   int16: Int16Array,
@@ -61,7 +79,7 @@ export class Tensor<D extends DType = DType> {
    * @param shape the length of each axis; their product is the number of elements
    * @throws {@link FirebrandError} of kind `dtype_mismatch` where `data` is another kind of array,
    *   `data_length_mismatch` where it has another length than `shape` asks for, `invalid_argument`
-   *   where `dtype` or `shape` make no sense.
+   *   where `dtype` or `shape` make no sense, or where an element is no 4-bit number.
    */
   constructor(dtype: D, data: TensorData[D], shape: readonly number[]) {
     checkTensor(dtype, data, shape, "tensor");
@@ -146,6 +164,13 @@ export function checkTensor(dtype: unknown, data: unknown, shape: unknown, where
       `${where}: shape [${shape.join(", ")}] has ${count} elements, the data has ${length}`,
     );
   }
+  const range = dtype === "int4" ? [-8, 7] : dtype === "uint4" ? [0, 15] : undefined;
+  if (!range) return;
+  const [least, most] = range as [number, number];
+  const at = (data as Int8Array).findIndex((element) => element < least || element > most);
+  if (at >= 0) {
+    throw new FirebrandError("invalid_argument", `${where}: ${dtype} holds ${least} to ${most}, element ${at} is ${(data as Int8Array)[at]}`);
+  }
 }
 
 function isDeclared(dtype: DType, data: unknown): boolean {
@@ -163,7 +188,8 @@ function asDeclared<D extends DType>(dtype: D, data: TensorData[D]): TensorData[
   return new array(data.buffer, data.byteOffset, data.byteLength / array.BYTES_PER_ELEMENT) as TensorData[D];
 }
 
-function typeName(value: unknown): string {
+/** What a value is, in words. */
+export function typeName(value: unknown): string {
   if (value === null) return "null";
   if (typeof value !== "object" && typeof value !== "function") return typeof value;
   const tag = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];

@@ -1,11 +1,12 @@
 import { vi } from "vitest";
+import type { ValueInfo, WireTensor } from "../src/protocol.js";
 import type { Glue, WasmSession } from "../src/runtime.js";
 
 /** A stand-in for the WebAssembly: y = 2 x, with switches for what the real one may do. */
-export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[] } = {}) {
+export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[]; inputs?: ValueInfo[] } = {}) {
   const free = vi.fn();
   const load = vi.fn(async (_model: Uint8Array, _external: Record<string, Uint8Array>, device: "cpu" | "webgpu"): Promise<WasmSession> => ({
-    inputs: () => [{ name: "x", dtype: "float32", shape: ["N"] }],
+    inputs: () => behaviour.inputs ?? [{ name: "x", dtype: "float32", shape: ["N"] }],
     outputs: () => [{ name: "y", dtype: "float32", shape: ["N"] }],
     info: () => ({
       device,
@@ -31,7 +32,7 @@ export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" |
 }
 
 export const double: WasmSession["run"] = async (inputs) => {
-  const x = inputs.find(({ name }) => name === "x");
+  const x = inputs.find(({ name }) => name === "x") as WireTensor | undefined;
   if (!x) throw { kind: "missing_input", message: 'input "x" was not given' };
   const values = new Float32Array((x.data as Uint8Array).slice().buffer).map((value) => value * 2);
   return [{ name: "y", dtype: "float32", shape: x.shape, data: new Uint8Array(values.buffer) }];

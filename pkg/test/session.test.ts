@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as device from "../src/device.js";
 import { FirebrandError } from "../src/error.js";
 import * as runtime from "../src/runtime.js";
-import { inspect, load } from "../src/session.js";
-import { Tensor } from "../src/tensor.js";
+import { buffersOf, type ValueInfo, type WireValue } from "../src/protocol.js";
+import { inspect, load, type InputValue } from "../src/session.js";
+import { Tensor, zeros, type AnyTensor } from "../src/tensor.js";
 import { double, fakeGlue } from "./fake-runtime.js";
 import { rejectionOf } from "./thrown.js";
 
@@ -159,9 +160,115 @@ describe("a session in place", () => {
     expect(complaint).toHaveBeenCalledTimes(3);
   });
 
+  it("names every node whose operator is not supported, as the runtime does", async () => {
+    const told = { kind: "unsupported_operator", message: 'unsupported operators: Twist (2 nodes: "a", "b"), com.example.Turn (1 node: "c")' };
+    const { load: loading } = runtimeIs(fakeGlue());
+    loading.mockRejectedValueOnce(told);
+    expect(await rejectionOf(load(bytes, inPlace))).toMatchObject({ name: "FirebrandError", ...told });
+  });
+
   it("inspects", async () => {
     runtimeIs(fakeGlue());
     expect((await inspect(bytes, inPlace)).operators).toEqual([{ name: "Mul", domain: "", count: 1, supported: true }]);
+  });
+});
+
+describe("sequences, optionals and maps", () => {
+  const list: ValueInfo = { name: "list", kind: "sequence", dtype: "float32", shape: ["N", 2] };
+  const maybe: ValueInfo = { name: "maybe", optional: true, dtype: "int64", shape: [] };
+  const maybeList: ValueInfo = { name: "maybeList", kind: "sequence", optional: true, dtype: "string", shape: [] };
+  const ids = new Tensor("int64", BigInt64Array.of(7n), []);
+  const inputs = [list, maybe, maybeList];
+
+  async function sessionOf(outputs: WireValue[] = []) {
+    const run = vi.fn<typeof double>(async () => outputs);
+    runtimeIs(fakeGlue({ run, inputs }));
+    return { run, session: await load(bytes, inPlace) };
+  }
+
+  it("go in, copied when the call is made", async () => {
+    const { run, session } = await sessionOf();
+    const data = Float32Array.of(1, 2);
+    const running = session.run({ list: [new Tensor("float32", data, [2]), x(3)], maybe: ids, maybeList: [] });
+    data.fill(9);
+    await running;
+    expect(run.mock.calls[0]![0]).toEqual([
+      { name: "list", sequence: [{ dtype: "float32", shape: [2], data: new Uint8Array(Float32Array.of(1, 2).buffer) }, { dtype: "float32", shape: [1], data: expect.any(Uint8Array) }] },
+      { name: "maybe", dtype: "int64", shape: [], data: Uint8Array.of(7, 0, 0, 0, 0, 0, 0, 0) },
+      { name: "maybeList", sequence: [] },
+    ]);
+    await session.run({ list: [], maybe: null, maybeList: null });
+    expect(run.mock.calls[1]![0]).toEqual([{ name: "list", sequence: [] }, { name: "maybe", absent: true }, { name: "maybeList", absent: true }]);
+  });
+
+  it("come out", async () => {
+    const wire = (...values: number[]) => ({ dtype: "float32", shape: [values.length], data: new Uint8Array(Float32Array.from(values).buffer) }) as const;
+    const { session } = await sessionOf([
+      { name: "parts", sequence: [wire(1, 2), wire()] },
+      { name: "nothing", absent: true },
+      { name: "byName", maps: { keys: { dtype: "string", shape: [2], data: ["cat", "dog"] }, values: { ...wire(0.25, 0.75, 1, 0), shape: [2, 2] } } },
+      { name: "byNumber", maps: { keys: { dtype: "int64", shape: [1], data: new Uint8Array(BigInt64Array.of(-3n).buffer) }, values: { ...wire(0.5), shape: [1, 1] } } },
+      { name: "none", maps: { keys: { dtype: "string", shape: [1], data: ["cat"] }, values: { ...wire(), shape: [0, 1] } } },
+    ]);
+    const results = await session.run<{ parts: AnyTensor[]; nothing: null; byName: Map<string, number>[]; byNumber: Map<bigint, number>[]; none: Map<string, number>[] }>({});
+    expect(results).toEqual({
+      parts: [x(1, 2), x()],
+      nothing: null,
+      byName: [new Map([["cat", 0.25], ["dog", 0.75]]), new Map([["cat", 1], ["dog", 0]])],
+      byNumber: [new Map([[-3n, 0.5]])],
+      none: [],
+    });
+  });
+
+  it("give their buffers to the worker, each once", () => {
+    const shared = new Uint8Array(4);
+    const tensor = { dtype: "uint8", shape: [4], data: shared } as const;
+    const keys = { dtype: "string" as const, shape: [1], data: ["a"] };
+    const values: WireValue[] = [
+      { name: "a", ...tensor },
+      { name: "b", sequence: [{ ...tensor }, { ...tensor, data: new Uint8Array(1), shape: [1] }] },
+      { name: "c", absent: true },
+      { name: "d", maps: { keys, values: { ...tensor, data: new Uint8Array(2), shape: [2] } } },
+    ];
+    expect(buffersOf(values).map(({ byteLength }) => byteLength)).toEqual([4, 1, 2]);
+    expect(buffersOf(values)[0]).toBe(shared.buffer);
+  });
+
+  it("warm up with a tensor each", async () => {
+    const { run, session } = await sessionOf();
+    await session.warmup();
+    expect(run.mock.calls[0]![0]).toEqual([
+      { name: "list", sequence: [{ dtype: "float32", shape: [1, 2], data: new Uint8Array(8) }] },
+      { name: "maybe", dtype: "int64", shape: [], data: new Uint8Array(8) },
+      { name: "maybeList", sequence: [{ dtype: "string", shape: [], data: [""] }] },
+    ]);
+  });
+
+  it.each<[string, string, Record<string, unknown>, RegExp]>([
+    ["null for what must be there", "invalid_argument", { list: null }, /^input "list": expected an array of Tensors \(float32 \[N, 2\]\), got null/],
+    ["numbers for a sequence", "invalid_argument", { list: [x(1), 2] }, /^input "list", element 1: expected a Tensor, got number/],
+    ["a hole in a sequence", "invalid_argument", { list: [undefined] }, /^input "list", element 0: expected a Tensor, got undefined/],
+    ["several dtypes", "dtype_mismatch", { list: [x(1), ids] }, /^input "list", element 1: expected float32, as element 0 is, got int64/],
+    ["a wrong length inside", "data_length_mismatch", { list: [{ dtype: "float32", data: new Float32Array(2), shape: [3] }] }, /^input "list", element 0: shape \[3\] has 3 elements, the data has 2/],
+    ["numbers for an optional tensor", "invalid_argument", { maybe: [7n] }, /^input "maybe": expected a Tensor \(int64\) or null, got a plain array/],
+    ["undefined for an optional", "invalid_argument", { maybe: undefined }, /^input "maybe": expected a Tensor \(int64\) or null, got undefined/],
+    ["a map", "invalid_argument", { maybeList: new Map() }, /^input "maybeList": expected an array of Tensors \(string\) or null, got Map/],
+  ])("are refused where they are %s", async (_what, kind, given, message) => {
+    const { run, session } = await sessionOf();
+    const error = await rejectionOf(session.run(given as never));
+    expect(error).toMatchObject({ name: "FirebrandError", kind });
+    expect(error.message).toMatch(message);
+    expect(run).not.toHaveBeenCalled();
+  });
+
+  it("tell TypeScript what to give", async () => {
+    const { session } = await sessionOf();
+    const given = session.inputs.map((info) => {
+      const tensor = new Tensor(info.dtype, zeros(info.dtype, 0), [0]);
+      if (info.kind === "maps") throw new Error(info.keys satisfies "int64" | "string");
+      return [info.name, info.kind === "sequence" ? [tensor] : tensor] satisfies [string, InputValue];
+    });
+    await session.run(Object.fromEntries(given));
   });
 });
 

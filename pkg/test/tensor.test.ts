@@ -7,6 +7,13 @@ describe("Tensor", () => {
   it.each<[DType, object]>([
     ["float32", new Float32Array(6)],
     ["float16", new Uint16Array(6)],
+    ["bfloat16", new Uint16Array(6)],
+    ["float8e4m3fn", new Uint8Array(6).fill(255)],
+    ["float8e4m3fnuz", new Uint8Array(6)],
+    ["float8e5m2", new Uint8Array(6)],
+    ["float8e5m2fnuz", new Uint8Array(6)],
+    ["int4", Int8Array.of(-8, -1, 0, 1, 6, 7)],
+    ["uint4", Uint8Array.of(0, 1, 2, 8, 14, 15)],
     ["float64", new Float64Array(6)],
     ["int8", new Int8Array(6)],
     ["uint8", new Uint8Array(6)],
@@ -46,9 +53,9 @@ describe("Tensor", () => {
   });
 
   it("tells a dtype that JavaScript has no array for", () => {
-    const error = thrownBy(() => tensorFromElements("bfloat16" as never, [1], new Uint8Array(2)));
+    const error = thrownBy(() => tensorFromElements("complex64" as never, [1], new Uint8Array(8)));
     expect(error).toMatchObject({ kind: "unsupported" });
-    expect(error.message).toMatch(/bfloat16/);
+    expect(error.message).toMatch(/complex64/);
   });
 
   it("takes clamped bytes as uint8, without copying", () => {
@@ -69,6 +76,9 @@ describe("Tensor", () => {
     ["numbers as strings", "dtype_mismatch", () => new Tensor("string", [1] as never, [1]), /an array of strings/],
     ["no data", "dtype_mismatch", () => new Tensor("float32", null as never, [1]), /got null/],
     ["a length that does not fit", "data_length_mismatch", () => new Tensor("float32", new Float32Array(5), [2, 3]), /\[2, 3\] has 6 elements, the data has 5/],
+    ["what four bits do not hold", "invalid_argument", () => new Tensor("int4", Int8Array.of(7, 8), [2]), /int4 holds -8 to 7, element 1 is 8/],
+    ["what four bits without a sign do not hold", "invalid_argument", () => new Tensor("uint4", Uint8Array.of(16), [1]), /uint4 holds 0 to 15, element 0 is 16/],
+    ["bits of another width", "dtype_mismatch", () => new Tensor("float8e5m2", new Uint16Array(1) as never, [1]), /float8e5m2 expects Uint8Array, got Uint16Array/],
     ["an unknown dtype", "invalid_argument", () => new Tensor("f32" as never, new Float32Array(1) as never, [1]), /"f32" is not a dtype; use one of float32/],
     ["an inherited name", "invalid_argument", () => new Tensor("toString" as never, new Float32Array(1) as never, [1]), /is not a dtype/],
     ["a negative axis", "invalid_argument", () => new Tensor("float32", new Float32Array(1), [-1]), /\[-1\]/],

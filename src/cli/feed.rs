@@ -208,8 +208,12 @@ impl Reader<'_> {
                         (DataType::Uint16, DataType::BFloat16) => {
                             failure.hint("save raw bits as such with NumPy: array.view(\"V2\")")
                         }
-                        (_, DataType::BFloat16) => {
-                            failure.hint("convert it with NumPy and ml_dtypes: array.astype(bfloat16)")
+                        (DataType::Uint8, dtype) if dtype.is_storage() => {
+                            failure.hint("save raw bits as such with NumPy: array.view(\"V1\")")
+                        }
+                        (_, dtype) if dtype == DataType::BFloat16 || dtype.is_storage() => {
+                            let name = dtype.name().replace("float8e", "float8_e");
+                            failure.hint(format!("convert it with NumPy and ml_dtypes: array.astype({name})"))
                         }
                         _ => failure.hint(format!("convert it with NumPy: array.astype(\"{dtype}\")")),
                     });

@@ -1,12 +1,14 @@
 //! JSON as a tensor: nested arrays, or one value for a scalar.
 
+use std::ops::RangeInclusive;
+
 use firebrand::{DataType, Tensor};
 use half::{bf16, f16};
 use serde_json::Value;
 
 /// Reads nested arrays as a tensor of `dtype`; the nesting gives the shape.
 ///
-/// Numbers must fit the dtype. A float may also be `"NaN"`, `"Infinity"` or `"-Infinity"`, which
+/// Numbers must fit the dtype; floats are rounded to it. A float may also be `"NaN"`, `"Infinity"` or `"-Infinity"`, which
 /// JSON has no numbers for. The error says where and why.
 pub fn read(text: &[u8], dtype: DataType) -> Result<Tensor, String> {
     let value: Value = serde_json::from_slice(text).map_err(|error| format!("it is not JSON: {error}"))?;
@@ -36,7 +38,12 @@ pub fn read(text: &[u8], dtype: DataType) -> Result<Tensor, String> {
             let bytes = leaves.iter().map(|leaf| leaf.as_bool().map(u8::from).ok_or_else(|| wrong(leaf, dtype)));
             Tensor::from_bytes(dtype, shape, bytes.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
         }
-        dtype if dtype.is_storage() => Err(format!("{dtype} is not read from JSON; give a .npy file of its raw bits")),
+        DataType::Int4 => four_bits(dtype, shape, &leaves, -8..=7),
+        DataType::Uint4 => four_bits(dtype, shape, &leaves, 0..=15),
+        dtype if dtype.is_float8() => {
+            let elements = leaves.iter().map(|leaf| float(leaf).ok_or_else(|| wrong(leaf, dtype)));
+            Tensor::from_f64s(dtype, &shape, elements.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
+        }
         _ => {
             let strings = leaves.iter().map(|leaf| leaf.as_str().map(String::from).ok_or_else(|| wrong(leaf, dtype)));
             Tensor::from_strings(shape, strings.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
@@ -51,6 +58,17 @@ fn numbers<T: firebrand::graph::Element>(
 ) -> Result<Tensor, String> {
     let elements = leaves.iter().map(|leaf| read(leaf).ok_or_else(|| wrong(leaf, T::DTYPE)));
     Tensor::from_vec(shape, elements.collect::<Result<Vec<T>, _>>()?).map_err(|error| error.to_string())
+}
+
+fn four_bits(
+    dtype: DataType,
+    shape: Vec<usize>,
+    leaves: &[&Value],
+    range: RangeInclusive<i8>,
+) -> Result<Tensor, String> {
+    let element = |leaf: &&Value| integer::<i8>(leaf).filter(|value| range.contains(value)).map(|value| value as u8);
+    let elements = leaves.iter().map(|leaf| element(leaf).ok_or_else(|| wrong(leaf, dtype)));
+    Tensor::from_bytes(dtype, shape, elements.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
 }
 
 fn wrong(value: &Value, dtype: DataType) -> String {
@@ -141,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn narrow_types_are_read() {
+        let bytes = |text: &str, dtype| read(text.as_bytes(), dtype).unwrap().bytes().unwrap().to_vec();
+        assert_eq!(bytes("[-8, -1, 7.0]", DataType::Int4), [0xf8, 0xff, 7]);
+        assert_eq!(bytes("[0, 15]", DataType::Uint4), [0, 15]);
+        // 1.06 is nearer to 1 than to 1.125; what is too large becomes the largest.
+        assert_eq!(bytes("[1.06, -2, 1e300]", DataType::Float8E4M3FN), [0x38, 0xc0, 0x7e]);
+        assert_eq!(bytes(r#"["NaN"]"#, DataType::Float8E5M2FNUZ), [0x80]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         for (text, dtype, expected) in [
             ("[[1, 2], [3]]", DataType::Float32, "it is ragged: [1] has 1 entries, others have 2"),
@@ -150,6 +178,9 @@ mod tests {
             ("", DataType::Float32, "not JSON"),
             ("[1.5]", DataType::Int32, "1.5 is no int32"),
             ("[256]", DataType::Uint8, "256 is no uint8"),
+            ("[8]", DataType::Int4, "8 is no int4"),
+            ("[-1]", DataType::Uint4, "-1 is no uint4"),
+            ("[true]", DataType::Float8E5M2, "true is no float8e5m2"),
             ("[-1]", DataType::Uint64, "-1 is no uint64"),
             ("[1e300]", DataType::Int64, "1e+300 is no int64"),
             ("[\"x\"]", DataType::Float32, "\"x\" is no float32"),

@@ -1,7 +1,7 @@
 //! NumPy's `.npy` files: a header of one line, then the elements.
 //!
-//! Written here rather than taken from a crate: the elements are read by ONNX's dtypes, bfloat16
-//! as raw bits among them, and what remains for a crate is that one line.
+//! Written here rather than taken from a crate: the elements are read by ONNX's dtypes, raw bits of
+//! bfloat16, float8 and 4-bit integers among them, and what remains for a crate is that one line.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub fn is_npy(bytes: &[u8]) -> bool {
 }
 
 /// Reads a `.npy` file: C or Fortran order, any byte order. `declared` tells what raw bits
-/// (`|V2`) are.
+/// (`|V1`, `|V2`) are.
 ///
 /// The error says what is wrong with the file.
 pub fn read(bytes: &[u8], declared: Option<DataType>) -> Result<Tensor, String> {
@@ -69,9 +69,14 @@ pub fn read(bytes: &[u8], declared: Option<DataType>) -> Result<Tensor, String> 
     tensor.map_err(|error| error.to_string())
 }
 
-/// Writes a `.npy` file, version 1.0, in C order and little-endian; bfloat16 as raw bits (`|V2`).
+/// Writes a `.npy` file, version 1.0, in C order and little-endian; what NumPy has no dtype for as
+/// raw bits (`|V1`, `|V2`).
 pub fn write(tensor: &Tensor) -> Vec<u8> {
     let (descr, data) = match tensor.data() {
+        // As ml_dtypes has them: the upper four bits are 0.
+        Data::Bytes(bytes) if tensor.dtype() == DataType::Int4 => {
+            (number_descr(DataType::Int4).to_string(), Cow::Owned(bytes.iter().map(|byte| byte & 15).collect()))
+        }
         Data::Bytes(bytes) => (number_descr(tensor.dtype()).to_string(), Cow::Borrowed(&bytes[..])),
         Data::Strings(strings) => {
             let width = strings.iter().map(|s| s.chars().count()).max().unwrap_or(0).max(1);
@@ -261,11 +266,19 @@ impl Item {
             ('u', 4) => (Kind::Number(DataType::Uint32), size),
             ('u', 8) => (Kind::Number(DataType::Uint64), size),
             ('b', 1) => (Kind::Number(DataType::Bool), size),
-            ('V', 2) if declared == Some(DataType::BFloat16) => (Kind::Number(DataType::BFloat16), size),
-            ('V', _) => {
-                let expected = declared.map_or("something else".to_string(), |dtype| dtype.to_string());
-                return Err(format!("its elements are raw bits ({descr}); the model expects {expected}"));
-            }
+            // ml_dtypes calls its float8_e5m2 a float of one byte.
+            ('f', 1) => (Kind::Number(DataType::Float8E5M2), size),
+            ('V', _) => match declared {
+                Some(dtype) if is_raw(dtype) && dtype.size() == size => (Kind::Number(dtype), size),
+                Some(dtype) if is_raw(dtype) => {
+                    let takes = dtype.size();
+                    return Err(format!("its elements are raw bits of {size} bytes ({descr}); {dtype} takes {takes}"));
+                }
+                Some(dtype) => {
+                    return Err(format!("its elements are raw bits ({descr}); the model expects {dtype}"));
+                }
+                None => return Err(format!("its elements are raw bits ({descr}), of unknown meaning")),
+            },
             ('U', _) => (Kind::Utf32, size.checked_mul(4).ok_or_else(unknown)?),
             ('S', _) => (Kind::Utf8, size),
             _ => return Err(unknown()),
@@ -274,6 +287,11 @@ impl Item {
         let big_endian = order == '>' && !matches!(kind, Kind::Number(DataType::BFloat16));
         Ok(Self { kind, size, big_endian })
     }
+}
+
+/// Whether NumPy has no dtype of its own for this one: files hold the bits.
+fn is_raw(dtype: DataType) -> bool {
+    dtype == DataType::BFloat16 || dtype.is_storage()
 }
 
 /// One element of `<U`: code points, padded with zeros.
@@ -352,7 +370,8 @@ mod tests {
         use DataType::*;
         let numbers =
             [Float32, Float64, Float16, BFloat16, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64, Bool];
-        for dtype in numbers {
+        let bits = [Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ];
+        for dtype in numbers.into_iter().chain(bits) {
             for shape in [vec![], vec![1], vec![6], vec![2, 3], vec![0], vec![3, 0, 2]] {
                 let size = shape.iter().product::<usize>() * dtype.size();
                 let bytes: Vec<u8> =
@@ -399,6 +418,22 @@ mod tests {
         let bytes = file(&header("|V2", false, "(1,)"), &[0x80, 0x3f]);
         assert_eq!(read(&bytes, Some(DataType::BFloat16)).unwrap().dtype(), DataType::BFloat16);
         assert!(read(&bytes, Some(DataType::Float32)).unwrap_err().contains("the model expects float32"));
+        assert!(read(&bytes, Some(DataType::Float8E5M2)).unwrap_err().contains("float8e5m2 takes 1"));
+        assert!(read(&bytes, None).unwrap_err().contains("unknown meaning"));
+    }
+
+    /// What `np.save` writes of ml_dtypes 0.6's arrays.
+    #[test]
+    fn four_bits_are_the_lower_half_of_a_byte() {
+        for (dtype, values) in [(DataType::Int4, [255, 7, 248, 0]), (DataType::Uint4, [15, 7, 8, 0])] {
+            for bytes in [[0x0f, 0x07, 0x08, 0x00], [0xff, 0xf7, 0xf8, 0xf0]] {
+                let tensor = read(&file(&header("<V1", false, "(4,)"), &bytes), Some(dtype)).unwrap();
+                assert_eq!(tensor.bytes(), Some(&values[..]), "{dtype}");
+                assert!(write(&tensor).ends_with(&[0x0f, 0x07, 0x08, 0x00]));
+            }
+        }
+        let five = read(&file(&header("<f1", false, "(1,)"), &[0xbc]), Some(DataType::Float8E5M2)).unwrap();
+        assert_eq!((five.dtype(), five.bytes()), (DataType::Float8E5M2, Some(&[0xbc][..])));
     }
 
     #[test]

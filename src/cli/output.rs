@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use firebrand::{DataType, Feed, Tensor};
-use half::{bf16, f16};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -122,42 +121,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Runs the body with the elements of `$tensor` as a slice; bool counts as `u8`. `$otherwise`
-/// is for strings.
-macro_rules! with_elements {
-    ($tensor:expr, $elements:ident => $body:expr, $otherwise:expr) => {{
-        macro_rules! of {
-            ($ty:ty) => {{
-                let $elements: &[$ty] = $tensor.as_slice().unwrap_or(&[]);
-                $body
-            }};
-        }
-        match $tensor.dtype() {
-            DataType::Float32 => of!(f32),
-            DataType::Float64 => of!(f64),
-            DataType::Float16 => of!(f16),
-            DataType::BFloat16 => of!(bf16),
-            DataType::Int8 => of!(i8),
-            DataType::Int16 => of!(i16),
-            DataType::Int32 => of!(i32),
-            DataType::Int64 => of!(i64),
-            DataType::Uint8 => of!(u8),
-            DataType::Uint16 => of!(u16),
-            DataType::Uint32 => of!(u32),
-            DataType::Uint64 => of!(u64),
-            dtype if dtype.is_storage() || dtype == DataType::String => $otherwise,
-            _ => {
-                let $elements: &[u8] = $tensor.bytes().unwrap_or(&[]);
-                $body
-            }
-        }
-    }};
-}
-
 /// The elements as doubles; none for strings.
 pub fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
-    use num_traits::ToPrimitive;
-    with_elements!(tensor, elements => Some(elements.iter().map(|e| e.to_f64().unwrap_or(f64::NAN)).collect()), None)
+    tensor.to_f64s().ok()
 }
 
 /// The elements for JSON; what JSON has no number for is `"NaN"`, `"Infinity"`, `"-Infinity"`,
@@ -175,7 +141,7 @@ fn values(tensor: &Tensor) -> Vec<Value> {
         DataType::Bool => tensor.bytes().unwrap_or(&[]).iter().map(|&v| (v != 0).into()).collect(),
         DataType::String => tensor.strings().unwrap_or(&[]).iter().map(|v| v.as_str().into()).collect(),
         dtype => {
-            let whole = dtype.is_int();
+            let whole = dtype.is_int() || dtype.is_4_bit();
             let value = |v: f64| if whole { (v as i64).into() } else { float(v) };
             numbers(tensor).unwrap_or_default().into_iter().map(value).collect()
         }
@@ -226,6 +192,26 @@ mod tests {
         assert_eq!(Value::from(values(&big)).to_string(), "[18446744073709551615]");
         let small = Tensor::from_vec(vec![2], vec![-128i8, 127]).unwrap();
         assert_eq!(Value::from(values(&small)).to_string(), "[-128,127]");
+        let of = |dtype, bytes: &[u8]| Tensor::from_bytes(dtype, vec![bytes.len()], bytes.to_vec()).unwrap();
+        assert_eq!(Value::from(values(&of(DataType::Int4, &[0x0f, 0x08]))).to_string(), "[-1,-8]");
+        assert_eq!(Value::from(values(&of(DataType::Bool, &[1, 0]))).to_string(), "[true,false]");
+        let eight = of(DataType::Float8E5M2, &[0xbc, 0x7c, 0x7f]);
+        assert_eq!(Value::from(values(&eight)).to_string(), r#"[-1.0,"Infinity","NaN"]"#);
+    }
+
+    #[test]
+    fn maps_are_keys_and_numbers() {
+        let keys = Tensor::from_strings(vec![2], vec!["cat".into(), "dog".into()]).unwrap();
+        let values = Tensor::from_vec(vec![1, 2], vec![0.25f32, 0.75]).unwrap();
+        let entry = Writer::new(None).unwrap().write("scores", &Feed::Maps { keys, values }, |_| None).unwrap();
+        let expected = serde_json::json!({
+            "name": "scores",
+            "keys": { "dtype": "string", "shape": [2], "file": null, "values": ["cat", "dog"] },
+            "values": { "dtype": "float32", "shape": [1, 2], "file": null, "values": [0.25, 0.75] },
+        });
+        assert_eq!(serde_json::to_value(&entry).unwrap(), expected);
+        let absent = Writer::new(None).unwrap().write("maybe", &Feed::Absent, |_| None).unwrap();
+        assert_eq!(serde_json::to_value(&absent).unwrap(), serde_json::json!({ "name": "maybe", "file": null }));
     }
 
     #[test]

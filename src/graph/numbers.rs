@@ -13,7 +13,7 @@ impl Tensor {
     /// beyond 2^53, which are rounded.
     ///
     /// Errors: `InvalidArgument` for strings.
-    pub(crate) fn to_f64s(&self) -> Result<Vec<f64>> {
+    pub fn to_f64s(&self) -> Result<Vec<f64>> {
         match self.dtype() {
             DataType::String => bail!(InvalidArgument, "expected numbers, got strings"),
             dtype if dtype.is_float8() => Ok(self
@@ -56,7 +56,7 @@ impl Tensor {
     /// truncated and saturated for integers.
     ///
     /// Errors: `DataLengthMismatch`; `InvalidArgument` for strings.
-    pub(crate) fn from_f64s(dtype: DataType, shape: &[usize], elements: Vec<f64>) -> Result<Self> {
+    pub fn from_f64s(dtype: DataType, shape: &[usize], elements: Vec<f64>) -> Result<Self> {
         check_count(dtype, shape, elements.len())?;
         let bytes: Vec<u8> = match dtype {
             DataType::String => bail!(InvalidArgument, "numbers are no strings"),

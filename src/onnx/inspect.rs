@@ -34,6 +34,9 @@ pub struct IoInfo {
     pub dtype: String,
     /// Sizes, and names of those known at run time only (`"?"` without a name).
     pub shape: Vec<IoDim>,
+    /// The declared type in full.
+    #[cfg_attr(any(feature = "cli", feature = "web"), serde(skip))]
+    pub ty: ValueType,
 }
 
 /// One dimension of an [`IoInfo`].
@@ -62,7 +65,7 @@ impl From<&ValueInfo> for IoInfo {
             }
         }
         let (dtype, shape) = parts(&info.ty);
-        Self { name: info.name.clone(), dtype, shape }
+        Self { name: info.name.clone(), dtype, shape, ty: info.ty.clone() }
     }
 }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
-use crate::graph::Data;
-use crate::onnx::{self, ExternalData, IoInfo, Model};
+use crate::graph::{Data, ValueInfo, ValueType};
+use crate::onnx::{self, ExternalData, IoDim, IoInfo, Model};
 use crate::runtime::{Feed, RunOptions, Session, SessionOptions};
 use crate::{DataType, DeviceKind, Error, ErrorKind, Tensor};
 
@@ -66,13 +66,57 @@ pub fn runtime_info() -> JsValue {
 /// What a model file says of itself.
 #[wasm_bindgen]
 pub fn inspect(model: &Uint8Array) -> Result<JsValue, JsValue> {
-    Ok(to_js(&onnx::inspect(model.to_vec())?))
+    let inspection = onnx::inspect(model.to_vec())?;
+    let report = to_js(&inspection);
+    set(&report, "inputs", &described(inspection.inputs.iter().map(|info| (info.name.as_str(), &info.ty))))?;
+    set(&report, "outputs", &described(inspection.outputs.iter().map(|info| (info.name.as_str(), &info.ty))))?;
+    Ok(report)
 }
 
 /// The weight files that a model refers to.
 #[wasm_bindgen(js_name = externalFiles)]
 pub fn external_files(model: &Uint8Array) -> Result<JsValue, JsValue> {
     Ok(to_js(&onnx::inspect(model.to_vec())?.external_files))
+}
+
+/// An input or output as JavaScript sees it: a tensor unless `kind` says otherwise.
+#[derive(Serialize)]
+struct Described<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
+    /// The dtype of a map's keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<&'static str>,
+    /// Of the tensor, of each tensor of a sequence, of a map's numbers.
+    dtype: String,
+    shape: Vec<IoDim>,
+}
+
+fn described<'a>(values: impl Iterator<Item = (&'a str, &'a ValueType)>) -> JsValue {
+    let describe = |(name, ty): (&'a str, &'a ValueType)| {
+        let (optional, ty) = match ty {
+            ValueType::Optional(inner) => (true, &**inner),
+            ty => (false, ty),
+        };
+        let (kind, keys, ty) = match ty {
+            ValueType::Tensor { .. } => (None, None, ty),
+            ValueType::Sequence(inner) => match &**inner {
+                ValueType::Tensor { .. } => (Some("sequence"), None, &**inner),
+                ValueType::Map(keys, values) => {
+                    let (dtype, keys) = (values.to_string(), Some(keys.name()));
+                    return Described { name, kind: Some("maps"), optional, keys, dtype, shape: Vec::new() };
+                }
+                _ => (Some("other"), None, ty),
+            },
+            _ => (Some("other"), None, ty),
+        };
+        let IoInfo { dtype, shape, .. } = IoInfo::from(&ValueInfo { name: String::new(), ty: ty.clone() });
+        Described { name, kind, optional, keys, dtype, shape }
+    };
+    to_js(&values.map(describe).collect::<Vec<_>>())
 }
 
 /// A loaded model.
@@ -125,12 +169,12 @@ impl WasmSession {
 
     /// The inputs that a run needs.
     pub fn inputs(&self) -> JsValue {
-        to_js(&self.0.inputs().map(IoInfo::from).collect::<Vec<_>>())
+        described(self.0.inputs().map(|info| (info.name.as_str(), &info.ty)))
     }
 
     /// The outputs that a run gives.
     pub fn outputs(&self) -> JsValue {
-        to_js(&self.0.outputs().map(IoInfo::from).collect::<Vec<_>>())
+        described(self.0.outputs().map(|info| (info.name.as_str(), &info.ty)))
     }
 
     /// What this session is and where it runs.
@@ -150,11 +194,13 @@ impl WasmSession {
         })
     }
 
-    /// Runs the model once; resolves to `{ name, dtype, shape, data }[]`.
+    /// Runs the model once; `inputs` and what it resolves to are lists of values, each a tensor
+    /// `{ name, dtype, shape, data }`, a sequence `{ name, sequence: { dtype, shape, data }[] }`,
+    /// nothing `{ name, absent: true }`, or, as an output only, maps `{ name, maps: { keys, values } }`.
     pub fn run(&self, inputs: Array, outputs: Option<Vec<String>>) -> Promise {
         let session = self.0.clone();
         future_to_promise(async move {
-            let feeds = inputs.iter().map(|input| read_feed(&input)).collect::<Result<Vec<_>, JsValue>>()?;
+            let feeds = inputs.iter().map(|input| read_feed(&input, &session)).collect::<Result<Vec<_>, JsValue>>()?;
             let results = session.run(feeds, RunOptions { outputs, ..RunOptions::default() }).await?;
             let list = Array::new();
             for (name, feed) in results {
@@ -177,60 +223,114 @@ fn field(object: &JsValue, name: &str) -> JsValue {
     Reflect::get(object, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
 }
 
-fn read_feed(input: &JsValue) -> Result<(String, Feed), JsValue> {
+fn set(object: &JsValue, name: &str, value: &JsValue) -> Result<(), JsValue> {
+    Reflect::set(object, &JsValue::from_str(name), value).map(|_| ())
+}
+
+fn read_feed(input: &JsValue, session: &Session) -> Result<(String, Feed), JsValue> {
     let Some(name) = field(input, "name").as_string() else { return Err(invalid("an input has no name")) };
-    let dtype = field(input, "dtype").as_string().unwrap_or_default();
-    let Some(dtype) = DataType::from_name(&dtype) else {
-        return Err(invalid(format!("input \"{name}\": dtype \"{dtype}\" is not known")));
+    let sequence = field(input, "sequence");
+    let feed = if field(input, "absent").is_truthy() {
+        Feed::Absent
+    } else if Array::is_array(&sequence) {
+        let read = |(at, tensor): (usize, JsValue)| read_tensor(&tensor, &format!("input \"{name}\", element {at}"));
+        let tensors = Array::from(&sequence).iter().enumerate().map(read).collect::<Result<Vec<_>, JsValue>>()?;
+        // Nothing of an empty sequence tells its dtype, so it is the one that the model wants.
+        let declared = || session.inputs().find(|info| info.name == name).and_then(|info| element(&info.ty));
+        let dtype = tensors.first().map(Tensor::dtype).or_else(declared).unwrap_or(DataType::Float32);
+        Feed::Sequence(dtype, tensors)
+    } else {
+        Feed::Tensor(read_tensor(input, &format!("input \"{name}\""))?)
     };
-    let sizes = Array::from(&field(input, "shape"));
+    Ok((name, feed))
+}
+
+/// The dtype of the tensors in a type.
+fn element(ty: &ValueType) -> Option<DataType> {
+    match ty {
+        ValueType::Tensor { dtype, .. } => Some(*dtype),
+        ValueType::Sequence(inner) | ValueType::Optional(inner) => element(inner),
+        _ => None,
+    }
+}
+
+/// Reads `{ dtype, shape, data }`; `place` opens the messages.
+fn read_tensor(tensor: &JsValue, place: &str) -> Result<Tensor, JsValue> {
+    let dtype = field(tensor, "dtype").as_string().unwrap_or_default();
+    let Some(dtype) = DataType::from_name(&dtype) else {
+        return Err(invalid(format!("{place}: dtype \"{dtype}\" is not known")));
+    };
+    let sizes = Array::from(&field(tensor, "shape"));
     let shape = sizes.iter().map(|d| {
         d.as_f64().filter(|v| v.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(v)).map(|v| v as usize)
     });
     let Some(shape) = shape.collect::<Option<Vec<usize>>>() else {
-        return Err(invalid(format!("input \"{name}\": a shape is a list of sizes")));
+        return Err(invalid(format!("{place}: a shape is a list of sizes")));
     };
-    let data = field(input, "data");
+    let data = field(tensor, "data");
     let tensor = if dtype == DataType::String {
         let strings = Array::from(&data).iter().map(|s| s.as_string()).collect::<Option<Vec<String>>>();
-        let Some(strings) = strings else { return Err(invalid(format!("input \"{name}\": expected strings"))) };
+        let Some(strings) = strings else { return Err(invalid(format!("{place}: expected strings"))) };
         Tensor::from_strings(shape, strings)
     } else {
         let Ok(bytes) = data.dyn_into::<Uint8Array>() else {
-            return Err(invalid(format!("input \"{name}\": expected bytes")));
+            return Err(invalid(format!("{place}: expected bytes")));
         };
-        Tensor::from_bytes(dtype, shape, bytes.to_vec())
+        let mut bytes = bytes.to_vec();
+        if dtype == DataType::Bool {
+            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
+        Tensor::from_bytes(dtype, shape, bytes)
     };
-    let tensor = tensor.map_err(|e| Error::new(e.kind(), format!("input \"{name}\": {}", e.message())))?;
-    Ok((name, tensor.into()))
+    Ok(tensor.map_err(|e| Error::new(e.kind(), format!("{place}: {}", e.message())))?)
 }
 
 fn write_feed(name: &str, feed: Feed) -> Result<JsValue, JsValue> {
-    let Feed::Tensor(tensor) = feed else {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("output \"{name}\" is a sequence; only tensors reach JavaScript"),
-        )
-        .into());
+    let value = match feed {
+        Feed::Tensor(tensor) => write_tensor(&tensor)?,
+        Feed::Sequence(_, tensors) => {
+            let list = Array::new();
+            for tensor in &tensors {
+                list.push(&write_tensor(tensor)?);
+            }
+            let value = Object::new().into();
+            set(&value, "sequence", &list)?;
+            value
+        }
+        Feed::Absent => {
+            let value = Object::new().into();
+            set(&value, "absent", &JsValue::TRUE)?;
+            value
+        }
+        Feed::Maps { keys, values } => {
+            let (value, maps) = (Object::new().into(), Object::new().into());
+            set(&maps, "keys", &write_tensor(&keys)?)?;
+            set(&maps, "values", &write_tensor(&values)?)?;
+            set(&value, "maps", &maps)?;
+            value
+        }
     };
-    let object = Object::new();
-    let set = |key: &str, value: &JsValue| Reflect::set(&object, &JsValue::from_str(key), value).map(|_| ());
-    set("name", &JsValue::from_str(name))?;
-    set("dtype", &JsValue::from_str(tensor.dtype().name()))?;
+    set(&value, "name", &JsValue::from_str(name))?;
+    Ok(value)
+}
+
+fn write_tensor(tensor: &Tensor) -> Result<JsValue, JsValue> {
+    let object = Object::new().into();
+    set(&object, "dtype", &JsValue::from_str(tensor.dtype().name()))?;
     let shape = Array::new();
     for &size in tensor.shape() {
         shape.push(&JsValue::from_f64(size as f64));
     }
-    set("shape", &shape)?;
+    set(&object, "shape", &shape)?;
     match tensor.data() {
-        Data::Bytes(bytes) => set("data", &Uint8Array::from(&bytes[..]))?,
+        Data::Bytes(bytes) => set(&object, "data", &Uint8Array::from(&bytes[..]))?,
         Data::Strings(strings) => {
             let list = Array::new();
             for string in strings.iter() {
                 list.push(&JsValue::from_str(string));
             }
-            set("data", &list)?;
+            set(&object, "data", &list)?;
         }
     }
-    Ok(object.into())
+    Ok(object)
 }

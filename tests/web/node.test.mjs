@@ -8,7 +8,7 @@ import { before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { readNpy } from "./pages/cases.js";
-import { addBias, addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
+import { addBias, addExternalBias, biasBytes, identity, unsupported } from "./pages/tiny-model.js";
 import { cases, installed, models, root } from "./places.mjs";
 
 const exec = promisify(execFile);
@@ -75,7 +75,7 @@ describe("Node", () => {
     await assert.rejects(load(join(models, "none.onnx")), isKind("io"));
     await assert.rejects(load(new Uint8Array()), isKind("empty_file"));
     await assert.rejects(load(addBias().subarray(0, 40)), isKind("truncated"));
-    await assert.rejects(load(unsupported()), isKind("unsupported_operator"));
+    await assert.rejects(load(unsupported()), (error) => isKind("unsupported_operator")(error) && /Defenestrate \(1 node: "third"\), .*Frobnicate \(2 nodes: "first", "second"\)/.test(error.message));
     await assert.rejects(load(addExternalBias("bias.bin")), isKind("missing_external_data"));
     await assert.rejects(load(addBias(), { device: "webgpu" }), isKind("device_unavailable"));
     const add = await load(addBias());
@@ -85,6 +85,22 @@ describe("Node", () => {
     const { operators } = await inspect(unsupported());
     assert.deepEqual(operators.filter(({ supported }) => !supported).map(({ name }) => name).sort(), ["Defenestrate", "Frobnicate"]);
   });
+
+  for (const worker of [false, true]) {
+    test(`sequences and optionals go in and come out (worker: ${worker})`, async () => {
+      const sequence = await load(identity("bfloat16", { kind: "sequence" }), { worker });
+      assert.deepEqual(sequence.inputs, [{ name: "x", kind: "sequence", dtype: "bfloat16", shape: ["length"] }]);
+      const parts = [new Tensor("bfloat16", Uint16Array.of(0x3f80, 0), [2]), new Tensor("bfloat16", new Uint16Array(0), [0])];
+      assert.deepEqual((await sequence.run({ x: parts })).y, parts);
+      assert.deepEqual((await sequence.run({ x: [] })).y, []);
+      await sequence.dispose();
+      const optional = await load(identity("uint4", { optional: true }), { worker });
+      const four = new Tensor("uint4", Uint8Array.of(15), [1]);
+      assert.deepEqual((await optional.run({ x: four })).y, four);
+      assert.equal((await optional.run({ x: null })).y, null);
+      await optional.dispose();
+    });
+  }
 
   for (const worker of [false, true]) {
     test(`a process that is done ends, disposed of or not (worker: ${worker})`, async () => {
@@ -98,13 +114,16 @@ describe("Node", () => {
 
 describe("types", () => {
   const program = `
-    import { load, inspect, Tensor, FirebrandError, type AnyTensor, type ErrorKind, type LoadOptions, type Session, type SessionInfo } from "firebrand";
+    import { load, inspect, Tensor, FirebrandError, type AnyTensor, type ErrorKind, type InputValue, type LoadOptions, type Session, type SessionInfo } from "firebrand";
     const options: LoadOptions = { device: "auto", threads: "auto", onProgress: ({ phase, loaded, total }) => void [phase, loaded, total?.toFixed()] };
     const session: Session = await load(new URL("https://x.test/m.onnx"), options);
     const results: Record<string, AnyTensor> = await session.run({ x: new Tensor("float32", new Float32Array(1), [1]) }, { outputs: ["y"] });
     const y = results["y"];
     if (y?.dtype === "float32") { const data: Float32Array = y.data; void data; }
     if (y?.dtype === "int64") { const data: BigInt64Array = y.data; void data; }
+    const mixed = await session.run<{ parts: AnyTensor[]; maybe: AnyTensor | null; scores: Map<string, number>[] }>({ list: [new Tensor("int4", new Int8Array(1), [1])], maybe: null });
+    const size: number | undefined = mixed.parts[0]?.shape[0] ?? mixed.scores[0]?.get("cat");
+    const given = session.inputs.map((input): InputValue => (input.optional ? null : input.kind === "sequence" ? [] : new Tensor(input.dtype, [] as never, [0])));
     const info: SessionInfo = session.info;
     const kind: ErrorKind = new FirebrandError("aborted", "x").kind;
     // @ts-expect-error the array must fit the dtype
@@ -112,7 +131,9 @@ describe("types", () => {
     // @ts-expect-error no such device
     await load("m.onnx", { device: "gpu" });
     await session[Symbol.asyncDispose]();
-    export { info, kind, inspect };
+    // @ts-expect-error a list of numbers is no sequence
+    await session.run({ list: [1, 2] });
+    export { info, kind, inspect, size, given };
   `;
   for (const [moduleResolution, module] of [["bundler", "esnext"], ["node16", "node16"], ["nodenext", "nodenext"]]) {
     test(`of the tarball hold under strict TypeScript, moduleResolution ${moduleResolution}`, async () => {

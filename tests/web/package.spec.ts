@@ -142,6 +142,13 @@ test.describe("the contract", () => {
         const values: Record<string, any> = {
           float32: Float32Array.of(-1.5, 3e38, 1e-45),
           float16: Uint16Array.of(0x3c00, 0xc000, 0x7bff),
+          bfloat16: Uint16Array.of(0x3f80, 0xc000, 0x7f7f),
+          float8e4m3fn: Uint8Array.of(0x80, 0x38, 0x7f),
+          float8e4m3fnuz: Uint8Array.of(0x80, 0x40, 0xff),
+          float8e5m2: Uint8Array.of(0x80, 0x7c, 0x7f),
+          float8e5m2fnuz: Uint8Array.of(0x80, 0x40, 0xff),
+          int4: Int8Array.of(-8, -1, 7),
+          uint4: Uint8Array.of(0, 8, 15),
           float64: Float64Array.of(Math.PI, -1e300, 5e-324),
           int8: Int8Array.of(-128, 0, 127),
           uint8: Uint8Array.of(0, 128, 255),
@@ -168,10 +175,59 @@ test.describe("the contract", () => {
         }
         return { wrong, count: Object.keys(values).length };
       }, device);
-      expect(count).toBe(13);
+      expect(count).toBe(20);
       expect(wrong).toEqual([]);
     });
   }
+
+  for (const [device, worker] of [["cpu", true], ["cpu", false], ["webgpu", true]] as const) {
+    test(`sequences and optionals go in and come out, on ${device}, worker: ${worker}`, async ({ page }) => {
+      await open(page);
+      const told = await page.evaluate(async ([device, worker]) => {
+        const words = (value: any): unknown => (Array.isArray(value) ? value.map(words) : value && `${value.dtype} [${value.shape}] ${[...value.data]}`);
+        const tensor = (...values: number[]) => new Tensor("float32", Float32Array.from(values), [values.length]);
+        const through = async (model: Uint8Array, ...values: unknown[]) => {
+          const session = await load(model, { device, worker });
+          const { inputs, outputs } = session;
+          await session.warmup();
+          const results = [];
+          for (const x of values) results.push(words(Object.values(await session.run({ x }))[0]));
+          await session.dispose();
+          return { input: inputs[0], output: outputs[0], results };
+        };
+        return {
+          sequence: await through(tiny.identity("float32", { kind: "sequence" }), [tensor(1, 2), tensor()], []),
+          strings: await through(tiny.identity("string", { kind: "sequence" }), [new Tensor("string", ["a", "🔥"], [2])], []),
+          optional: await through(tiny.identity("float32", { optional: true }), tensor(3), null),
+          both: await through(tiny.identity("int4", { kind: "sequence", optional: true }), [new Tensor("int4", Int8Array.of(-8), [1])], null),
+          there: await through(tiny.isThere(), tensor(1), null),
+        };
+      }, [device, worker] as const);
+      const info = { name: "x", dtype: "float32", shape: ["length"] };
+      expect(told.sequence).toMatchObject({ input: { ...info, kind: "sequence" }, output: { name: "y", kind: "sequence" }, results: [["float32 [2] 1,2", "float32 [0] "], []] });
+      expect(told.strings).toMatchObject({ input: { ...info, kind: "sequence", dtype: "string" }, results: [["string [2] a,🔥"], []] });
+      expect(told.optional).toMatchObject({ input: { ...info, optional: true }, output: { name: "y", optional: true }, results: ["float32 [1] 3", null] });
+      expect(told.both).toMatchObject({ input: { ...info, kind: "sequence", optional: true, dtype: "int4" }, results: [["int4 [1] -8"], null] });
+      expect(told.there.results).toEqual(["bool [] 1", "bool [] 0"]);
+    });
+  }
+
+  test("a wrong kind of value is told, and the session answers the next good call", async ({ page }) => {
+    await open(page);
+    const { list, one, next } = await page.evaluate(async () => {
+      const sequence = await load(tiny.identity("float32", { kind: "sequence" }), { device: "cpu" });
+      const add = await load("../made/add.onnx", { device: "cpu" });
+      const list = [await rejection(sequence.run({ x: pixels(1, 2, 3) })), await rejection(sequence.run({ x: null })), await rejection(sequence.run({ x: [new Tensor("int32", Int32Array.of(1), [1])] }))];
+      const one = [await rejection(add.run({ pixels: [pixels(1, 2, 3)] })), await rejection(add.run({ pixels: null }))];
+      return { list, one, next: await answers(add) };
+    });
+    expect([...list, ...one].map(({ kind }: any) => kind)).toEqual(["dtype_mismatch", "invalid_argument", "dtype_mismatch", "dtype_mismatch", "invalid_argument"]);
+    expect(list[0].message).toMatch(/"x".*a sequence of float32.*got a tensor/);
+    expect(list[1].message).toMatch(/"x": expected an array of Tensors \(float32 \[length\]\), got null/);
+    expect(list[2].message).toMatch(/"x".*a sequence of float32.*got int32/);
+    expect(one[0].message).toMatch(/"pixels".*a tensor, float32 \[batch, 3\], got a sequence/);
+    expect(next).toEqual([11, 22, 33]);
+  });
 
   test("only the outputs that are asked for come back", async ({ page }) => {
     await open(page);
@@ -344,8 +400,10 @@ test.describe("the contract", () => {
   test("inspect tells operators, supported or not, without running", async ({ page }) => {
     await open(page);
     const report = await page.evaluate(() => firebrand.inspect("../made/unsupported.onnx"));
-    const operators = report.operators.map(({ name, count, supported }: any) => [name, count, supported]).sort();
-    expect(operators).toEqual([["Defenestrate", 1, false], ["Frobnicate", 2, false], ["Relu", 1, true]]);
+    const operators = report.operators.map(({ name, count, supported, nodes }: any) => [name, count, supported, nodes]).sort();
+    expect(operators).toEqual([["Defenestrate", 1, false, ["third"]], ["Frobnicate", 2, false, ["first", "second"]], ["Relu", 1, true, undefined]]);
+    const kinds = await page.evaluate(async () => (await firebrand.inspect(tiny.identity("int64", { kind: "sequence", optional: true }))).inputs);
+    expect(kinds).toEqual([{ name: "x", kind: "sequence", optional: true, dtype: "int64", shape: ["length"] }]);
   });
 });
 
@@ -461,7 +519,7 @@ test.describe("a model that is none", () => {
     ["missing external data", "../made/lost.onnx", "missing_external_data", /"lost\.bin".*404/],
     ["HTML for external data", "../~html-data/made/external.onnx", "missing_external_data", /"weights\/bias\.bin".*web page/],
     ["external data outside its folder", "../made/escaping.onnx", "invalid_model", /\.\.\/made\/weights\/bias\.bin/],
-    ["unsupported operators, all at once", "../made/unsupported.onnx", "unsupported_operator", /(?=.*Frobnicate.*2)(?=.*Defenestrate.*1)/],
+    ["unsupported operators, all at once", "../made/unsupported.onnx", "unsupported_operator", /unsupported operators: test\.firebrand\.Defenestrate \(1 node: "third"\), test\.firebrand\.Frobnicate \(2 nodes: "first", "second"\)/],
   ];
   for (const [what, source, kind, message] of cases) {
     test(what, async ({ page }) => {

@@ -16,6 +16,8 @@ export const models = join(cache, "models");
 export const data = join(cache, "data");
 /** Stored ONNX Runtime inputs and outputs, one folder per model and case. */
 export const cases = join(root, "tests/models");
+/** Stored cases like ONNX's own, with ONNX Runtime's answers. */
+export const ownCases = join(root, "tests/conformance/cases");
 /** The built demo page. */
 export const site = process.env.FIREBRAND_SITE ?? join(root, "site");
 

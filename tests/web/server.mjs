@@ -3,6 +3,7 @@
 //   /pkg/…      the package, from the installed tarball        /models/…  prepared models
 //   /cases/…    stored inputs and outputs (tests/models)        /data/…    prepared pictures and labels
 //   /pages/…    pages of these tests (tests/web/pages)          /site/…    the built demo page
+//   /own/…      our stored cases (tests/conformance/cases)
 //   /made/…     small models that pages/tiny-model.js writes
 //
 // Switches are path segments in front of any of these, so that relative URLs keep them:
@@ -24,7 +25,7 @@ import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { addBias, addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
-import { cases, data, installed, models, site } from "./places.mjs";
+import { cases, data, installed, models, ownCases, site } from "./places.mjs";
 
 const types = {
   ".html": "text/html; charset=utf-8",
@@ -47,6 +48,7 @@ const mounts = {
   pkg: () => (packageFolder ??= join(installed(), "node_modules/firebrand")),
   models: () => models,
   cases: () => cases,
+  own: () => ownCases,
   data: () => data,
   pages: () => pages,
   site: () => site,

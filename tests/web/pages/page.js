@@ -1,7 +1,7 @@
 // The package as a plain page sees it: by a relative URL, so that the page's switches apply to it.
 import * as firebrand from "../pkg/dist/index.js";
 import { readCase, readImage } from "./cases.js";
-import { readTensorProto } from "./tensor-proto.js";
+import { readOptionalProto, readSequenceProto, readTensorProto } from "./tensor-proto.js";
 import * as tiny from "./tiny-model.js";
 
 const { FirebrandError, Tensor, load } = firebrand;
@@ -48,13 +48,21 @@ const half = (bits) => {
   return bits >> 15 ? -size : size;
 };
 
+const bfloat = new DataView(new ArrayBuffer(4));
+const numbers = { float16: half, bfloat16: (bits) => (bfloat.setUint32(0, bits << 16), bfloat.getFloat32(0)) };
+
+const inWords = (value) => (value === null ? "nothing" : Array.isArray(value) ? `a sequence of ${value.length}` : `${value?.dtype} [${value?.shape}]`);
+
 /** Where a result is not what is stored: nothing, or one line. */
 function differences(name, got, expected, { relative, absolute }) {
-  if (got?.dtype !== expected.dtype || String(got.shape) !== String(expected.shape)) {
-    return [`${name}: expected ${expected.dtype} [${expected.shape}], got ${got?.dtype} [${got?.shape}]`];
+  if (Array.isArray(got) && Array.isArray(expected) && got.length === expected.length) {
+    return expected.flatMap((element, at) => differences(`${name}[${at}]`, got[at], element, { relative, absolute })).slice(0, 1);
   }
-  const isFloat = /^float/.test(expected.dtype);
-  const value = expected.dtype === "float16" ? half : (element) => element;
+  if (got === null && expected === null) return [];
+  if (inWords(got) !== inWords(expected) || Array.isArray(got)) return [`${name}: expected ${inWords(expected)}, got ${inWords(got)}`];
+  // 8-bit floats are compared by their bits.
+  const isFloat = /^b?float(16|32|64)/.test(expected.dtype);
+  const value = numbers[expected.dtype] ?? ((element) => element);
   for (let at = 0; at < expected.data.length; at++) {
     const [is, should] = [value(got.data[at]), value(expected.data[at])];
     if (Object.is(is, should) || is === should) continue;
@@ -70,31 +78,42 @@ async function fetchBytes(url) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-const dtypes = ["float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool", "string"];
+/** A stored value of the kind that `info` tells. */
+function readStored({ kind, optional }, bytes) {
+  if (optional) return readOptionalProto(bytes);
+  return kind === "sequence" ? readSequenceProto(bytes) : readTensorProto(bytes);
+}
 
-/** Runs stored cases of one of ONNX's suites. `outside` are those with values that are no Tensor here. */
+/** A stored value as a run takes it. */
+function asInput(value) {
+  if (value === null) return null;
+  if (Array.isArray(value)) return value.map(asInput);
+  return new Tensor(value.dtype, value.data, value.shape);
+}
+
+/** Runs the stored cases in the folder `suite`. `outside` are those with maps, which no file stores. */
 async function runStored(suite, cases, { device, ...tolerance }) {
   const outcome = { passed: [], outside: [], failed: [] };
   for (const { name, sets } of cases) {
-    const folder = `../data/onnx/${suite}/${name}`;
+    const folder = `${suite}/${name}`;
     try {
       const session = await load(`${folder}/model.onnx`, { device, worker: false });
       try {
-        if (![...session.inputs, ...session.outputs].every(({ dtype }) => dtypes.includes(dtype))) {
+        if ([...session.inputs, ...session.outputs].some(({ kind }) => kind === "maps")) {
           outcome.outside.push(name);
           continue;
         }
         const wrong = [];
         for (const [set, { outputs }] of sets.entries()) {
-          const stored = async (file) => readTensorProto(await fetchBytes(`${folder}/test_data_set_${set}/${file}.pb`));
+          const stored = async (file, info) => readStored(info, await fetchBytes(`${folder}/test_data_set_${set}/${file}.pb`));
           const given = {};
-          for (const [at, input] of session.inputs.entries()) {
-            const { dtype, shape, data } = await stored(`input_${at}`);
-            given[input.name] = new Tensor(dtype, data, shape);
-          }
+          for (const [at, input] of session.inputs.entries()) given[input.name] = asInput(await stored(`input_${at}`, input));
           const results = await session.run(given);
-          for (let at = 0; at < outputs; at++) wrong.push(...differences(session.outputs[at].name, results[session.outputs[at].name], await stored(`output_${at}`), tolerance));
+          for (const [at, output] of session.outputs.slice(0, outputs).entries()) {
+            wrong.push(...differences(output.name, results[output.name], await stored(`output_${at}`, output), tolerance));
+          }
         }
+        if (sets.length === 0) wrong.push("no stored data");
         if (wrong.length > 0) outcome.failed.push(`${name}: ${wrong.join("; ")}`);
         else outcome.passed.push(name);
       } finally {

@@ -2,7 +2,7 @@
 // Field numbers are those of onnx.proto.
 
 const utf8 = new TextEncoder();
-const dtypes = { float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9, float16: 10, float64: 11, uint32: 12, uint64: 13 };
+const dtypes = { float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9, float16: 10, float64: 11, uint32: 12, uint64: 13, bfloat16: 16, float8e4m3fn: 17, float8e4m3fnuz: 18, float8e5m2: 19, float8e5m2fnuz: 20, uint4: 21, int4: 22 };
 
 function varint(value) {
   const bytes = [];
@@ -16,9 +16,12 @@ const number = (field, value) => [...varint(field << 3), ...varint(value)];
 const bytes = (field, value) => [...varint((field << 3) | 2), ...varint(value.length), ...value];
 const text = (field, value) => bytes(field, utf8.encode(value));
 
-function valueInfo({ name, dtype = "float32", shape }) {
+function valueInfo({ name, kind, optional, dtype = "float32", shape }) {
   const dims = shape.flatMap((axis) => bytes(1, typeof axis === "number" ? number(1, axis) : text(2, axis)));
-  return [...text(1, name), ...bytes(2, bytes(1, [...number(1, dtypes[dtype]), ...bytes(2, dims)]))];
+  let type = bytes(1, [...number(1, dtypes[dtype]), ...bytes(2, dims)]);
+  if (kind === "sequence") type = bytes(4, bytes(1, type));
+  if (optional) type = bytes(9, bytes(1, type));
+  return [...text(1, name), ...bytes(2, type)];
 }
 
 function node({ op, name, inputs, outputs, domain }) {
@@ -43,7 +46,7 @@ function initializer({ name, shape, values, external }) {
   return [...shape.flatMap((axis) => number(1, axis)), ...number(2, 1), ...text(8, name), ...data];
 }
 
-/** Writes a model. Tensors are float32 unless their `dtype` says otherwise. */
+/** Writes a model. Tensors are float32 unless their `dtype` says otherwise; `kind` and `optional` are as in ValueInfo. */
 export function writeModel({ inputs, outputs, nodes, initializers = [], domains = [], opset = 17 }) {
   const graph = [
     ...nodes.flatMap((item) => bytes(1, node(item))),
@@ -89,12 +92,22 @@ export const zeros = () =>
     nodes: [{ op: "ConstantOfShape", name: "fill", inputs: ["length"], outputs: ["zeros"] }],
   });
 
-/** Gives back what comes in, of any dtype and length. */
-export const identity = (dtype) =>
+/** Gives back what comes in, of any dtype and length; a sequence or an optional where `kind` says so. */
+export const identity = (dtype, kind = {}) =>
   writeModel({
-    inputs: [{ name: "x", dtype, shape: ["length"] }],
-    outputs: [{ name: "y", dtype, shape: ["length"] }],
+    inputs: [{ name: "x", ...kind, dtype, shape: ["length"] }],
+    outputs: [{ name: "y", ...kind, dtype, shape: ["length"] }],
     nodes: [{ op: "Identity", name: "same", inputs: ["x"], outputs: ["y"] }],
+    opset: 21,
+  });
+
+/** Whether the optional x, a tensor, is there. */
+export const isThere = () =>
+  writeModel({
+    inputs: [{ name: "x", optional: true, shape: ["length"] }],
+    outputs: [{ name: "there", dtype: "bool", shape: [] }],
+    nodes: [{ op: "OptionalHasElement", name: "look", inputs: ["x"], outputs: ["there"] }],
+    opset: 18,
   });
 
 /** Two outputs: positive = relu(x), negative = -x. */
