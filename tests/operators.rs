@@ -268,35 +268,6 @@ fn views_are_read_in_the_right_order() {
 }
 
 #[test]
-fn slices_match_a_walk_with_the_same_step() {
-    let mut random = Random::new(7);
-    let x = f32s(&[7], (0..7).map(|v| v as f32).collect());
-    for _ in 0..300 {
-        let mut bound = || random.within(0, 20) as i64 - 10;
-        let (start, end) = (bound(), bound());
-        let step = [-3, -2, -1, 1, 2, 3, i64::MAX, i64::MIN][random.within(0, 7)];
-        let from_end = |v: i64| if v < 0 { v + 7 } else { v };
-        let mut expected = Vec::new();
-        let (low, high) = if step > 0 { (0, 7) } else { (-1, 6) };
-        let (mut i, end_at) =
-            (i128::from(from_end(start).clamp(low, high)), i128::from(from_end(end).clamp(low, high)));
-        while if step > 0 { i < end_at } else { i > end_at } {
-            expected.push(i as f32);
-            i += i128::from(step);
-        }
-        let got = Single::new("Slice", 13).one(&[
-            x.clone(),
-            i64s(&[1], &[start]),
-            i64s(&[1], &[end]),
-            i64s(&[1], &[0]),
-            i64s(&[1], &[step]),
-        ]);
-        compare(&got, &f32s(&[expected.len()], expected), 0.0, 0.0)
-            .unwrap_or_else(|e| panic!("{start}:{end}:{step}: {e}"));
-    }
-}
-
-#[test]
 fn padding_continues_the_input() {
     let x = f32s(&[3], vec![1.0, 2.0, 3.0]);
     let pads = i64s(&[2], &[2, 4]);
