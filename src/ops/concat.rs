@@ -8,11 +8,8 @@ use crate::error::{Result, bail, ensure};
 /// Concat.
 pub const OPERATOR: Operator = Operator {
     name: "Concat",
-    domain: "",
     inputs: 1..=4096,
-    outputs: 1..=1,
     attributes: &["axis"],
-    parameters: &[],
     webgpu: true,
     build,
     moves: true,

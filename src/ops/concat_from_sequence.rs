@@ -8,17 +8,8 @@ use crate::backend::{Cpu, Device};
 use crate::error::{Result, bail, ensure};
 
 /// ConcatFromSequence.
-pub const OPERATOR: Operator = Operator {
-    name: "ConcatFromSequence",
-    domain: "",
-    inputs: 1..=1,
-    outputs: 1..=1,
-    attributes: &["axis", "new_axis"],
-    parameters: &[],
-    webgpu: false,
-    build,
-    ..Operator::DEFAULT
-};
+pub const OPERATOR: Operator =
+    Operator { name: "ConcatFromSequence", attributes: &["axis", "new_axis"], build, ..Operator::DEFAULT };
 
 struct ConcatFromSequence {
     axis: i64,

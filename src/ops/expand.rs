@@ -8,7 +8,7 @@ use crate::graph::DataType;
 
 /// Expand.
 pub const OPERATOR: Operator =
-    Operator { name: "Expand", domain: "", inputs: 2..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: true, build, moves: true, ..Operator::DEFAULT };
+    Operator { name: "Expand", inputs: 2..=2, parameters: &[1], webgpu: true, build, moves: true, ..Operator::DEFAULT };
 
 struct Expand;
 

@@ -9,9 +9,7 @@ use crate::error::Result;
 /// Gather.
 pub const OPERATOR: Operator = Operator {
     name: "Gather",
-    domain: "",
     inputs: 2..=2,
-    outputs: 1..=1,
     attributes: &["axis"],
     parameters: &[1],
     webgpu: true,

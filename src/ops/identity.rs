@@ -6,8 +6,7 @@ use crate::backend::Device;
 use crate::error::{Result, bail};
 
 /// Identity.
-pub const OPERATOR: Operator =
-    Operator { name: "Identity", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: true, build, ..Operator::DEFAULT };
+pub const OPERATOR: Operator = Operator { name: "Identity", webgpu: true, build, ..Operator::DEFAULT };
 
 struct Identity;
 

@@ -110,6 +110,8 @@ pub fn zero(dtype: DataType) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use crate::graph::{Attribute, DataType, Tensor};
     use crate::ops::axis_of;
     use crate::support::{Random, Single, bools, compare, f32s, i64s, indices, offset};
@@ -223,7 +225,7 @@ mod tests {
             same(&Single::new("Gather", 13).one(&[x.clone(), back.clone()]), &swapped);
             same(&Single::new("ScatterElements", 13).one(&[x.clone(), back, x.clone()]), &swapped);
             let backwards = [i64s(&[1], &[-1]), i64s(&[1], &[i64::MIN]), i64s(&[1], &[0]), i64s(&[1], &[-1])];
-            same(&Single::new("Slice", 13).one(&[&[x.clone()], &backwards[..]].concat()), &swapped);
+            same(&Single::new("Slice", 13).one(&[from_ref(x), &backwards[..]].concat()), &swapped);
             let twice = x.take(&[6], &[0, 1, 2, 0, 1, 2]).expect("inside");
             same(&Single::new("Tile", 13).one(&[x.clone(), i64s(&[1], &[2])]), &twice);
             same(&Single::new("Concat", 13).int("axis", 0).one(&[x.clone(), x.clone()]), &twice);
@@ -357,7 +359,7 @@ mod tests {
     #[test]
     fn depth_and_space_undo_each_other() {
         let x = Random::new(5).tensor(&[2, 12, 2, 3]);
-        let spread = |mode| Single::new("DepthToSpace", 13).int("blocksize", 2).string("mode", mode).one(&[x.clone()]);
+        let spread = |mode| Single::new("DepthToSpace", 13).int("blocksize", 2).string("mode", mode).one(from_ref(&x));
         let expected = |channel: fn(usize, usize, usize) -> usize| {
             built(&[2, 3, 4, 6], |i| {
                 let c = channel(i[1], i[2] % 2, i[3] % 2);
@@ -376,7 +378,7 @@ mod tests {
         }
         for size in [0, -1, i64::MAX] {
             let operator = Single::new("SpaceToDepth", 13).int("blocksize", size);
-            assert_eq!(operator.error(&[x.clone()]).kind(), ErrorKind::InvalidModel);
+            assert_eq!(operator.error(from_ref(&x)).kind(), ErrorKind::InvalidModel);
         }
     }
 

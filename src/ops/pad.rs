@@ -11,9 +11,7 @@ use crate::graph::{DataType, Tensor};
 /// Pad.
 pub const OPERATOR: Operator = Operator {
     name: "Pad",
-    domain: "",
     inputs: 1..=4,
-    outputs: 1..=1,
     attributes: &["mode", "paddings", "pads", "value"],
     parameters: &[1, 2, 3],
     webgpu: true,

@@ -1,13 +1,12 @@
 //! SequenceConstruct: a sequence of the given tensors.
 
 use super::inputs::{Info, Inputs, Type, Value};
-use super::{Attributes, Op, Operator, Dtypes, tensor_type};
+use super::{Attributes, Dtypes, Op, Operator, tensor_type};
 use crate::backend::Device;
 use crate::error::Result;
 
 /// SequenceConstruct.
-pub const OPERATOR: Operator =
-    Operator { name: "SequenceConstruct", domain: "", inputs: 1..=4096, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build, ..Operator::DEFAULT };
+pub const OPERATOR: Operator = Operator { name: "SequenceConstruct", inputs: 1..=4096, build, ..Operator::DEFAULT };
 
 struct SequenceConstruct;
 

@@ -8,7 +8,7 @@ use crate::graph::DataType;
 
 /// SequenceEmpty.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceEmpty", domain: "", inputs: 0..=0, outputs: 1..=1, attributes: &["dtype"], parameters: &[], webgpu: false, build, ..Operator::DEFAULT };
+    Operator { name: "SequenceEmpty", inputs: 0..=0, attributes: &["dtype"], build, ..Operator::DEFAULT };
 
 struct SequenceEmpty(DataType);
 

@@ -2,13 +2,13 @@
 
 use super::inputs::{Info, Inputs, Type, Value};
 use super::sequence::{position, sequence_type, take_sequence};
-use super::{Attributes, Op, Operator, Dtypes, optional_type};
+use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
 use crate::error::Result;
 
 /// SequenceErase.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceErase", domain: "", inputs: 1..=2, outputs: 1..=1, attributes: &[], parameters: &[1], webgpu: false, build, ..Operator::DEFAULT };
+    Operator { name: "SequenceErase", inputs: 1..=2, parameters: &[1], build, ..Operator::DEFAULT };
 
 struct SequenceErase;
 

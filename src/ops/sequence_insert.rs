@@ -2,13 +2,13 @@
 
 use super::inputs::{Info, Inputs, Type, Value};
 use super::sequence::{position, sequence_type, take_sequence};
-use super::{Attributes, Op, Operator, Dtypes, optional_type, tensor_type};
+use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::Device;
 use crate::error::Result;
 
 /// SequenceInsert.
 pub const OPERATOR: Operator =
-    Operator { name: "SequenceInsert", domain: "", inputs: 2..=3, outputs: 1..=1, attributes: &[], parameters: &[2], webgpu: false, build, ..Operator::DEFAULT };
+    Operator { name: "SequenceInsert", inputs: 2..=3, parameters: &[2], build, ..Operator::DEFAULT };
 
 struct SequenceInsert;
 

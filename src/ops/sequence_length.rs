@@ -8,8 +8,7 @@ use crate::error::Result;
 use crate::graph::DataType;
 
 /// SequenceLength.
-pub const OPERATOR: Operator =
-    Operator { name: "SequenceLength", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, build, ..Operator::DEFAULT };
+pub const OPERATOR: Operator = Operator { name: "SequenceLength", build, ..Operator::DEFAULT };
 
 struct SequenceLength;
 

@@ -51,6 +51,8 @@ impl Op for Shaping {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use crate::ErrorKind;
     use crate::graph::{Attribute, Tensor};
     use crate::support::{Single, f32s, i64s};
@@ -125,10 +127,10 @@ mod tests {
     fn shape_and_size_of_every_dtype() {
         let text = Tensor::from_strings(vec![2, 0, 3], vec![]).expect("none");
         for (start, end, dims) in [(0, i64::MAX, &[2, 0, 3][..]), (-2, -1, &[0]), (2, 1, &[]), (i64::MIN, 1, &[2])] {
-            let out = Single::new("Shape", 15).int("start", start).int("end", end).one(&[text.clone()]);
+            let out = Single::new("Shape", 15).int("start", start).int("end", end).one(from_ref(&text));
             assert_eq!(out.as_slice::<i64>(), Some(dims));
         }
-        assert_eq!(Single::new("Shape", 13).int("start", 1).error(&[text.clone()]).kind(), ErrorKind::InvalidModel);
+        assert_eq!(Single::new("Shape", 13).int("start", 1).error(from_ref(&text)).kind(), ErrorKind::InvalidModel);
         assert_eq!(Single::new("Size", 13).one(&[text]).as_slice::<i64>(), Some(&[0][..]));
     }
 }

@@ -10,7 +10,6 @@ use crate::graph::DataType;
 /// Split.
 pub const OPERATOR: Operator = Operator {
     name: "Split",
-    domain: "",
     inputs: 1..=2,
     outputs: 1..=4096,
     attributes: &["axis", "num_outputs", "split"],
@@ -108,6 +107,8 @@ impl Op for Split {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use crate::graph::Attribute;
     use crate::support::{Single, f32s, i64s};
     use crate::{ErrorKind, Result, Tensor};
@@ -123,22 +124,22 @@ mod tests {
         let split = |opset| Single::new("Split", opset).int("axis", -1);
         let cut = vec![vec![1.0, 2.0], vec![3.0, 4.0], vec![5.0]];
         let old = split(11).with("split", Attribute::Ints(vec![2, 2, 1]));
-        assert_eq!(run(old, 3, &[x.clone()]).expect("it fits"), cut);
+        assert_eq!(run(old, 3, from_ref(&x)).expect("it fits"), cut);
         assert_eq!(run(split(13), 3, &[x.clone(), i64s(&[3], &[2, 2, 1])]).expect("it fits"), cut);
-        assert_eq!(run(split(18).int("num_outputs", 3), 3, &[x.clone()]).expect("it fits"), cut);
+        assert_eq!(run(split(18).int("num_outputs", 3), 3, from_ref(&x)).expect("it fits"), cut);
         let none = run(split(13), 3, &[x.clone(), i64s(&[3], &[0, 5, 0])]).expect("it fits");
         assert_eq!(none, [vec![], vec![1.0, 2.0, 3.0, 4.0, 5.0], vec![]]);
         let refused =
             |operator, parts, inputs: &[Tensor]| run(operator, parts, inputs).expect_err("it does not fit").kind();
-        assert_eq!(refused(split(13), 2, &[x.clone()]), ErrorKind::ShapeMismatch);
+        assert_eq!(refused(split(13), 2, from_ref(&x)), ErrorKind::ShapeMismatch);
         // The last part would be negative.
-        assert_eq!(refused(split(18).int("num_outputs", 4), 4, &[x.clone()]), ErrorKind::ShapeMismatch);
+        assert_eq!(refused(split(18).int("num_outputs", 4), 4, from_ref(&x)), ErrorKind::ShapeMismatch);
         for sizes in [[5, 1], [6, -1], [i64::MAX, i64::MAX]] {
             assert_eq!(refused(split(13), 2, &[x.clone(), i64s(&[2], &sizes)]), ErrorKind::ShapeMismatch);
         }
         let both = split(18).int("num_outputs", 2);
         assert_eq!(refused(both, 2, &[x.clone(), i64s(&[2], &[2, 3])]), ErrorKind::InvalidModel);
-        assert_eq!(refused(split(18), 5, &[x.clone()]), ErrorKind::InvalidModel);
+        assert_eq!(refused(split(18), 5, from_ref(&x)), ErrorKind::InvalidModel);
         assert_eq!(refused(split(13).int("num_outputs", 5), 5, &[x]), ErrorKind::InvalidModel);
     }
 }

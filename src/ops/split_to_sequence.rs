@@ -9,9 +9,7 @@ use crate::error::{Result, ensure};
 /// SplitToSequence.
 pub const OPERATOR: Operator = Operator {
     name: "SplitToSequence",
-    domain: "",
     inputs: 1..=2,
-    outputs: 1..=1,
     attributes: &["axis", "keepdims"],
     parameters: &[1],
     moves: true,

@@ -7,7 +7,7 @@ use crate::error::{Result, ensure};
 
 /// Transpose.
 pub const OPERATOR: Operator =
-    Operator { name: "Transpose", domain: "", inputs: 1..=1, outputs: 1..=1, attributes: &["perm"], parameters: &[], webgpu: true, build, moves: true, ..Operator::DEFAULT };
+    Operator { name: "Transpose", attributes: &["perm"], webgpu: true, build, moves: true, ..Operator::DEFAULT };
 
 struct Transpose {
     perm: Option<Vec<i64>>,
@@ -23,7 +23,11 @@ impl Transpose {
         let out = perm.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>>>()?;
         let mut sorted = out.clone();
         sorted.sort_unstable();
-        ensure!(sorted.iter().copied().eq(0..rank), ShapeMismatch, "perm {perm:?} is no permutation of {rank} dimensions");
+        ensure!(
+            sorted.iter().copied().eq(0..rank),
+            ShapeMismatch,
+            "perm {perm:?} is no permutation of {rank} dimensions"
+        );
         Ok(out)
     }
 }

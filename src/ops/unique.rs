@@ -105,17 +105,18 @@ impl Op for Unique {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use crate::graph::Tensor;
     use crate::support::{Random, Single, compare, f32s, i64s, numbers};
 
     fn run(operator: Single<'_>, x: &Tensor) -> Vec<Tensor> {
-        operator.outputs(4).run(&[x.clone()]).unwrap_or_else(|e| panic!("{e}"))
+        operator.outputs(4).run(from_ref(x)).unwrap_or_else(|e| panic!("{e}"))
     }
 
     /// Rebuilds the input from the outputs, and checks that they say the same of it.
     fn check(operator: Single<'_>, x: &Tensor, rows: &[Vec<f64>], sorted: bool) {
         let out = run(operator, x);
-        let count = out[1].len();
         let (first, inverse, counts) = (numbers(&out[1]), numbers(&out[2]), numbers(&out[3]));
         let distinct: Vec<&Vec<f64>> = first.iter().map(|&i| &rows[i as usize]).collect();
         for (i, row) in rows.iter().enumerate() {
@@ -123,8 +124,8 @@ mod tests {
             let earliest = rows.iter().position(|r| r == row).expect("it is there");
             assert_eq!(first[inverse[i] as usize] as usize, earliest);
         }
-        for group in 0..count {
-            assert_eq!(inverse.iter().filter(|&&g| g as usize == group).count(), counts[group] as usize);
+        for (group, &count) in counts.iter().enumerate() {
+            assert_eq!(inverse.iter().filter(|&&g| g as usize == group).count(), count as usize);
         }
         let ordered =
             if sorted { distinct.windows(2).all(|w| w[0] < w[1]) } else { first.windows(2).all(|w| w[0] < w[1]) };

@@ -7,8 +7,7 @@ use crate::error::Result;
 use crate::graph::DataType;
 
 /// Where.
-pub const OPERATOR: Operator =
-    Operator { name: "Where", domain: "", inputs: 3..=3, outputs: 1..=1, attributes: &[], parameters: &[], webgpu: false, moves: true, build, ..Operator::DEFAULT };
+pub const OPERATOR: Operator = Operator { name: "Where", inputs: 3..=3, moves: true, build, ..Operator::DEFAULT };
 
 struct Where;
 
