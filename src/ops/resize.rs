@@ -33,6 +33,10 @@ pub const OPERATOR: Operator = Operator {
 /// The longest axis that can come out.
 const MAX_SIZE: f32 = (1 << 30) as f32;
 
+/// The longest axis that can be resized, so that its places are exact in float32 and its tables
+/// small.
+const MAX_RESIZED: usize = 1 << 24;
+
 /// How elements are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -220,7 +224,19 @@ impl Resize {
                 plan[axis].roi = [roi[i], roi[axes.len() + i]];
             }
         }
+        let longest = plan.iter().filter(|axis| !self.stays(axis)).map(|axis| axis.from.max(axis.to)).max();
+        ensure!(
+            longest.is_none_or(|size| size <= MAX_RESIZED),
+            LimitExceeded,
+            "an axis of {} elements; at most {MAX_RESIZED} can be resized",
+            longest.unwrap_or(0)
+        );
         Ok(plan)
+    }
+
+    /// Whether the axis is as it was.
+    fn stays(&self, axis: &Axis) -> bool {
+        axis.from == axis.to && if self.crops() { axis.roi == [0.0, 1.0] } else { axis.scale == 1.0 }
     }
 
     /// Where position `x` of the new axis lies on the old one. In float32, as ONNX Runtime
@@ -291,14 +307,13 @@ impl Resize {
 
     /// What each position of the new axis is a sum of; nothing where the axis stays as it is.
     fn taps(&self, axis: &Axis) -> Option<Taps> {
-        let stays = if self.crops() { axis.roi == [0.0, 1.0] } else { axis.scale == 1.0 };
-        if stays && axis.from == axis.to {
+        if self.stays(axis) {
             return None;
         }
         let last = axis.from as i64 - 1;
         let mut taps = Taps { count: 1, places: Vec::with_capacity(axis.to), weights: Vec::new() };
         for x in 0..axis.to {
-            let place = self.place(axis, x).clamp(-MAX_SIZE, 2.0 * MAX_SIZE);
+            let place = self.place(axis, x).clamp(-MAX_SIZE, MAX_SIZE);
             if self.mode == Mode::Nearest {
                 taps.places.push((self.nearest(place, axis.scale) as i64).clamp(0, last) as usize);
                 continue;
@@ -626,6 +641,7 @@ mod tests {
             by_scales(&node(13, "nearest", "half_pixel"), &x, &[scale]).expect_err("refused");
         }
         node(13, "linear", "half_pixel").error(&[x.clone(), none.clone(), none.clone()]);
+        node(13, "linear", "half_pixel").error(&[x.clone(), none.clone(), none.clone(), i64s(&[1], &[1 << 25])]);
         node(13, "linear", "half_pixel").error(&[x.clone(), none.clone(), f32s(&[1], vec![2.]), i64s(&[1], &[4])]);
         node(13, "linear", "tf_crop_and_resize").error(&[x.clone(), none.clone(), f32s(&[1], vec![2.])]);
         node(18, "nearest", "half_pixel").int("antialias", 1).error(&[x.clone(), none.clone(), f32s(&[1], vec![2.])]);
