@@ -68,20 +68,31 @@ impl Grid {
         }
     }
 
-    /// Where `at`, from -1 to 1, lies on an axis of `size` elements.
-    fn place<T: Float>(&self, at: T, size: usize) -> T {
+    /// Where `at`, from -1 to 1, lies on an axis of `size` elements, before padding.
+    fn laid<T: Float>(&self, at: T, size: usize) -> T {
         let (one, half, length) = (T::one(), number::<T>(0.5), number::<T>(size as f64));
-        let mut place =
+        let place =
             if self.align_corners { (at + one) * half * (length - one) } else { ((at + one) * length - one) * half };
-        if self.reading == Reading::Nearest {
-            place = nearest_even(place);
-        }
-        let ends = self.ends(size);
-        if place < ends.0 || place > ends.1 {
+        if self.reading == Reading::Nearest { nearest_even(place) } else { place }
+    }
+
+    /// Whether any of the coordinates `at` lies outside of its axis.
+    fn outside<T: Float>(&self, at: &[T], spatial: &[usize]) -> bool {
+        at.iter().rev().zip(spatial).any(|(&at, &size)| {
+            let (place, ends) = (self.laid(at, size), self.ends(size));
+            place < ends.0 || place > ends.1
+        })
+    }
+
+    /// Where `at` lies on an axis of `size` elements, brought back where a coordinate of the
+    /// point is outside.
+    fn place<T: Float>(&self, at: T, size: usize, outside: bool) -> T {
+        let mut place = self.laid(at, size);
+        if outside {
             place = match self.padding {
                 Padding::Zeros => place,
-                Padding::Border => place.max(T::zero()).min(length - one),
-                Padding::Reflection => Self::reflected(place, ends),
+                Padding::Border => place.max(T::zero()).min(number(size as f64 - 1.0)),
+                Padding::Reflection => Self::reflected(place, self.ends(size)),
             };
         }
         // Far outside, one place is as good as another; not a number is none.
@@ -104,8 +115,8 @@ impl Grid {
         if self.padding == Padding::Zeros && at > last { None } else { Some(at.min(last)) }
     }
 
-    fn terms<T: Float>(&self, at: T, size: usize) -> Terms<T> {
-        let place = self.place(at, size);
+    fn terms<T: Float>(&self, at: T, size: usize, outside: bool) -> Terms<T> {
+        let place = self.place(at, size, outside);
         let mut terms = [(None, T::zero()); 4];
         let low = place.floor();
         let ratio = place - low;
@@ -142,8 +153,9 @@ impl Grid {
             let places: Vec<Option<usize>> = grid[n * points * rank..][..points * rank]
                 .chunks_exact(rank)
                 .map(|at| {
+                    let outside = self.outside(at, spatial);
                     let mut axes = spatial.iter().zip(at.iter().rev());
-                    axes.try_fold(0, |sum, (&size, &at)| Some(sum * size + self.terms(at, size).0[0].0?))
+                    axes.try_fold(0, |sum, (&size, &at)| Some(sum * size + self.terms(at, size, outside).0[0].0?))
                 })
                 .collect();
             for c in 0..channels {
@@ -190,10 +202,11 @@ pub fn samples<T: Float>(
     for n in 0..images {
         for p in 0..points {
             let at = &places[(n * points + p) * rank..][..rank];
+            let outside = grid.outside(at, spatial);
             terms.clear();
             terms.push((0, T::one()));
             for (&size, &at) in spatial.iter().zip(at.iter().rev()) {
-                let (axis, count) = grid.terms(at, size);
+                let (axis, count) = grid.terms(at, size, outside);
                 std::mem::swap(&mut terms, &mut before);
                 terms.clear();
                 for &(base, product) in &before {

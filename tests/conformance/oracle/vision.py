@@ -48,7 +48,7 @@ for mode in ("linear", "cubic"):
     resize(f"{mode}_antialias_excluding", image, sizes=[1, 2, 2, 3], mode=mode, antialias=1, exclude_outside=1)
 resize("cubic_excluding", image, scale=[1, 1, 0.6, 1.7], mode="cubic", exclude_outside=1, cubic_coeff_a=-0.5)
 resize("linear_not_larger", image, sizes=[9, 4], axes=[2, 3], mode="linear", keep_aspect_ratio_policy="not_larger")
-resize("nearest_not_smaller", image, sizes=[9, 4], axes=[3, -2], keep_aspect_ratio_policy="not_smaller")
+resize("nearest_not_smaller", image, sizes=[9, 4], axes=[3, 2], keep_aspect_ratio_policy="not_smaller")
 resize("trilinear", floats(1, 1, 3, 4, 2), scale=[1, 1, 2, 0.5, 1.5], mode="linear")
 resize("linear_int32", np.arange(-12, 13, dtype=np.int32).reshape(1, 1, 5, 5) * 7, sizes=[1, 1, 3, 8], mode="linear")
 resize("linear_uint8", np.arange(25, dtype=np.uint8).reshape(1, 1, 5, 5) * 10, sizes=[1, 1, 3, 8], mode="linear")
