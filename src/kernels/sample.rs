@@ -108,7 +108,7 @@ impl Grid {
             Padding::Border => at.max(T::zero()),
             Padding::Reflection => Self::reflected(at, self.ends(size)).trunc().max(T::zero()),
         };
-        if !(at >= T::zero()) {
+        if at < T::zero() {
             return None;
         }
         let at = at.to_usize().unwrap_or(usize::MAX);
