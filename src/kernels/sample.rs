@@ -76,23 +76,17 @@ impl Grid {
         if self.reading == Reading::Nearest { nearest_even(place) } else { place }
     }
 
-    /// Whether any of the coordinates `at` lies outside of its axis.
-    fn outside<T: Float>(&self, at: &[T], spatial: &[usize]) -> bool {
-        at.iter().rev().zip(spatial).any(|(&at, &size)| {
-            let (place, ends) = (self.laid(at, size), self.ends(size));
-            place < ends.0 || place > ends.1
-        })
-    }
-
-    /// Where `at` lies on an axis of `size` elements, brought back where a coordinate of the
-    /// point is outside.
-    fn place<T: Float>(&self, at: T, size: usize, outside: bool) -> T {
-        let mut place = self.laid(at, size);
-        if outside {
+    /// Where `at` lies on an axis of `size` elements. Of cubic reading the border repeats the
+    /// elements around a place, not the place, as PyTorch and ONNX Runtime have it.
+    fn place<T: Float>(&self, at: T, size: usize) -> T {
+        let (mut place, ends) = (self.laid(at, size), self.ends(size));
+        if place < ends.0 || place > ends.1 {
             place = match self.padding {
-                Padding::Zeros => place,
-                Padding::Border => place.max(T::zero()).min(number(size as f64 - 1.0)),
-                Padding::Reflection => Self::reflected(place, self.ends(size)),
+                Padding::Border if self.reading != Reading::Cubic => {
+                    place.max(T::zero()).min(number(size as f64 - 1.0))
+                }
+                Padding::Reflection => Self::reflected(place, ends),
+                _ => place,
             };
         }
         // Far outside, one place is as good as another; not a number is none.
@@ -115,8 +109,8 @@ impl Grid {
         if self.padding == Padding::Zeros && at > last { None } else { Some(at.min(last)) }
     }
 
-    fn terms<T: Float>(&self, at: T, size: usize, outside: bool) -> Terms<T> {
-        let place = self.place(at, size, outside);
+    fn terms<T: Float>(&self, at: T, size: usize) -> Terms<T> {
+        let place = self.place(at, size);
         let mut terms = [(None, T::zero()); 4];
         let low = place.floor();
         let ratio = place - low;
@@ -153,9 +147,8 @@ impl Grid {
             let places: Vec<Option<usize>> = grid[n * points * rank..][..points * rank]
                 .chunks_exact(rank)
                 .map(|at| {
-                    let outside = self.outside(at, spatial);
                     let mut axes = spatial.iter().zip(at.iter().rev());
-                    axes.try_fold(0, |sum, (&size, &at)| Some(sum * size + self.terms(at, size, outside).0[0].0?))
+                    axes.try_fold(0, |sum, (&size, &at)| Some(sum * size + self.terms(at, size).0[0].0?))
                 })
                 .collect();
             for c in 0..channels {
@@ -198,15 +191,14 @@ pub fn samples<T: Float>(
     let (rank, plane) = (spatial.len(), spatial.iter().product::<usize>());
     let points = places.len() / rank / images.max(1);
     let mut y = vec![T::zero(); images * channels * points];
-    let (mut terms, mut before): (Vec<(usize, T)>, Vec<(usize, T)>) = (Vec::new(), Vec::new());
+    let (mut terms, mut before) = (Vec::<(usize, T)>::new(), Vec::new());
     for n in 0..images {
         for p in 0..points {
             let at = &places[(n * points + p) * rank..][..rank];
-            let outside = grid.outside(at, spatial);
             terms.clear();
             terms.push((0, T::one()));
             for (&size, &at) in spatial.iter().zip(at.iter().rev()) {
-                let (axis, count) = grid.terms(at, size, outside);
+                let (axis, count) = grid.terms(at, size);
                 std::mem::swap(&mut terms, &mut before);
                 terms.clear();
                 for &(base, product) in &before {
