@@ -247,8 +247,9 @@ impl<T: Real> Layer<'_, T> {
         }
         peep(o, 1, c);
         self.activate(0, o);
+        // ONNX speaks of every activation's input; ONNX Runtime leaves the cell as it is.
         h.copy_from_slice(c);
-        self.activate(2, h);
+        self.activations[2].apply(h);
         h.iter_mut().zip(&o[..]).for_each(|(h, &o)| *h = *h * o);
     }
 }

@@ -198,7 +198,7 @@ impl MultiHead {
         };
         let mut y = vec![T::zero(); batch * queries * heads * value_head];
         let mut scores = vec![T::zero(); shapes.get(3).map_or(0, |s| s.iter().product())];
-        kernel.run(&q, &k, &v, &mut y, if shapes.len() > 3 { Some((Stage::Weights, &mut scores[..])) } else { None });
+        kernel.run(&q, &k, &v, &mut y, if shapes.len() > 3 { Some((Stage::Masked, &mut scores[..])) } else { None });
         let y = swapped(&y, [batch, heads, queries, value_head]);
         let mut out = Vec::with_capacity(shapes.len());
         for (values, shape) in [y, k, v, scores].into_iter().zip(shapes) {

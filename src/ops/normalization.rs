@@ -410,3 +410,160 @@ pub fn last_dimension<T: Number>(x: &Tensor, scale: Tensor, bias: Tensor, epsilo
     let mut values = rows.compute::<T>(x, x.shape().len() - 1, Some(scale), Some(bias))?;
     Ok(values.swap_remove(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::support::{Random, Single, compare, f32s, numbers};
+
+    /// `(x - mean) / sqrt(variance + epsilon)` of groups of positions, `group(position)` naming each one's.
+    fn naive(x: &[f64], group: impl Fn(usize) -> usize, epsilon: f64, centred: bool) -> Vec<f64> {
+        let count = (0..x.len()).map(&group).max().map_or(0, |g| g + 1);
+        let mut members = vec![Vec::new(); count];
+        (0..x.len()).for_each(|i| members[group(i)].push(i));
+        let mut out = vec![0.0; x.len()];
+        for group in members {
+            let n = group.len() as f64;
+            let mean = if centred { group.iter().map(|&i| x[i]).sum::<f64>() / n } else { 0.0 };
+            let variance = group.iter().map(|&i| (x[i] - mean).powi(2)).sum::<f64>() / n;
+            group.iter().for_each(|&i| out[i] = (x[i] - mean) / (variance + epsilon).sqrt());
+        }
+        out
+    }
+
+    fn close(got: &Tensor, expected: &[f64], tolerance: f64, what: &str) {
+        assert_eq!(got.len(), expected.len(), "{what}");
+        for (g, e) in numbers(got).iter().zip(expected) {
+            assert!((g - e).abs() <= tolerance * (1.0 + e.abs()), "{what}: {g}, expected {e}");
+        }
+    }
+
+    #[test]
+    fn rows_match_float64_on_both_ways() {
+        let mut random = Random::new(3);
+        for round in 0..60 {
+            let rank = random.within(1, 4);
+            let shape: Vec<usize> = (0..rank).map(|_| random.within(1, if rank == 1 { 1500 } else { 9 })).collect();
+            let axis = random.within(0, rank - 1);
+            let row: usize = shape[axis..].iter().product();
+            let x = random.tensor(&shape);
+            // As wide as the rows, or as everything, or one for all.
+            let of = match round % 3 {
+                0 => shape[axis..].to_vec(),
+                1 => shape.clone(),
+                _ => vec![1],
+            };
+            let (scale, bias) = (random.tensor(&of), random.tensor(&of));
+            let at = |t: &Tensor, i: usize| numbers(t)[if t.len() == row { i % row } else { i % t.len() }];
+            for centred in [true, false] {
+                let standard = naive(&numbers(&x), |i| i / row, 1e-3, centred);
+                let shift = |i: usize| if centred { at(&bias, i) } else { 0.0 };
+                let expected: Vec<f64> =
+                    standard.iter().enumerate().map(|(i, v)| v * at(&scale, i) + shift(i)).collect();
+                let (name, opset) = if centred { ("LayerNormalization", 17) } else { ("RMSNormalization", 23) };
+                let node = Single::new(name, opset).int("axis", axis as i64 - rank as i64).float("epsilon", 1e-3);
+                let inputs =
+                    if centred { vec![x.clone(), scale.clone(), bias.clone()] } else { vec![x.clone(), scale.clone()] };
+                close(&node.one(&inputs), &expected, 1e-5, name);
+                let axes: Vec<usize> = (axis..rank).collect();
+                let array = Array::Cpu(x.to_flex().expect("numbers"));
+                let other = composed(&Cpu, array, &axes, f64::from(1e-3f32), centred, false).expect("the shapes fit");
+                close(&Tensor::from_flex(other.into_cpu().expect("on the CPU")), &standard, 1e-5, "composed");
+            }
+        }
+    }
+
+    #[test]
+    fn means_and_deviations_come_in_the_stashed_type() {
+        let x = Tensor::from_vec(vec![2, 2], vec![1f64, 3.0, 5.0, 9.0]).expect("4 elements");
+        let scale = Tensor::from_vec(vec![2], vec![1f64, 1.0]).expect("2 elements");
+        let out = Single::new("LayerNormalization", 17)
+            .outputs(3)
+            .float("epsilon", 0.0)
+            .run(&[x.clone(), scale.clone()])
+            .expect("fits");
+        assert_eq!(numbers(&out[0]), [-1.0, 1.0, -1.0, 1.0]);
+        assert!(compare(&out[1], &f32s(&[2, 1], vec![2.0, 7.0]), 0.0, 0.0).is_ok());
+        assert!(compare(&out[2], &f32s(&[2, 1], vec![1.0, 0.5]), 0.0, 0.0).is_ok());
+        let error = Single::new("LayerNormalization", 17).int("stash_type", 6).error(&[x, scale]);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn large_offsets_do_not_drown_the_deviation() {
+        let x: Vec<f32> = (0..4096).map(|i| 1000.0 + (i % 7) as f32).collect();
+        let expected = naive(&x.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), |_| 0, 1e-5, true);
+        let inputs = [f32s(&[1, 4096], x), f32s(&[1], vec![1.0])];
+        close(&Single::new("LayerNormalization", 17).one(&inputs), &expected, 1e-4, "offset");
+    }
+
+    #[test]
+    fn groups_match_float64() {
+        let mut random = Random::new(4);
+        for _ in 0..40 {
+            let (groups, each) = (random.within(1, 4), random.within(1, 3));
+            let channels = groups * each;
+            let shape = [random.within(1, 3), channels, random.within(1, 5), random.within(1, 4)];
+            let plane = shape[2] * shape[3];
+            let x = random.tensor(&shape);
+            let standard = naive(&numbers(&x), |i| i / (plane * each), f64::from(1e-5f32), true);
+            for (opset, of) in [(18, groups), (21, channels)] {
+                let (scale, bias) = (random.tensor(&[of]), random.tensor(&[of]));
+                let at = |t: &Tensor, i: usize| numbers(t)[i / plane % channels / (channels / of)];
+                let expected: Vec<f64> =
+                    standard.iter().enumerate().map(|(i, v)| v * at(&scale, i) + at(&bias, i)).collect();
+                let node = Single::new("GroupNormalization", opset).int("num_groups", groups as i64);
+                close(&node.one(&[x.clone(), scale.clone(), bias.clone()]), &expected, 1e-5, "groups");
+                if groups == channels {
+                    let node = Single::new("InstanceNormalization", 22);
+                    close(&node.one(&[x.clone(), scale, bias]), &expected, 1e-5, "instances");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn empty_tensors_stay_empty() {
+        let empty = |shape: &[usize]| f32s(shape, Vec::new());
+        assert_eq!(Single::new("LayerNormalization", 17).one(&[empty(&[2, 0]), empty(&[0])]).shape(), [2, 0]);
+        assert_eq!(
+            Single::new("LayerNormalization", 17).one(&[empty(&[0, 2]), f32s(&[2], vec![1.0; 2])]).shape(),
+            [0, 2]
+        );
+        let scale = f32s(&[3], vec![1.0; 3]);
+        for shape in [[0, 3, 2], [2, 3, 0]] {
+            let inputs = [empty(&shape), scale.clone(), scale.clone()];
+            assert_eq!(Single::new("InstanceNormalization", 6).one(&inputs).shape(), shape);
+        }
+        let inputs = [empty(&[2, 0, 2]), empty(&[0]), empty(&[0])];
+        assert_eq!(Single::new("InstanceNormalization", 6).one(&inputs).shape(), [2, 0, 2]);
+        assert_eq!(Single::new("LpNormalization", 22).one(&[empty(&[2, 0])]).shape(), [2, 0]);
+        assert_eq!(
+            Single::new("MeanVarianceNormalization", 13).ints("axes", &[0]).one(&[empty(&[0, 2])]).shape(),
+            [0, 2]
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let t = |shape: &[usize]| f32s(shape, vec![1.0; shape.iter().product()]);
+        let mismatch =
+            |node: Single<'_>, inputs: &[Tensor]| assert_eq!(node.error(inputs).kind(), ErrorKind::ShapeMismatch);
+        mismatch(Single::new("LayerNormalization", 17), &[t(&[2, 3]), t(&[2])]);
+        mismatch(Single::new("LayerNormalization", 17), &[t(&[3]), t(&[2, 3])]);
+        mismatch(Single::new("LayerNormalization", 17).int("axis", 2), &[t(&[2, 3]), t(&[3])]);
+        mismatch(Single::new("InstanceNormalization", 6), &[t(&[2]), t(&[2]), t(&[2])]);
+        mismatch(Single::new("InstanceNormalization", 6), &[t(&[2, 3]), t(&[2]), t(&[3])]);
+        mismatch(Single::new("GroupNormalization", 21).int("num_groups", 2), &[t(&[1, 3, 2]), t(&[3]), t(&[3])]);
+        mismatch(Single::new("GroupNormalization", 21).int("num_groups", 2), &[t(&[1, 4, 2]), t(&[2]), t(&[2])]);
+        mismatch(Single::new("MeanVarianceNormalization", 13), &[t(&[2, 2, 2])]);
+        let four = [t(&[1, 4, 2]), t(&[4]), t(&[4])];
+        assert_eq!(Single::new("GroupNormalization", 21).error(&four).kind(), ErrorKind::InvalidModel);
+        assert_eq!(
+            Single::new("GroupNormalization", 21).int("num_groups", 0).error(&four).kind(),
+            ErrorKind::InvalidModel
+        );
+        assert_eq!(Single::new("LpNormalization", 22).int("p", 3).error(&[t(&[2])]).kind(), ErrorKind::Unsupported);
+    }
+}
