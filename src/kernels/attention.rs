@@ -43,7 +43,7 @@ impl<T: Real> Attention<'_, T> {
     /// stage, `[batch, heads, queries, keys]`. No size is 0 but those of batch, queries and keys.
     pub fn run(&self, q: &[T], k: &[T], v: &[T], y: &mut [T], mut wanted: Option<(Stage, &mut [T])>) {
         let (queries, keys) = (self.queries, self.keys);
-        if queries == 0 || keys == 0 {
+        if q.is_empty() || k.is_empty() {
             return;
         }
         let rows = (SCORES / keys).clamp(1, queries);
@@ -102,6 +102,9 @@ fn softmax<T: Real>(row: &mut [T], sink: Option<T>) {
 /// `[batch, a, b, n]` from `[batch, b, a, n]`: heads before places, or back.
 pub fn swapped<T: Copy>(x: &[T], [batch, b, a, n]: [usize; 4]) -> Vec<T> {
     let mut out = Vec::with_capacity(x.len());
+    if x.is_empty() {
+        return out;
+    }
     for first in 0..batch {
         for i in 0..a {
             for j in 0..b {
@@ -116,6 +119,9 @@ pub fn swapped<T: Copy>(x: &[T], [batch, b, a, n]: [usize; 4]) -> Vec<T> {
 /// `[outer, past + new, n]` from two tensors with other sizes in the middle.
 pub fn appended<T: Copy>(past: &[T], new: &[T], outer: usize, past_size: usize, new_size: usize) -> Vec<T> {
     let mut out = Vec::with_capacity(past.len() + new.len());
+    if past.is_empty() && new.is_empty() {
+        return out;
+    }
     for i in 0..outer {
         out.extend_from_slice(&past[i * past_size..(i + 1) * past_size]);
         out.extend_from_slice(&new[i * new_size..(i + 1) * new_size]);

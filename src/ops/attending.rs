@@ -15,6 +15,9 @@ pub fn heads(name: &str, value: Option<i64>) -> Result<usize> {
     }
 }
 
+/// The widest hidden size, so that three of them never overflow.
+const MAX_HIDDEN: usize = 1 << 28;
+
 /// Size of each of `heads` that `hidden` divides into.
 pub fn head_size(name: &str, hidden: usize, heads: usize) -> Result<usize> {
     ensure!(
@@ -22,6 +25,7 @@ pub fn head_size(name: &str, hidden: usize, heads: usize) -> Result<usize> {
         ShapeMismatch,
         "{name}: {hidden} does not divide into {heads} heads"
     );
+    ensure!(hidden <= MAX_HIDDEN, LimitExceeded, "{name}: {hidden} elements; at most {MAX_HIDDEN} are possible");
     Ok(hidden / heads)
 }
 
@@ -86,6 +90,9 @@ pub fn key_mask<T: Number>(inputs: &Inputs, index: usize, filler: f32, sizes: [u
     let values = tensor.to_i64s()?;
     let filler = T::of(f64::from(filler));
     let of = |there: bool| if there { T::zero() } else { filler };
+    if batch == 0 || keys == 0 {
+        return Ok(None);
+    }
     let (values, strides) = match *tensor.shape() {
         [n] if n == batch || n == 2 * batch => {
             let mut out = Vec::with_capacity(batch * keys);

@@ -6,6 +6,7 @@ use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
 use crate::error::{Result, bail, ensure};
+use crate::graph::element_count;
 use crate::kernels::attention::{Attention as Kernel, Stage, appended, swapped};
 
 /// Attention.
@@ -157,8 +158,8 @@ impl Attention {
             mask: &masked,
             sinks: None,
         };
-        let mut y = vec![T::zero(); batch * heads * queries * value_head];
-        let mut scores = vec![T::zero(); shapes.get(3).map_or(0, |s| s.iter().product())];
+        let mut y = vec![T::zero(); element_count(&shapes[0])?];
+        let mut scores = vec![T::zero(); shapes.get(3).map_or(Ok(0), |s| element_count(s))?];
         kernel.run(&q, &k, &v, &mut y, if shapes.len() > 3 { Some((self.stage, &mut scores[..])) } else { None });
         if flat {
             y = swapped(&y, [batch, heads, queries, value_head]);
@@ -192,5 +193,97 @@ impl Op for Attention {
         let sizes = self.sizes(&inputs)?;
         let shapes: Vec<Vec<usize>> = outputs.iter().flatten().map(|info| info.shape.clone()).collect();
         computed_in!(inputs.dtype(0)?, T => self.compute::<T>(&inputs, &sizes, &shapes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::ErrorKind;
+    use crate::graph::Tensor;
+    use crate::support::{Random, Single, f32s, numbers};
+
+    fn naive(q: &Tensor, k: &Tensor, v: &Tensor, causal: bool) -> Vec<f64> {
+        let &[batch, heads, queries, head] = q.shape() else { panic!("{q:?}") };
+        let &[_, kv, keys, size] = v.shape() else { panic!("{v:?}") };
+        let (q, k, v) = (numbers(q), numbers(k), numbers(v));
+        let mut y = vec![0.0; batch * heads * queries * size];
+        for row in 0..batch * heads * queries {
+            let (at, s) = (row / queries, row % queries);
+            let shared = at / heads * kv + at % heads / (heads / kv);
+            let seen = if causal { (s + 1).min(keys) } else { keys };
+            let score =
+                |t: usize| (0..head).map(|d| q[row * head + d] * k[(shared * keys + t) * head + d]).sum::<f64>();
+            let weights: Vec<f64> = (0..seen).map(|t| (score(t) / (head as f64).sqrt()).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            for d in 0..size {
+                y[row * size + d] = (0..seen).map(|t| weights[t] / sum * v[(shared * keys + t) * size + d]).sum();
+            }
+        }
+        y
+    }
+
+    #[test]
+    fn random_heads_match_the_formula() {
+        let mut random = Random::new(8);
+        for round in 0..40 {
+            let [batch, kv, groups, queries, keys, head, size] =
+                [3, 3, 3, 9, 40, 9, 9].map(|high| random.within(1, high));
+            let q = random.tensor(&[batch, kv * groups, queries, head]);
+            let (k, v) = (random.tensor(&[batch, kv, keys, head]), random.tensor(&[batch, kv, keys, size]));
+            let causal = round % 2 == 1;
+            let expected = naive(&q, &k, &v, causal);
+            for (dtype, tolerance) in [(crate::DataType::Float32, 1e-5), (crate::DataType::Float64, 1e-12)] {
+                let cast = |t: &Tensor| Tensor::from_f64s(dtype, t.shape(), numbers(t)).expect("as many");
+                let y =
+                    Single::new("Attention", 23).int("is_causal", causal.into()).one(&[cast(&q), cast(&k), cast(&v)]);
+                for (g, e) in numbers(&y).iter().zip(&expected) {
+                    assert!((g - e).abs() < tolerance, "{g}, expected {e}: {q:?} {k:?} {v:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_attend_to_gives_nothing() {
+        let t = |shape: &[usize]| f32s(shape, vec![1.0; shape.iter().product()]);
+        let y = Single::new("Attention", 23).one(&[t(&[1, 2, 3, 4]), t(&[1, 2, 0, 4]), t(&[1, 2, 0, 4])]);
+        assert!(y.shape() == [1, 2, 3, 4] && numbers(&y).iter().all(|&v| v == 0.0));
+        for q in [[0, 2, 3, 4], [1, 2, 0, 4]] {
+            let k = t(&[q[0], 2, 3, 4]);
+            assert_eq!(Single::new("Attention", 23).one(&[t(&q), k.clone(), k]).shape(), q);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let t = |shape: &[usize]| f32s(shape, vec![1.0; shape.iter().product()]);
+        let q = t(&[1, 4, 3, 4]);
+        for (k, v) in [
+            ([1, 3, 2, 4], [1, 3, 2, 4]),
+            ([1, 2, 2, 5], [1, 2, 2, 4]),
+            ([1, 2, 2, 4], [1, 2, 3, 4]),
+            ([2, 2, 2, 4], [2, 2, 2, 4]),
+        ] {
+            let error = Single::new("Attention", 23).error(&[q.clone(), t(&k), t(&v)]);
+            assert_eq!(error.kind(), ErrorKind::ShapeMismatch, "{error}");
+        }
+        let (k, v) = (t(&[1, 2, 2, 4]), t(&[1, 2, 2, 4]));
+        let error = Single::new("Attention", 23).error(&[q.clone(), k.clone(), v.clone(), t(&[3, 3])]);
+        assert_eq!(error.kind(), ErrorKind::ShapeMismatch);
+        let flat = [t(&[1, 3, 8]), t(&[1, 2, 8]), t(&[1, 2, 8])];
+        assert_eq!(Single::new("Attention", 23).error(&flat).kind(), ErrorKind::InvalidModel);
+        let node = Single::new("Attention", 23).int("q_num_heads", 3).int("kv_num_heads", 1);
+        assert_eq!(node.error(&flat).kind(), ErrorKind::ShapeMismatch);
+        assert_eq!(
+            Single::new("Attention", 23).int("qk_matmul_output_mode", 4).error(&[q, k, v]).kind(),
+            ErrorKind::Unsupported
+        );
+        let cache = t(&[5, 2]);
+        let ids = |id: i64| crate::support::i64s(&[1, 3], &[0, 1, id]);
+        for id in [5, -1, i64::MAX] {
+            let error =
+                Single::new("RotaryEmbedding", 23).error(&[t(&[1, 2, 3, 4]), cache.clone(), cache.clone(), ids(id)]);
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        }
     }
 }

@@ -76,7 +76,7 @@ impl Attention {
             None => (w[1] / 3, w[1] / 3),
         };
         ensure!(
-            2 * hidden + value_hidden == w[1],
+            hidden.saturating_mul(2).saturating_add(value_hidden) == w[1],
             ShapeMismatch,
             "weights {w:?} are not those of {hidden}, {hidden} and {value_hidden}"
         );

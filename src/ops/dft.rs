@@ -126,3 +126,68 @@ impl Op for Dft {
         output(writer.finish(x.dtype(), shape)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::ErrorKind;
+    use crate::support::{Random, Single, f32s, i64s, numbers};
+
+    #[test]
+    fn every_axis_and_length_gives_the_sum() {
+        let mut random = Random::new(9);
+        for (axis, length) in [(0, 3), (1, 5), (1, 2), (1, 40), (-2, 4), (-3, 7)] {
+            let shape = [3, 5, 4, 2];
+            let at = if axis < 0 { axis + 4 } else { axis } as usize;
+            let (inner, size) = (shape[at + 1..3].iter().product::<usize>(), shape[at]);
+            let x = random.tensor(&shape);
+            let values = numbers(&x);
+            let y = Single::new("DFT", 20).one(&[x, i64s(&[], &[length]), i64s(&[], &[axis])]);
+            let n = length as usize;
+            let mut expected_shape = shape;
+            expected_shape[at] = n;
+            assert_eq!(y.shape(), expected_shape);
+            for (position, got) in numbers(&y).chunks_exact(2).enumerate() {
+                let (outer, k, i) = (position / inner / n, position / inner % n, position % inner);
+                let (mut re, mut im) = (0.0, 0.0);
+                for j in 0..n.min(size) {
+                    let from = 2 * ((outer * size + j) * inner + i);
+                    let (sin, cos) = (-2.0 * std::f64::consts::PI * (j * k % n) as f64 / n as f64).sin_cos();
+                    re += values[from] * cos - values[from + 1] * sin;
+                    im += values[from] * sin + values[from + 1] * cos;
+                }
+                assert!((got[0] - re).abs() < 1e-5 && (got[1] - im).abs() < 1e-5, "axis {axis}, length {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_transformed_is_refused() {
+        let x = |shape: &[usize]| f32s(shape, vec![1.0; shape.iter().product()]);
+        let kind = |node: Single<'_>, inputs: &[crate::Tensor]| node.error(inputs).kind();
+        assert_eq!(kind(Single::new("DFT", 20), &[x(&[2, 3])]), ErrorKind::ShapeMismatch);
+        assert_eq!(kind(Single::new("DFT", 17).int("axis", 2), &[x(&[1, 3, 2])]), ErrorKind::ShapeMismatch);
+        assert_eq!(kind(Single::new("DFT", 20).int("axis", 1), &[x(&[1, 3, 2])]), ErrorKind::InvalidModel);
+        assert_eq!(kind(Single::new("DFT", 20).int("onesided", 1), &[x(&[1, 3, 2])]), ErrorKind::InvalidArgument);
+        for (length, expected) in [
+            (0, ErrorKind::InvalidArgument),
+            (i64::MIN, ErrorKind::InvalidArgument),
+            (i64::MAX, ErrorKind::LimitExceeded),
+        ] {
+            assert_eq!(kind(Single::new("DFT", 20), &[x(&[1, 3, 1]), i64s(&[], &[length])]), expected);
+        }
+        let stft = |step: i64, length: i64| {
+            kind(Single::new("STFT", 17), &[x(&[1, 8, 1]), i64s(&[], &[step]), x(&[4]), i64s(&[], &[length])])
+        };
+        assert_eq!(stft(0, 4), ErrorKind::InvalidArgument);
+        assert_eq!(stft(1, 5), ErrorKind::ShapeMismatch);
+        assert_eq!(stft(1, 0), ErrorKind::InvalidArgument);
+        assert_eq!(kind(Single::new("STFT", 17), &[x(&[1, 3, 1]), i64s(&[], &[1]), x(&[4])]), ErrorKind::ShapeMismatch);
+        assert_eq!(kind(Single::new("HannWindow", 17), &[i64s(&[], &[-1])]), ErrorKind::InvalidArgument);
+        assert_eq!(kind(Single::new("HannWindow", 17), &[i64s(&[], &[i64::MAX])]), ErrorKind::LimitExceeded);
+        assert_eq!(
+            kind(Single::new("HannWindow", 17).int("output_datatype", 8), &[i64s(&[], &[4])]),
+            ErrorKind::InvalidModel
+        );
+        assert_eq!(Single::new("DFT", 20).one(&[x(&[0, 3, 1])]).shape(), [0, 3, 2]);
+    }
+}

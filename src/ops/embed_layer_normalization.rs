@@ -14,15 +14,12 @@ pub const OPERATOR: Operator = Operator {
     inputs: 7..=9,
     outputs: 1..=3,
     attributes: &["epsilon", "mask_index_type"],
-    build: |attributes: &Attributes<'_>| {
-        Ok(Box::new(Embed { epsilon: attributes.float("epsilon")?.unwrap_or(1e-12), outputs: attributes.outputs() }))
-    },
+    build: |attributes: &Attributes<'_>| Ok(Box::new(Embed { epsilon: attributes.float("epsilon")?.unwrap_or(1e-12) })),
     ..Operator::DEFAULT
 };
 
 struct Embed {
     epsilon: f32,
-    outputs: usize,
 }
 
 /// Indices of an input of positions in a table, and of the table.
@@ -34,8 +31,11 @@ impl Embed {
     fn compute<T: Number>(&self, inputs: &Inputs, shape: &[usize]) -> Result<Vec<Value>> {
         let &[batch, places, hidden] = shape else { bail!(Internal, "{shape:?} has not 3 dimensions") };
         let dtype = inputs.dtype(WORDS[1])?;
-        let mut sum = vec![T::zero(); batch * places * hidden];
+        let mut sum = vec![T::zero(); crate::graph::element_count(shape)?];
         for [ids, table] in [WORDS, PLACES, SEGMENTS] {
+            if sum.is_empty() {
+                break;
+            }
             let Some(table) = inputs.host(table)? else { continue };
             let rows = table.shape()[0];
             let values = read::<T>(&table)?;
@@ -114,14 +114,11 @@ impl Op for Embed {
         }
         let dtype = inputs.dtype(2)?;
         let y = Some(Info { dtype, shape: vec![batch, places, hidden] });
-        let infos = [y.clone(), Some(Info { dtype: DataType::Int32, shape: vec![batch] }), y];
-        Ok(infos.into_iter().take(self.outputs).collect())
+        Ok(vec![y.clone(), Some(Info { dtype: DataType::Int32, shape: vec![batch] }), y])
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let shape = super::inputs::shape_of(outputs, 0)?;
-        let mut values = computed_in!(inputs.dtype(2)?, T => self.compute::<T>(&inputs, shape))?;
-        values.truncate(self.outputs);
-        Ok(values)
+        computed_in!(inputs.dtype(2)?, T => self.compute::<T>(&inputs, shape))
     }
 }

@@ -6,7 +6,7 @@ use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::Device;
 use crate::error::{Result, bail, ensure};
-use crate::graph::DataType;
+use crate::graph::{DataType, element_count};
 use crate::kernels::attention::{Attention as Kernel, Stage, rotate, swapped};
 
 /// GroupQueryAttention.
@@ -171,14 +171,14 @@ impl GroupQuery {
             let x = read::<T>(&x)?;
             let width = if packed { (n + 2 * kv) * head } else { count * head };
             let first = if packed { first * head } else { 0 };
-            let mut out = Vec::with_capacity(batch * places * count * head);
+            let mut out = Vec::new();
             x.chunks_exact(width).for_each(|row| out.extend_from_slice(&row[first..first + count * head]));
             Ok(swapped(&out, [batch, places, count, head]))
         };
         let (mut q, mut k, v) = (part(0, 0, n)?, part(1, n, kv)?, part(2, n + kv, kv)?);
         let first_prompt = total == places;
         let before = |b: usize| if first_prompt { 0 } else { totals[b] - places };
-        if self.rotary {
+        if self.rotary && !q.is_empty() {
             let (Some(cos), Some(sin)) = (inputs.host(7)?, inputs.host(8)?) else {
                 bail!(Internal, "caches went missing")
             };
@@ -213,7 +213,7 @@ impl GroupQuery {
             }
         }
         let cache = |index: usize, new: &[T]| -> Result<Vec<T>> {
-            let mut out = vec![T::zero(); batch * kv * present * head];
+            let mut out = vec![T::zero(); element_count(&[batch, kv, present, head])?];
             let old_tensor = inputs.host(index)?;
             let old = old_tensor.as_ref().map(read::<T>).transpose()?;
             for b in 0..batch {
@@ -262,11 +262,11 @@ impl GroupQuery {
             mask: &masked,
             sinks: sinks.as_deref(),
         };
-        let mut y = vec![T::zero(); batch * places * n * head];
+        let mut y = vec![T::zero(); element_count(&shapes[0])?];
         let mut scores = Vec::new();
         let wanted = match (self.stage, shapes.len() > 3) {
             (Some(stage), true) => {
-                scores = vec![T::zero(); batch * n * places * present];
+                scores = vec![T::zero(); element_count(&[batch, n, places, present])?];
                 Some((stage, &mut scores[..]))
             }
             _ => None,

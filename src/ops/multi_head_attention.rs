@@ -6,7 +6,7 @@ use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
 use crate::error::{Result, bail, ensure};
-use crate::graph::DataType;
+use crate::graph::{DataType, element_count};
 use crate::kernels::attention::{Attention as Kernel, Stage, appended, swapped};
 
 /// MultiHeadAttention.
@@ -129,7 +129,10 @@ impl MultiHead {
                 let Some(x) = inputs.host(index)? else { bail!(Internal, "input {index} went missing") };
                 let x = read::<T>(&x)?;
                 let ready = form == Form::Ready && index > 0;
-                let mut out = Vec::with_capacity(batch * heads * places * size);
+                if x.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let mut out = Vec::with_capacity(x.len() / parts);
                 for b in 0..batch {
                     for h in 0..heads {
                         for s in 0..places {
@@ -196,8 +199,8 @@ impl MultiHead {
             mask: &masked,
             sinks: None,
         };
-        let mut y = vec![T::zero(); batch * queries * heads * value_head];
-        let mut scores = vec![T::zero(); shapes.get(3).map_or(0, |s| s.iter().product())];
+        let mut y = vec![T::zero(); element_count(&shapes[0])?];
+        let mut scores = vec![T::zero(); shapes.get(3).map_or(Ok(0), |s| element_count(s))?];
         kernel.run(&q, &k, &v, &mut y, if shapes.len() > 3 { Some((Stage::Masked, &mut scores[..])) } else { None });
         let y = swapped(&y, [batch, heads, queries, value_head]);
         let mut out = Vec::with_capacity(shapes.len());

@@ -6,7 +6,7 @@ use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::{Device, UnaryOp};
 use crate::error::{Result, bail, ensure};
-use crate::graph::DataType;
+use crate::graph::{DataType, Tensor};
 use crate::kernels::recurrent::{Activation, Cell, Layer, Rows};
 
 // Indices of the inputs.
@@ -190,12 +190,18 @@ impl Recurrent {
         for tensor in &tensors {
             values.push(tensor.as_ref().map(read::<T>).transpose()?);
         }
+        let directions = self.directions.len();
+        let width = self.cell.gates() * hidden;
+        if hidden == 0 || batch == 0 {
+            let shapes = [self.output(steps, batch, hidden).to_vec(), self.state(batch, hidden).to_vec()];
+            let [y, state] = shapes.map(|shape| Tensor::from_f64s(dtype, &shape, Vec::new()).map(Value::from));
+            let state = state?;
+            return Ok(vec![y?, state.clone(), state]);
+        }
         let lengths = match inputs.ints(LENGTHS)? {
             Some(lengths) => lengths.into_iter().map(|l| l as usize).collect(),
             None => vec![steps; batch],
         };
-        let directions = self.directions.len();
-        let width = self.cell.gates() * hidden;
         let mut y = vec![T::zero(); steps * directions * batch * hidden];
         let mut states = [vec![T::zero(); directions * batch * hidden], vec![T::zero(); directions * batch * hidden]];
         for (d, &reverse) in self.directions.iter().enumerate() {

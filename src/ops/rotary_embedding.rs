@@ -115,7 +115,7 @@ impl Rotary {
         let (cos, sin) = (read::<T>(&cos)?, read::<T>(&sin)?);
         let ids = inputs.host(positions)?.map(|t| t.to_i64s()).transpose()?;
         let mut y = read::<T>(&x)?.into_owned();
-        for b in 0..batch {
+        for b in 0..if y.is_empty() { 0 } else { batch } {
             for s in 0..places {
                 let row = match ids.as_deref() {
                     None => b * places + s,
