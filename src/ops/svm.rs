@@ -63,7 +63,7 @@ impl Kernel {
 /// The length of each of `count` vectors that lie one after another; `count` is at least 1.
 pub fn length_of_each(name: &str, vectors: &[f32], count: usize) -> Result<usize> {
     ensure!(
-        vectors.len() % count == 0,
+        vectors.len().is_multiple_of(count),
         InvalidModel,
         "{} \"{name}\" do not make {count} vectors of one length",
         vectors.len()

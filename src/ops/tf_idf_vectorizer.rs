@@ -115,7 +115,7 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
         let length = i + 1;
         let end = starts.get(length).copied().unwrap_or(pool.len() as i64);
         let range = usize::try_from(start).ok().zip(usize::try_from(end).ok()).and_then(|(a, b)| pool.get(a..b));
-        let Some(grams) = range.filter(|grams| grams.len() % length == 0) else {
+        let Some(grams) = range.filter(|grams| grams.len().is_multiple_of(length)) else {
             bail!(InvalidModel, "\"ngram_counts\" {starts:?} do not divide a pool of {} into n-grams", pool.len())
         };
         for gram in grams.chunks_exact(length) {

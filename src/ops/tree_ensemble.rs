@@ -57,7 +57,7 @@ impl Rows for TreeEnsemble {
     }
 
     fn predict(&self, x: &Tensor, rows: usize, features: usize) -> Result<Vec<Tensor>> {
-        let scores = self.trees.regress(x, features, self.aggregate, &[], self.transform)?;
+        let scores = self.trees.regress(x, [rows, features], self.aggregate, &[], self.transform)?;
         Ok(vec![Tensor::from_f64s(self.dtype, &[rows, self.trees.targets], scores)?])
     }
 }

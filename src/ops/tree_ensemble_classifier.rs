@@ -136,3 +136,73 @@ impl Rows for Classifier {
         Ok(vec![self.labels.take(&[rows], &chosen)?, Tensor::from_vec(vec![rows, self.labels.len()], out)?])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::{Error, ErrorKind, Result};
+    use crate::graph::{Attribute, Tensor};
+    use crate::support::{Single, f32s, numbers};
+
+    /// A stump at `x[0] <= 0` whose two leaves vote for `ids`.
+    fn run(
+        labels: &[i64],
+        ids: [i64; 2],
+        weights: [f32; 2],
+        base: &[f32],
+        transform: &str,
+        x: Tensor,
+    ) -> Result<Vec<Tensor>> {
+        let ints = |values: &[i64]| Attribute::Ints(values.to_vec());
+        let modes = ["BRANCH_LEQ", "LEAF", "LEAF"].map(|m| m.as_bytes().to_vec());
+        let op = Single::new("ai.onnx.ml.TreeEnsembleClassifier", 1)
+            .with("classlabels_int64s", ints(labels))
+            .with("nodes_treeids", ints(&[0; 3]))
+            .with("nodes_nodeids", ints(&[0, 1, 2]))
+            .with("nodes_featureids", ints(&[0; 3]))
+            .with("nodes_modes", Attribute::Strings(modes.to_vec()))
+            .with("nodes_values", Attribute::Floats(vec![0.0; 3]))
+            .with("nodes_truenodeids", ints(&[1, 0, 0]))
+            .with("nodes_falsenodeids", ints(&[2, 0, 0]))
+            .with("class_treeids", ints(&[0; 2]))
+            .with("class_nodeids", ints(&[1, 2]))
+            .with("class_ids", ints(&ids))
+            .with("class_weights", Attribute::Floats(weights.to_vec()))
+            .with("base_values", Attribute::Floats(base.to_vec()))
+            .string("post_transform", transform);
+        op.outputs(2).run(&[x])
+    }
+
+    #[test]
+    fn edges() {
+        let x = || f32s(&[3, 1], vec![-1.0, f32::NAN, 1.0]);
+        let y = run(&[7, 8, 9], [2, 1], [-0.5, 0.5], &[], "NONE", x()).unwrap();
+        assert_eq!(numbers(&y[0]), [9.0, 8.0, 8.0], "classes without votes do not win");
+        assert_eq!(numbers(&y[1]), [0.0, 0.0, -0.5, 0.0, 0.5, 0.0, 0.0, 0.5, 0.0]);
+        let y = run(&[7, 8], [0, 0], [0.5, 0.75], &[], "NONE", x()).unwrap();
+        assert_eq!((numbers(&y[0]), numbers(&y[1])), (vec![7.0, 8.0, 8.0], vec![0.5, 0.5, 0.25, 0.75, 0.25, 0.75]));
+        let y = run(&[7, 8], [0, 0], [0.5, 0.75], &[], "NONE", f32s(&[0, 1], vec![])).unwrap();
+        assert_eq!((y[0].shape(), y[1].shape()), (&[0][..], &[0, 2][..]));
+    }
+
+    #[test]
+    fn what_onnx_runtime_answers_oddly_is_refused() {
+        let error = |labels: &[i64], ids, base: &[f32], transform| -> Error {
+            run(labels, ids, [0.5, 0.5], base, transform, f32s(&[1, 1], vec![0.0])).expect_err("refused")
+        };
+        for refused in [
+            error(&[7], [0, 0], &[], "NONE"),
+            error(&[7, 8], [0, 1], &[], "NONE"),
+            error(&[7, 8], [1, 1], &[0.0, 0.0], "NONE"),
+            error(&[7, 8], [0, 0], &[], "PROBIT"),
+        ] {
+            assert_eq!(refused.kind(), ErrorKind::Unsupported, "{refused}");
+        }
+        for invalid in [
+            error(&[7, 8], [0, 2], &[], "NONE"),
+            error(&[7, 8, 9], [0, 1], &[0.0, 0.0], "NONE"),
+            error(&[], [0, 0], &[], "NONE"),
+        ] {
+            assert_eq!(invalid.kind(), ErrorKind::InvalidModel, "{invalid}");
+        }
+    }
+}

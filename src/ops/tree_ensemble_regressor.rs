@@ -72,7 +72,7 @@ impl Rows for Regressor {
     }
 
     fn predict(&self, x: &Tensor, rows: usize, features: usize) -> Result<Vec<Tensor>> {
-        let scores = self.trees.regress(x, features, self.aggregate, &self.base, self.transform)?;
+        let scores = self.trees.regress(x, [rows, features], self.aggregate, &self.base, self.transform)?;
         Ok(vec![Tensor::from_f64s(DataType::Float32, &[rows, self.trees.targets], scores)?])
     }
 }

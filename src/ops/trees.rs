@@ -388,13 +388,12 @@ impl Trees {
     pub fn regress(
         &self,
         x: &Tensor,
-        features: usize,
+        [rows, features]: [usize; 2],
         aggregate: Aggregate,
         base: &[f64],
         transform: PostTransform,
     ) -> Result<Vec<f64>> {
         let values = self.inputs(x)?;
-        let rows = if features == 0 { x.shape().first().copied().unwrap_or(0) } else { values.len() / features };
         let (mut out, mut votes) = (Vec::with_capacity(rows * self.targets), Vec::new());
         for row in 0..rows {
             self.votes(&values[row * features..(row + 1) * features], aggregate, &mut votes);
@@ -608,6 +607,8 @@ mod tests {
             ("nodes_modes", modes(&[7, 6])),
             ("aggregate_function", Attribute::Int(4)),
             ("post_transform", Attribute::Int(-1)),
+            ("post_transform", Attribute::Int(1)),
+            ("post_transform", Attribute::Int(2)),
         ] {
             let error = with(Some(change.clone())).error(&x());
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{change:?}: {error}");
