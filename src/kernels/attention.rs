@@ -18,6 +18,9 @@ pub enum Stage {
     Weights,
 }
 
+/// Given batch, head and query, changes the scores of all keys.
+pub type Mask<'a, T> = &'a dyn Fn(usize, usize, usize, &mut [T]);
+
 /// Sizes, and what is done to scores.
 pub struct Attention<'a, T> {
     pub batch: usize,
@@ -31,8 +34,8 @@ pub struct Attention<'a, T> {
     pub scale: T,
     /// 0 is none.
     pub softcap: T,
-    /// Given batch, head and query, changes the scores of all keys: masks and biases.
-    pub mask: &'a dyn Fn(usize, usize, usize, &mut [T]),
+    /// Masks and biases.
+    pub mask: Mask<'a, T>,
     /// Terms that the softmax adds below the line, `exp` of one for each head.
     pub sinks: Option<&'a [T]>,
 }

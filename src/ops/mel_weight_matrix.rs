@@ -24,7 +24,8 @@ struct MelWeightMatrix(DataType);
 fn edges(inputs: &Inputs, bands: usize) -> Result<Vec<i64>> {
     let number = |index: usize| -> Result<f64> { Ok(inputs.number(index)?.unwrap_or(0.0)) };
     let (length, rate, low, high) = (number(1)?, number(2)?, number(3)?, number(4)?);
-    ensure!(rate > 0.0, InvalidArgument, "sample_rate is {rate}");
+    let runs = rate > 0.0;
+    ensure!(runs, InvalidArgument, "sample_rate is {rate}");
     let mel = |hertz: f64| 2595.0 * (1.0 + hertz / 700.0).log10();
     let step = (mel(high) - mel(low)) / (bands as f64 + 2.0);
     let edge = |i: usize| {

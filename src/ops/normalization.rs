@@ -203,7 +203,7 @@ impl Op for GroupNormalization {
         let shape = shape_of(outputs, 0)?;
         let groups = self.groups.unwrap_or(shape[1]);
         let element: usize = shape[2..].iter().product();
-        let row = if groups == 0 { 0 } else { shape[1] / groups * element };
+        let row = shape[1].checked_div(groups).unwrap_or(0) * element;
         if device.kind() == DeviceKind::Cpu {
             let (x, scale, bias) = (inputs.take_host(0)?, inputs.take_host(1)?, inputs.take_host(2)?);
             let plane = if self.per_group { row } else { element };
