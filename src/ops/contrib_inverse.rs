@@ -76,7 +76,7 @@ mod tests {
         let mut random = Random::new(3);
         for size in 0..7 {
             let x = random.tensor(&[2, size, size]);
-            let y = Single::new("com.microsoft.Inverse", 1).one(&[x.clone()]);
+            let y = Single::new("com.microsoft.Inverse", 1).one(std::slice::from_ref(&x));
             let (x, y) = (numbers(&x), numbers(&y));
             for i in 0..2 * size * size {
                 let (batch, row, column) = (i / (size * size) * size * size, i / size % size, i % size);

@@ -389,8 +389,8 @@ mod tests {
         let nan = |version| {
             encode(version).with("keys_floats", floats(&[f32::NAN, 0.0])).with("values_int64s", ints(&[1, 2]))
         };
-        assert_eq!(numbers(&nan(4).one(&[x.clone()])), [1.0, 2.0, -1.0, -1.0]);
-        assert_eq!(numbers(&nan(2).one(&[x.clone()])), [-1.0, 2.0, -1.0, -1.0]);
+        assert_eq!(numbers(&nan(4).one(std::slice::from_ref(&x))), [1.0, 2.0, -1.0, -1.0]);
+        assert_eq!(numbers(&nan(2).one(std::slice::from_ref(&x))), [-1.0, 2.0, -1.0, -1.0]);
         assert_eq!(nan(2).one(&[f32s(&[0, 3], vec![])]).shape(), [0, 3]);
         let twice = |values: &[i64]| encode(2).with("keys_int64s", ints(&[3, 3])).with("values_int64s", ints(values));
         assert_eq!(numbers(&twice(&[5, 5]).one(&[i64s(&[2], &[3, i64::MIN])])), [5.0, -1.0]);
@@ -423,7 +423,7 @@ mod tests {
 
         let hot = || op("ai.onnx.ml.OneHotEncoder").with("cats_int64s", ints(&[0, i64::MAX]));
         let x = f32s(&[4], vec![f32::NAN, f32::INFINITY, -0.9, 1e30]);
-        assert_eq!(numbers(&hot().one(&[x.clone()])), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(numbers(&hot().one(std::slice::from_ref(&x))), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
         assert_eq!(hot().int("zeros", 0).error(&[x]).kind(), ErrorKind::InvalidArgument);
         assert_eq!(hot().error(&[strings(&[1], &["a"])]).kind(), ErrorKind::Unsupported);
 

@@ -265,8 +265,8 @@ mod tests {
         let weighted =
             |mode| op(&[7, 8], &[0], [1, 1], i64::MAX, mode).with("weights", Attribute::Floats(vec![0.5, 2.0]));
         let x = i64s(&[2, 3], &[7, 7, 8, 1, 8, 8]);
-        assert_eq!(weighted("TF").one(&[x.clone()]).as_slice::<f32>().unwrap(), [2.0, 1.0, 0.0, 2.0]);
-        assert_eq!(weighted("IDF").one(&[x.clone()]).as_slice::<f32>().unwrap(), [0.5, 2.0, 0.0, 2.0]);
+        assert_eq!(weighted("TF").one(std::slice::from_ref(&x)).as_slice::<f32>().unwrap(), [2.0, 1.0, 0.0, 2.0]);
+        assert_eq!(weighted("IDF").one(std::slice::from_ref(&x)).as_slice::<f32>().unwrap(), [0.5, 2.0, 0.0, 2.0]);
         assert_eq!(weighted("TFIDF").one(&[x]).as_slice::<f32>().unwrap(), [1.0, 2.0, 0.0, 4.0]);
         assert_eq!(weighted("TF").one(&[i64s(&[0, 3], &[])]).shape(), [0, 2]);
         assert_eq!(weighted("TF").one(&[i64s(&[], &[8])]).as_slice::<f32>().unwrap(), [0.0, 1.0]);

@@ -470,7 +470,7 @@ mod tests {
     #[test]
     fn edges() {
         let x = f32s(&[4, 1], vec![0.5, 0.6, f32::NAN, f32::NEG_INFINITY]);
-        let y = op(stump(), &[]).one(&[x.clone()]);
+        let y = op(stump(), &[]).one(std::slice::from_ref(&x));
         assert_eq!((y.shape(), numbers(&y)), (&[4, 1][..], vec![20.0, 10.0, 10.0, 20.0]));
         let missing = ("nodes_missing_value_tracks_true", ints(&[1, 0, 0]));
         assert_eq!(numbers(&op(stump(), &[missing]).one(&[x])), [20.0, 10.0, 20.0, 20.0]);
@@ -521,7 +521,7 @@ mod tests {
             ("base_values", Attribute::Floats(vec![0.0, 1.0])),
             ("n_targets", Attribute::Int(0)),
         ] {
-            let error = op(stump(), &[change.clone()]).error(&x());
+            let error = op(stump(), std::slice::from_ref(&change)).error(&x());
             assert_eq!(error.kind(), ErrorKind::InvalidModel, "{change:?}: {error}");
         }
         let error = op(stump(), &[("nodes_modes", strings(&["BRANCH_XOR", "LEAF", "LEAF"]))]).error(&x());
