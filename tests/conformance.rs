@@ -72,7 +72,18 @@ fn stored(path: &Path, ty: &ValueType) -> Result<Feed, String> {
                 None => Err("a sequence of unknown type".into()),
             },
         },
-        _ => tensor_from_protobuf(read(path)).map(Feed::Tensor).map_err(place),
+        _ => {
+            let tensor = tensor_from_protobuf(read(path)).map_err(place)?;
+            // Some cases have their bfloat16 numbers stored as the bits, in uint16.
+            let bits = tensor.dtype() == DataType::Uint16 && element(ty) == Some(DataType::BFloat16);
+            match tensor.bytes() {
+                Some(bytes) if bits => {
+                    let numbers = Tensor::from_bytes(DataType::BFloat16, tensor.shape().to_vec(), bytes.to_vec());
+                    numbers.map(Feed::Tensor).map_err(place)
+                }
+                _ => Ok(Feed::Tensor(tensor)),
+            }
+        }
     }
 }
 
