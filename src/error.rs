@@ -180,8 +180,12 @@ pub(crate) use bail;
 /// Returns early with an [`Error`] unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $kind:ident, $($message:tt)+) => {
-        if !$condition {
-            $crate::error::bail!($kind, $($message)+)
+        {
+            // Bound first, so that a NaN, which fails every comparison, fails the condition too.
+            let holds: bool = $condition;
+            if !holds {
+                $crate::error::bail!($kind, $($message)+)
+            }
         }
     };
 }

@@ -45,8 +45,8 @@ impl Op for Loop {
         optional_type(inputs, 0, Dtypes::Index)?;
         optional_type(inputs, 1, Dtypes::Only(DataType::Bool))?;
         let mut given = vec![Type::Tensor(DataType::Int64), Type::Tensor(DataType::Bool)];
-        for index in 2..2 + self.carried {
-            match &inputs[index] {
+        for (index, ty) in inputs.iter().enumerate().skip(2).take(self.carried) {
+            match ty {
                 Some(ty) => given.push(ty.clone()),
                 None => bail!(InvalidModel, "input {index} is missing"),
             }

@@ -155,7 +155,7 @@ impl Op for Scan {
             let batch = inputs.shape(1)?.first().copied();
             for index in 1..1 + self.states + self.scans {
                 let shape = inputs.shape(index)?;
-                let fits = shape.first().is_some() && shape.first().copied() == batch;
+                let fits = !shape.is_empty() && shape.first().copied() == batch;
                 ensure!(fits, ShapeMismatch, "input {index}: expected a batch of {batch:?}, got {shape:?}");
             }
             ensure!(!inputs.has(0), Unsupported, "sequence_lens is given: sequences of different lengths");
