@@ -255,7 +255,8 @@ mod tests {
     fn model(nodes: Vec<NodeProto>, functions: Vec<FunctionProto>) -> crate::Result<Session> {
         let graph = GraphProto { node: nodes, input: vec![value("x")], output: vec![value("y")], ..Default::default() };
         let opset_import = vec![opset("", 18), opset("my", 1)];
-        let model = ModelProto { ir_version: Some(9), graph: Some(graph), opset_import, functions, ..Default::default() };
+        let model =
+            ModelProto { ir_version: Some(9), graph: Some(graph), opset_import, functions, ..Default::default() };
         Session::load_blocking(Model::from_onnx(model.encode_to_vec(), &Default::default())?, SessionOptions::default())
     }
 
@@ -267,7 +268,8 @@ mod tests {
 
     #[test]
     fn attributes_come_from_the_call_or_from_the_default() {
-        let mut leaky = function("Leaky", vec![node("", "LeakyRelu", &["a"], &["b"], vec![reference("alpha", "slope")])]);
+        let mut leaky =
+            function("Leaky", vec![node("", "LeakyRelu", &["a"], &["b"], vec![reference("alpha", "slope")])]);
         leaky.attribute_proto = vec![float("slope", 0.5)];
         let calls = vec![
             node("my", "Leaky", &["x"], &["m"], vec![float("slope", 0.25)]),
@@ -283,7 +285,8 @@ mod tests {
 
     #[test]
     fn functions_call_functions_and_names_do_not_clash() {
-        let inner = function("Inner", vec![node("", "Neg", &["a"], &["t"], vec![]), node("", "Abs", &["t"], &["b"], vec![])]);
+        let inner =
+            function("Inner", vec![node("", "Neg", &["a"], &["t"], vec![]), node("", "Abs", &["t"], &["b"], vec![])]);
         let outer = function(
             "Outer",
             vec![node("my", "Inner", &["a"], &["t"], vec![]), node("", "Add", &["t", "a"], &["b"], vec![])],
@@ -303,11 +306,24 @@ mod tests {
         let graph = |name: &str, g| AttributeProto { name: name.into(), g: Some(g), r#type: 5, ..Default::default() };
         let bodies = vec![graph("then_branch", branch("Neg")), graph("else_branch", branch("Abs"))];
         let nodes = vec![
-            node("", "ReduceSum", &["a"], &["s"], vec![AttributeProto { name: "keepdims".into(), i: Some(0), r#type: 2, ..Default::default() }]),
-            node("", "Cast", &["s"], &["c"], vec![AttributeProto { name: "to".into(), i: Some(9), r#type: 2, ..Default::default() }]),
+            node(
+                "",
+                "ReduceSum",
+                &["a"],
+                &["s"],
+                vec![AttributeProto { name: "keepdims".into(), i: Some(0), r#type: 2, ..Default::default() }],
+            ),
+            node(
+                "",
+                "Cast",
+                &["s"],
+                &["c"],
+                vec![AttributeProto { name: "to".into(), i: Some(9), r#type: 2, ..Default::default() }],
+            ),
             node("", "If", &["c"], &["b"], bodies),
         ];
-        let session = model(vec![node("my", "F", &["x"], &["y"], vec![])], vec![function("F", nodes)]).expect("a sound model");
+        let session =
+            model(vec![node("my", "F", &["x"], &["y"], vec![])], vec![function("F", nodes)]).expect("a sound model");
         assert_eq!(answer(&session, &[-1.0, 2.0]), [1.0, -2.0]);
         assert_eq!(answer(&session, &[-2.0, 2.0]), [2.0, 2.0]);
     }

@@ -338,8 +338,8 @@ mod tests {
         }
         // Labels that stand once, by their letters; upper case first.
         let x = random.tensor(&[2, 3]);
-        compare(&einsum("ba", &[x.clone()]), &naive("ba->ab", &[x.clone()]), 0.0, 0.0).expect("a transpose");
-        compare(&einsum("aB", &[x.clone()]), &naive("aB->Ba", &[x]), 0.0, 0.0).expect("a transpose");
+        compare(&einsum("ba", std::slice::from_ref(&x)), &naive("ba->ab", std::slice::from_ref(&x)), 0.0, 0.0).expect("a transpose");
+        compare(&einsum("aB", std::slice::from_ref(&x)), &naive("aB->Ba", &[x]), 0.0, 0.0).expect("a transpose");
     }
 
     #[test]

@@ -121,11 +121,11 @@ mod tests {
                         .zip(expected)
                         .for_each(|(g, e)| assert!((g - e).abs() <= bits * e, "{dtype} {p}: {g}, not {e}"));
                 };
-                let whole = Single::new("GlobalLpPool", 2).int("p", i64::from(p)).one(&[x.clone()]);
+                let whole = Single::new("GlobalLpPool", 2).int("p", i64::from(p)).one(std::slice::from_ref(&x));
                 assert_eq!((whole.dtype(), whole.shape()), (dtype, &[1, 2, 1][..]));
                 near(&numbers(&whole), &[norm(&given[..7]), norm(&given[7..])]);
                 let node = Single::new("LpPool", 18).int("p", i64::from(p)).ints("kernel_shape", &[2]);
-                let got = node.ints("strides", &[2]).ints("dilations", &[2]).ints("pads", &[1, 0]).one(&[x.clone()]);
+                let got = node.ints("strides", &[2]).ints("dilations", &[2]).ints("pads", &[1, 0]).one(std::slice::from_ref(&x));
                 let expected: Vec<f64> = given
                     .chunks(7)
                     .flat_map(|x| [vec![x[1]], vec![x[1], x[3]], vec![x[3], x[5]]])
@@ -140,7 +140,7 @@ mod tests {
     fn edges() {
         let x = f32s(&[1, 1, 3], vec![f32::NAN, -0.0, f32::NEG_INFINITY]);
         for p in [1, 2, 3] {
-            let got = numbers(&Single::new("LpPool", 18).int("p", p).ints("kernel_shape", &[1]).one(&[x.clone()]));
+            let got = numbers(&Single::new("LpPool", 18).int("p", p).ints("kernel_shape", &[1]).one(std::slice::from_ref(&x)));
             assert!(got[0].is_nan() && got[1..] == [0.0, f64::INFINITY], "{got:?}");
         }
         let got = Single::new("GlobalLpPool", 2).one(&[f32s(&[1, 2, 0], vec![])]);
@@ -150,7 +150,7 @@ mod tests {
         let huge = [1 << 24, 1 << 24];
         let node = Single::new("LpPool", 18).ints("kernel_shape", &huge).ints("pads", &[huge, huge].concat());
         node.error(&[f32s(&[1, 1, 1, 1], vec![1.0])]);
-        Single::new("LpPool", 18).int("p", 0).ints("kernel_shape", &[1]).error(&[x.clone()]);
+        Single::new("LpPool", 18).int("p", 0).ints("kernel_shape", &[1]).error(std::slice::from_ref(&x));
         Single::new("LpPool", 18).error(&[x]);
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     fn what_max_pool_took_comes_back_where_it_was() {
         let x = Random::new(2).tensor(&[2, 3, 4, 6]);
         let window = |node: Single<'static>| node.ints("kernel_shape", &[2, 3]).ints("strides", &[2, 3]);
-        let pooled = window(Single::new("MaxPool", 12)).outputs(2).run(&[x.clone()]).expect("pooled");
+        let pooled = window(Single::new("MaxPool", 12)).outputs(2).run(std::slice::from_ref(&x)).expect("pooled");
         let got = window(Single::new("MaxUnpool", 11)).one(&pooled);
         assert_eq!(got.shape(), x.shape());
         let (kept, from) = (numbers(&got), numbers(&x));

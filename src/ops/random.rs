@@ -238,7 +238,11 @@ mod tests {
         assert_eq!((y.dtype(), y.shape()), (DataType::Float32, &[2, 1][..]));
         close(&numbers(&y), &[1.0 + 2.0 * 0.5488135039, 1.0 + 2.0 * 0.7151893664]);
         let x = Tensor::from_bytes(DataType::Uint8, vec![2], vec![0; 2]).expect("two");
-        let y = node("RandomNormalLike").int("dtype", 11).float("mean", 5.0).float("scale", 2.0).one(&[x.clone()]);
+        let y = node("RandomNormalLike")
+            .int("dtype", 11)
+            .float("mean", 5.0)
+            .float("scale", 2.0)
+            .one(std::slice::from_ref(&x));
         assert_eq!((y.dtype(), y.shape()), (DataType::Float64, &[2][..]));
         close(&numbers(&y), &[5.0 + 2.0 * 1.764052346, 5.0 + 2.0 * 0.4001572084]);
         assert_eq!(node("RandomUniformLike").error(&[x]).kind(), ErrorKind::Unsupported);

@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(Single::new("ReduceMax", 20).one(&[bools.clone(), i64s(&[1], &[1])]).bytes(), Some(&[1, 0][..]));
         assert_eq!(Single::new("ReduceMin", 20).one(&[bools, i64s(&[1], &[-1])]).bytes(), Some(&[0, 0][..]));
         let x = Tensor::from_vec(vec![2], vec![u64::MAX, 1]).expect("two");
-        assert_eq!(Single::new("ReduceMax", 18).one(&[x.clone()]).as_slice::<u64>(), Some(&[u64::MAX][..]));
+        assert_eq!(Single::new("ReduceMax", 18).one(std::slice::from_ref(&x)).as_slice::<u64>(), Some(&[u64::MAX][..]));
         assert_eq!(Single::new("ReduceSum", 18).one(&[x]).as_slice::<u64>(), Some(&[0][..]));
         let x = || f32s(&[1, 2], vec![1.0, -2.0]);
         for (op, since) in [("ReduceSum", 13), ("ReduceMax", 18), ("ReduceL1", 18)] {

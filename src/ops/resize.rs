@@ -611,7 +611,7 @@ mod tests {
         let x = f32s(&[4], vec![0., 1., 2., 3.]);
         for opset in [7, 9] {
             let got = if opset == 7 {
-                Single::new("Upsample", 7).with("scales", crate::graph::Attribute::Floats(vec![1.5])).one(&[x.clone()])
+                Single::new("Upsample", 7).with("scales", crate::graph::Attribute::Floats(vec![1.5])).one(std::slice::from_ref(&x))
             } else {
                 Single::new("Upsample", 9).one(&[x.clone(), f32s(&[1], vec![1.5])])
             };

@@ -48,10 +48,7 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self {
-            device: DeviceKind::Cpu,
-            max_tensor_bytes: Context::default().max_tensor_bytes,
-        }
+        Self { device: DeviceKind::Cpu, max_tensor_bytes: Context::default().max_tensor_bytes }
     }
 }
 
@@ -382,9 +379,7 @@ fn check_feed<'a>(
             ensure!(same, DtypeMismatch, "input \"{name}\": expected a sequence of {declared}, got {dtype}");
             Ok(Value::Sequence(dtype, tensors.iter().map(Value::from_tensor).collect()))
         }
-        (ValueType::Optional(inner), Feed::Absent) => {
-            Ok(Value::Absent(declared_type(name, inner)?))
-        }
+        (ValueType::Optional(inner), Feed::Absent) => Ok(Value::Absent(declared_type(name, inner)?)),
         (ValueType::Optional(inner), feed) => check_feed(info, inner, feed, sizes),
         (ty, feed) => {
             let got = match feed {
