@@ -182,3 +182,8 @@ case("stft_complex", "STFT", {"x": floats(1, 12, 2), "s": np.int64(2), "w": None
 case("mel_int", "MelWeightMatrix", {"b": np.int64(4), "n": np.int64(16), "r": np.int64(8000), "l": np.float32(0), "u": np.float32(3500)}, output_types=[np.float32])
 case("lpnorm_zero", "LpNormalization", {"x": np.array([[0, 0], [3, -4]], np.float32)}, p=1)
 case("layernorm_two_axes", "LayerNormalization", {"x": floats(2, 3, 4), "g": floats(3, 4), "b": floats(3, 4)}, outputs=3, axis=1)
+
+# ONNX Runtime keeps this one in ONNX's own domain; files have it in both.
+x, scale = floats(2, 3, 4), floats(4)
+root = np.sqrt(np.mean(x.astype(np.float64) ** 2, axis=-1, keepdims=True) + 1e-5)
+case("microsoft_simplified_layer_normalization", "SimplifiedLayerNormalization", {"x": x, "scale": scale}, domain="com.microsoft", expected=[(x / root * scale).astype(np.float32)], epsilon=1e-5)
