@@ -10,7 +10,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(here, "dist");
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "firebrand");
 const wasm = process.env.FIREBRAND_WASM ?? join(cache, "wasm");
-const builds = ["cpu-simd128", "cpu-relaxed", "webgpu"];
+const builds = ["cpu-simd128", "cpu-relaxed", "cpu-all", "webgpu"];
 const parts = ["firebrand.js", "firebrand_bg.wasm"];
 
 const missing = builds.flatMap((build) => parts.map((part) => join(wasm, build, part))).filter((file) => !existsSync(file));

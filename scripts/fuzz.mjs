@@ -45,7 +45,7 @@ for (const target of targets) {
     console.log(`${target}: ${(await readdir(merged)).length} inputs`);
     continue;
   }
-  const flags = [`-max_total_time=${seconds}`, "-max_len=4096", "-timeout=10", "-malloc_limit_mb=1024", "-rss_limit_mb=2048", "-print_final_stats=1", `-artifact_prefix=${artifacts}/`];
+  const flags = [`-max_total_time=${seconds}`, "-max_len=4096", "-len_control=0", "-timeout=10", "-malloc_limit_mb=1024", "-rss_limit_mb=2048", "-print_final_stats=1", `-artifact_prefix=${artifacts}/`];
   const jobs = process.env.JOBS ? [`-fork=${process.env.JOBS || cpus().length}`] : [];
   const { code, output } = await run(program, [...flags, ...jobs, found(target), seeds(target)], { cwd: repository, env });
   const executed = Number(/stat::number_of_executed_units: *(\d+)/.exec(output)?.[1] ?? [...output.matchAll(/^#(\d+)/gm)].at(-1)?.[1] ?? 0);

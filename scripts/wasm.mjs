@@ -17,7 +17,9 @@ const builds = {
   "cpu-simd128": { features: "web", rustc: [], optimize: ["-O3"], enable: [] },
   // The flag goes to the last crate only, so the dependencies are compiled once for both CPU builds.
   "cpu-relaxed": { features: "web", rustc: ["-C", "target-feature=+relaxed-simd"], optimize: ["-O3"], enable: ["--enable-relaxed-simd"] },
-  webgpu: { features: "web,webgpu", rustc: [], optimize: ["-Oz"], enable: [] },
+  // What few models need, for the CPU: fetched for those only.
+  "cpu-all": { features: "web,all-operators", rustc: [], optimize: ["-O3"], enable: [] },
+  webgpu: { features: "web,webgpu,all-operators", rustc: [], optimize: ["-Oz"], enable: [] },
 };
 const rustFlags = "-C target-feature=+simd128";
 const proposals = ["simd", "bulk-memory", "bulk-memory-opt", "mutable-globals", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"].map((name) => `--enable-${name}`);

@@ -15,6 +15,8 @@
 //! A file becomes a [`graph::Graph`]; the [`runtime`] plans it and runs it with [`ops`] on a
 //! [`backend`]. `docs/architecture.md` has the whole picture.
 
+#![cfg_attr(not(feature = "all-operators"), allow(dead_code, reason = "the small build lists fewer operators"))]
+
 #[cfg(test)]
 extern crate self as firebrand;
 #[cfg(test)]

@@ -4,7 +4,7 @@ import { chooseDevice, surroundings, type Choice } from "./device.js";
 import { FirebrandError, describe } from "./error.js";
 import { progressOf, type ReportBytes } from "./progress.js";
 import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo, type WireValue } from "./protocol.js";
-import { abandonRuntime, chooseBuild, openRuntime, type Build, type Glue, type WasmSession } from "./runtime.js";
+import { abandonRuntime, buildWithAll, chooseBuild, openRuntime, type Build, type Glue, type WasmSession } from "./runtime.js";
 import { besideModel, checkModelBytes, fileNameOf, read, readExternal } from "./source.js";
 
 type Send = (reply: Reply, transfer?: Transferable[]) => void;
@@ -89,8 +89,7 @@ export class Host {
     }
   }
 
-  async #prepare(choice: Choice, files: Files): Promise<void> {
-    const build = chooseBuild(choice.device);
+  async #prepare(choice: Choice, files: Files, build = chooseBuild(choice.device)): Promise<void> {
     const began = performance.now();
     const progress = this.#progress("runtime");
     const opening = this.#open(build, { signal: this.#closing.signal, onProgress: (loaded, total) => progress(loaded, total) }).then((glue) => {
@@ -104,7 +103,15 @@ export class Host {
     const prepare = this.#progress("prepare");
     prepare(0, 1);
     const preparing = performance.now();
-    const session = await glue.WasmSession.load(model, external, choice.device);
+    let session: WasmSession;
+    try {
+      session = await glue.WasmSession.load(model, external, choice.device);
+    } catch (error) {
+      // The small build lacks operators that few models have; one that has all of them answers next.
+      const other = toFailure(error).kind === "unsupported_operator" ? buildWithAll(build) : undefined;
+      if (!other || !glue.inspect(model).operators.every(({ supported }) => supported)) throw error;
+      return this.#prepare(choice, files, other);
+    }
     if (this.#closing.signal.aborted) {
       session.free();
       throw new FirebrandError("aborted", "the call was aborted by its signal");

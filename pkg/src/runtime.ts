@@ -24,8 +24,8 @@ export interface WasmSession {
   free(): void;
 }
 
-/** A build of the runtime. */
-export type Build = "cpu-simd128" | "cpu-relaxed" | "webgpu";
+/** A build of the runtime. The first two are small and have the common operators; the others have all. */
+export type Build = "cpu-simd128" | "cpu-relaxed" | "cpu-all" | "webgpu";
 
 // Modules whose only function uses one instruction: v128.any_true and i8x16.relaxed_swizzle.
 const usesSimd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
@@ -47,6 +47,11 @@ export function chooseBuild(device: Device, validate: (bytes: Uint8Array<ArrayBu
   return validate(new Uint8Array(usesRelaxedSimd)) ? "cpu-relaxed" : "cpu-simd128";
 }
 
+/** The build for the same device that has all operators, where `build` has the common ones only. */
+export function buildWithAll(build: Build): Build | undefined {
+  return build === "cpu-simd128" || build === "cpu-relaxed" ? "cpu-all" : undefined;
+}
+
 function canRun(bytes: Uint8Array<ArrayBuffer>): boolean {
   return typeof WebAssembly === "object" && WebAssembly.validate(bytes);
 }
@@ -63,6 +68,11 @@ function filesOf(build: Build): { glue: URL; wasm: URL } {
       return {
         glue: new URL("./wasm/cpu-relaxed/firebrand.js", import.meta.url),
         wasm: new URL("./wasm/cpu-relaxed/firebrand_bg.wasm", import.meta.url),
+      };
+    case "cpu-all":
+      return {
+        glue: new URL("./wasm/cpu-all/firebrand.js", import.meta.url),
+        wasm: new URL("./wasm/cpu-all/firebrand_bg.wasm", import.meta.url),
       };
     case "webgpu":
       return {

@@ -143,7 +143,7 @@ pub fn inspect(bytes: impl Into<Bytes>) -> Result<Inspection> {
         operators: counts
             .into_iter()
             .map(|((domain, name), nodes)| {
-                let supported = Operator::find(&domain, &name).is_some();
+                let supported = Operator::is_known(&domain, &name);
                 let count = nodes.len();
                 OperatorUse { supported, name, domain, count, nodes: if supported { Vec::new() } else { nodes } }
             })

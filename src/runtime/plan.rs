@@ -306,15 +306,23 @@ fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
     Ok(true)
 }
 
+/// Names of nodes by their operator's domain and name.
+type Missing<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a str>>;
+
 fn refuse_unsupported(graph: &Graph) -> Result<()> {
-    let mut missing: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut missing: Missing<'_> = BTreeMap::new();
     find_unsupported(graph, &mut missing)?;
     if missing.is_empty() {
         return Ok(());
     }
+    // What another build has is worth no word next to what none has.
+    if missing.keys().any(|(domain, name)| !Operator::is_known(domain, name)) {
+        missing.retain(|(domain, name), _| !Operator::is_known(domain, name));
+    }
     let list: Vec<String> = missing
         .iter()
-        .map(|(name, nodes)| {
+        .map(|((domain, name), nodes)| {
+            let name = if domain.is_empty() { name.to_string() } else { format!("{domain}.{name}") };
             let named = nodes.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
             format!("{name} ({} {}: {named})", nodes.len(), if nodes.len() == 1 { "node" } else { "nodes" })
         })
@@ -323,12 +331,10 @@ fn refuse_unsupported(graph: &Graph) -> Result<()> {
 }
 
 /// Collects the nodes whose operator is missing, in bodies too, and checks opsets.
-fn find_unsupported<'a>(graph: &'a Graph, missing: &mut BTreeMap<String, Vec<&'a str>>) -> Result<()> {
+fn find_unsupported<'a>(graph: &'a Graph, missing: &mut Missing<'a>) -> Result<()> {
     for node in &graph.nodes {
         if Operator::find(&node.domain, &node.op_type).is_none() {
-            let name =
-                if node.domain.is_empty() { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) };
-            missing.entry(name).or_default().push(&node.name);
+            missing.entry((&node.domain, &node.op_type)).or_default().push(&node.name);
         }
         let opset = node.opset;
         if node.domain.is_empty() && opset > NEWEST_OPSET {

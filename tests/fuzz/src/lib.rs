@@ -103,15 +103,96 @@ const DTYPES: &[DataType] = &[
 
 /// Words that attributes of some operator understand.
 const WORDS: &[&str] = &[
-    "", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", "constant", "edge", "reflect", "wrap", "nearest", "linear",
-    "cubic", "bilinear", "bicubic", "zeros", "border", "reflection", "half_pixel", "half_pixel_symmetric",
-    "align_corners", "asymmetric", "pytorch_half_pixel", "tf_crop_and_resize", "tf_half_pixel_for_nn",
-    "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "stretch", "not_larger", "not_smaller", "none", "add",
-    "mul", "max", "min", "sum", "mean", "avg", "forward", "reverse", "bidirectional", "Relu", "Tanh", "Sigmoid",
-    "LeakyRelu", "HardSigmoid", "Affine", "ScaledTanh", "tanh", "DCR", "CRD", "ij,jk->ik", "...ii->...i", "ij->ji",
-    "bij,bjk", "i,i->", "RIGHT", "LEFT", "NONE", "LOWER", "UPPER", "TF", "IDF", "TFIDF", "BRANCH_LEQ", "BRANCH_LT",
-    "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "LEAF", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT",
-    "SUM", "AVERAGE", "MIN", "MAX", "LINEAR", "POLY", "RBF", "SIGMOID", "MAX", "L1", "L2", "[a-z]+", "a(b|c)*d", " ",
+    "",
+    "NOTSET",
+    "VALID",
+    "SAME_UPPER",
+    "SAME_LOWER",
+    "constant",
+    "edge",
+    "reflect",
+    "wrap",
+    "nearest",
+    "linear",
+    "cubic",
+    "bilinear",
+    "bicubic",
+    "zeros",
+    "border",
+    "reflection",
+    "half_pixel",
+    "half_pixel_symmetric",
+    "align_corners",
+    "asymmetric",
+    "pytorch_half_pixel",
+    "tf_crop_and_resize",
+    "tf_half_pixel_for_nn",
+    "round_prefer_floor",
+    "round_prefer_ceil",
+    "floor",
+    "ceil",
+    "stretch",
+    "not_larger",
+    "not_smaller",
+    "none",
+    "add",
+    "mul",
+    "max",
+    "min",
+    "sum",
+    "mean",
+    "avg",
+    "forward",
+    "reverse",
+    "bidirectional",
+    "Relu",
+    "Tanh",
+    "Sigmoid",
+    "LeakyRelu",
+    "HardSigmoid",
+    "Affine",
+    "ScaledTanh",
+    "tanh",
+    "DCR",
+    "CRD",
+    "ij,jk->ik",
+    "...ii->...i",
+    "ij->ji",
+    "bij,bjk",
+    "i,i->",
+    "RIGHT",
+    "LEFT",
+    "NONE",
+    "LOWER",
+    "UPPER",
+    "TF",
+    "IDF",
+    "TFIDF",
+    "BRANCH_LEQ",
+    "BRANCH_LT",
+    "BRANCH_GTE",
+    "BRANCH_GT",
+    "BRANCH_EQ",
+    "BRANCH_NEQ",
+    "LEAF",
+    "SOFTMAX",
+    "LOGISTIC",
+    "SOFTMAX_ZERO",
+    "PROBIT",
+    "SUM",
+    "AVERAGE",
+    "MIN",
+    "MAX",
+    "LINEAR",
+    "POLY",
+    "RBF",
+    "SIGMOID",
+    "MAX",
+    "L1",
+    "L2",
+    "[a-z]+",
+    "a(b|c)*d",
+    " ",
 ];
 
 fn size(u: &mut Unstructured<'_>) -> Result<usize> {
@@ -135,14 +216,19 @@ fn int(u: &mut Unstructured<'_>) -> Result<i64> {
 fn float(u: &mut Unstructured<'_>) -> Result<f32> {
     Ok(match u.choose_index(6)? {
         0..=2 => u.int_in_range(-8i8..=8)? as f32 / 2.0,
-        3 => [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-40][u.choose_index(8)?],
+        3 => [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-40]
+            [u.choose_index(8)?],
         4 => u.int_in_range(0u16..=1000)? as f32 / 1000.0,
         _ => f32::from_bits(u.arbitrary()?),
     })
 }
 
 fn word(u: &mut Unstructured<'_>) -> Result<String> {
-    if u.ratio(7, 8)? { Ok((*u.choose(WORDS)?).to_string()) } else { Ok(u.arbitrary::<&str>()?.chars().take(12).collect()) }
+    if u.ratio(7, 8)? {
+        Ok((*u.choose(WORDS)?).to_string())
+    } else {
+        Ok(u.arbitrary::<&str>()?.chars().take(12).collect())
+    }
 }
 
 /// A tensor of `dtype` and `shape` with telling elements.
@@ -242,7 +328,8 @@ fn node(u: &mut Unstructured<'_>, operator: &Operator, pool: &mut Pool, reuse: b
             pool.tensor(u, dtype, depth == 0)?
         });
     }
-    let outputs = u.int_in_range(*operator.outputs.start()..=(*operator.outputs.end()).min(operator.outputs.start() + 3))?;
+    let outputs =
+        u.int_in_range(*operator.outputs.start()..=(*operator.outputs.end()).min(operator.outputs.start() + 3))?;
     let outputs: Vec<String> = (0..outputs).map(|i| format!("n{depth}_{}_{i}", pool.graph.nodes.len())).collect();
     let mut attributes = HashMap::new();
     for name in operator.attributes {
