@@ -1,5 +1,7 @@
 //! The CPU device: tensors and views are burn-flex's, the arithmetic is [`crate::kernels`]'s.
 
+use std::sync::Arc;
+
 use burn_flex::{FlexTensor, Layout};
 use burn_std::{Bytes, Shape, bf16, f16};
 
@@ -15,65 +17,33 @@ use crate::kernels::{elementwise, pool, reduce};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cpu;
 
-/// Runs the body with `$T` as the Rust type of `$dtype`; bool is `u8`.
-macro_rules! for_dtype {
+/// Runs the body with `$T` as the unsigned integer of `$dtype`'s size: for what only moves
+/// elements. One copy of a loop for each size, not for each dtype, halves the binary.
+macro_rules! for_bits {
     ($dtype:expr, $T:ident => $body:expr) => {
-        match $dtype {
-            DataType::Float32 => {
-                type $T = f32;
-                $body
-            }
-            DataType::Float64 => {
-                type $T = f64;
-                $body
-            }
-            DataType::Float16 => {
-                type $T = f16;
-                $body
-            }
-            DataType::BFloat16 => {
-                type $T = bf16;
-                $body
-            }
-            DataType::Int8 => {
-                type $T = i8;
-                $body
-            }
-            DataType::Int16 => {
-                type $T = i16;
-                $body
-            }
-            DataType::Int32 => {
-                type $T = i32;
-                $body
-            }
-            DataType::Int64 => {
-                type $T = i64;
-                $body
-            }
-            DataType::Uint8 | DataType::Bool => {
+        match $dtype.size() {
+            1 => {
                 type $T = u8;
                 $body
             }
-            DataType::Uint16 => {
+            2 => {
                 type $T = u16;
                 $body
             }
-            DataType::Uint32 => {
+            4 => {
                 type $T = u32;
                 $body
             }
-            DataType::Uint64 => {
+            _ => {
                 type $T = u64;
                 $body
             }
-            other => bail!(Internal, "a {other} tensor reached arithmetic"),
         }
     };
 }
 
-/// Runs `$float` with a float type or `$int` with an integer type; half floats are widened to
-/// float32 before and narrowed after by the caller (see [`widen`]).
+/// Runs `$float` with a float type or `$int` with an integer type; narrower types are widened
+/// before and narrowed after by the caller (see [`widen`]).
 macro_rules! float_or_int {
     ($dtype:expr, $T:ident => $float:expr, $I:ident => $int:expr) => {
         match $dtype {
@@ -85,32 +55,8 @@ macro_rules! float_or_int {
                 type $T = f64;
                 $float
             }
-            DataType::Int8 => {
-                type $I = i8;
-                $int
-            }
-            DataType::Int16 => {
-                type $I = i16;
-                $int
-            }
-            DataType::Int32 => {
-                type $I = i32;
-                $int
-            }
             DataType::Int64 => {
                 type $I = i64;
-                $int
-            }
-            DataType::Uint8 => {
-                type $I = u8;
-                $int
-            }
-            DataType::Uint16 => {
-                type $I = u16;
-                $int
-            }
-            DataType::Uint32 => {
-                type $I = u32;
                 $int
             }
             DataType::Uint64 => {
@@ -160,19 +106,52 @@ fn dtype_of(tensor: &FlexTensor) -> DataType {
     DataType::from_burn(tensor.dtype())
 }
 
-/// A half-precision tensor as float32, and the dtype to narrow the result to.
+/// A half-precision tensor as float32, one of narrow integers as int64, and the dtype to narrow
+/// the result to.
 fn widen(tensor: FlexTensor) -> Result<(FlexTensor, Option<DataType>)> {
-    match dtype_of(&tensor) {
-        half @ (DataType::Float16 | DataType::BFloat16) => Ok((cast(&tensor, DataType::Float32)?, Some(half))),
-        _ => Ok((tensor, None)),
-    }
+    let dtype = dtype_of(&tensor);
+    let wide = match dtype {
+        DataType::Float32 | DataType::Float64 | DataType::Int64 | DataType::Uint64 => return Ok((tensor, None)),
+        DataType::Float16 | DataType::BFloat16 => DataType::Float32,
+        _ => DataType::Int64,
+    };
+    Ok((cast(&tensor, wide)?, Some(dtype)))
 }
 
+/// Back to the dtype that was widened; integers wrap.
 fn narrow(tensor: FlexTensor, to: Option<DataType>) -> Result<Array> {
     Ok(Array::Cpu(match to {
         Some(dtype) => cast(&tensor, dtype)?,
         None => tensor,
     }))
+}
+
+/// As [`narrow`], but integers saturate: for results that may be a bound of the wide type.
+fn narrow_saturating(tensor: FlexTensor, to: Option<DataType>) -> Result<Array> {
+    let (low, high) = match to {
+        Some(DataType::Int8) => (i64::from(i8::MIN), i64::from(i8::MAX)),
+        Some(DataType::Int16) => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        Some(DataType::Int32) => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        Some(DataType::Uint8) => (0, i64::from(u8::MAX)),
+        Some(DataType::Uint16) => (0, i64::from(u16::MAX)),
+        Some(DataType::Uint32) => (0, i64::from(u32::MAX)),
+        _ => return narrow(tensor, to),
+    };
+    let shape = tensor.layout().shape().to_vec();
+    let mut elements = into_elements::<i64>(tensor);
+    elements.iter_mut().for_each(|v| *v = (*v).clamp(low, high));
+    narrow(tensor_of(DataType::Int64, &shape, elements), to)
+}
+
+/// The same elements in memory of their own, row-major, where they are a view of more or in
+/// another order.
+pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    let dtype = dtype_of(&tensor);
+    let shape = tensor.layout().shape().to_vec();
+    let whole = tensor.is_contiguous()
+        && tensor.layout().start_offset() == 0
+        && tensor.bytes().len() == shape.iter().product::<usize>() * dtype.size();
+    if whole { tensor } else { for_bits!(dtype, T => tensor_of(dtype, &shape, elements::<T>(&tensor))) }
 }
 
 /// The float32 that narrows to float16 and bfloat16 as `value` itself would: inexact ones have the
@@ -269,16 +248,20 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
 
 /// Compares every pair, both broadcast to `shape`; gives bools.
 pub(crate) fn compare(op: CompareOp, a: FlexTensor, b: FlexTensor, shape: &[usize]) -> Result<FlexTensor> {
-    let out = for_dtype!(dtype_of(&a), T => {
-        let (a, b) = (strided::<T>(&a), strided::<T>(&b));
-        match op {
-            CompareOp::Equal => elementwise::zip(&a, &b, shape, |a, b| (a == b) as u8),
-            CompareOp::Greater => elementwise::zip(&a, &b, shape, |a, b| (a > b) as u8),
-            CompareOp::GreaterOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a >= b) as u8),
-            CompareOp::Less => elementwise::zip(&a, &b, shape, |a, b| (a < b) as u8),
-            CompareOp::LessOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a <= b) as u8),
-        }
-    });
+    let ((a, _), (b, _)) = (widen(a)?, widen(b)?);
+    macro_rules! compared {
+        ($T:ty) => {{
+            let (a, b) = (strided::<$T>(&a), strided::<$T>(&b));
+            match op {
+                CompareOp::Equal => elementwise::zip(&a, &b, shape, |a, b| (a == b) as u8),
+                CompareOp::Greater => elementwise::zip(&a, &b, shape, |a, b| (a > b) as u8),
+                CompareOp::GreaterOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a >= b) as u8),
+                CompareOp::Less => elementwise::zip(&a, &b, shape, |a, b| (a < b) as u8),
+                CompareOp::LessOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a <= b) as u8),
+            }
+        }};
+    }
+    let out = float_or_int!(dtype_of(&a), T => compared!(T), I => compared!(I));
     Ok(tensor_of(DataType::Bool, shape, out))
 }
 
@@ -287,7 +270,7 @@ pub(crate) fn select(condition: FlexTensor, a: FlexTensor, b: FlexTensor, shape:
     let dtype = dtype_of(&a);
     let condition = expand(condition, shape);
     let a = expand(a, shape);
-    Ok(for_dtype!(dtype, T => {
+    Ok(for_bits!(dtype, T => {
         // The condition travels beside `a`, so that one walk over pairs serves three tensors.
         let kept = elementwise::zip(&strided::<u8>(&condition), &strided::<T>(&a), shape, |c, v| (c, v));
         let strides = layout::row_major(shape);
@@ -349,9 +332,12 @@ fn strided_any(x: &FlexTensor) -> Strided<'_, u8> {
 fn into_elements<T: Element>(tensor: FlexTensor) -> Vec<T> {
     let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0 && tensor.is_unique();
     if whole {
-        match tensor.into_data().into_parts().0.try_into_vec::<T>() {
-            Ok(elements) => elements,
-            Err(bytes) => bytemuck::cast_slice(&bytes).to_vec(),
+        let bytes = tensor.data_arc();
+        drop(tensor);
+        match Arc::try_unwrap(bytes).map(|bytes| bytes.try_into_vec::<T>()) {
+            Ok(Ok(elements)) => elements,
+            Ok(Err(bytes)) => bytemuck::cast_slice(&bytes).to_vec(),
+            Err(shared) => bytemuck::cast_slice(&shared).to_vec(),
         }
     } else {
         elements(&tensor)
@@ -378,11 +364,11 @@ impl Device for Cpu {
         }, I => {
             let mut data = into_elements::<I>(x);
             if !elementwise::int_unary(op, &mut data) {
-                bail!(Unsupported, "{op:?} takes floats, got {dtype}");
+                bail!(Unsupported, "{op:?} takes floats, got {}", to.unwrap_or(dtype));
             }
             tensor_of(dtype, &shape, data)
         });
-        narrow(out, to)
+        if matches!(op, UnaryOp::Shrink { .. }) { narrow_saturating(out, to) } else { narrow(out, to) }
     }
 
     fn binary(&self, op: BinaryOp, a: Array, b: Array, shape: &[usize]) -> Result<Array> {
@@ -482,7 +468,7 @@ impl Device for Cpu {
                 PoolOp::Average { .. } => bail!(Unsupported, "the average of {dtype} elements"),
             }
         });
-        narrow(out, to)
+        narrow_saturating(out, to)
     }
 
     fn reduce(&self, op: ReduceOp, x: Array, axes: &[usize]) -> Result<Array> {
@@ -496,7 +482,8 @@ impl Device for Cpu {
         }, I => {
             tensor_of(dtype, &out_shape, reduce::int(op, &row_major_slice::<I>(&x), &shape, axes))
         });
-        narrow(out, to)
+        let bounded = matches!(op, ReduceOp::Max | ReduceOp::Min);
+        if bounded { narrow_saturating(out, to) } else { narrow(out, to) }
     }
 
     fn softmax(&self, x: Array, axis: usize, log: bool) -> Result<Array> {
@@ -554,7 +541,7 @@ impl Device for Cpu {
 
     fn reshape(&self, x: Array, shape: &[usize]) -> Result<Array> {
         let x = x.into_cpu()?;
-        let x = if x.layout().is_contiguous() { x } else { x.to_contiguous() };
+        let x = if x.layout().is_contiguous() { x } else { contiguous(x) };
         let offset = x.layout().start_offset();
         let strides = layout::row_major(shape);
         Ok(Array::Cpu(x.with_layout(Layout::new(Shape::from(shape.to_vec()), strides, offset))))
@@ -578,7 +565,7 @@ impl Device for Cpu {
         let view = x.with_layout(Layout::new(Shape::from(shape.to_vec()), strides, offset as usize));
         let dtype = dtype_of(&view);
         Ok(Array::Cpu(if backwards {
-            for_dtype!(dtype, T => tensor_of(dtype, shape, elements::<T>(&view)))
+            for_bits!(dtype, T => tensor_of(dtype, shape, elements::<T>(&view)))
         } else {
             view
         }))
@@ -593,7 +580,7 @@ impl Device for Cpu {
         let dtype = dtype_of(&xs[0]);
         let mut shape = xs[0].layout().shape().to_vec();
         shape[axis] = xs.iter().map(|x| x.layout().shape()[axis]).sum();
-        Ok(Array::Cpu(for_dtype!(dtype, T => {
+        Ok(Array::Cpu(for_bits!(dtype, T => {
             let mut out = vec![<T as bytemuck::Zeroable>::zeroed(); shape.iter().product()];
             let strides = layout::row_major(&shape);
             let mut at = 0;
@@ -610,7 +597,7 @@ impl Device for Cpu {
         let dtype = dtype_of(&x);
         let from = x.layout().shape().to_vec();
         let shape: Vec<usize> = from.iter().zip(pads).map(|(&s, &(b, e))| s + b + e).collect();
-        Ok(Array::Cpu(for_dtype!(dtype, T => {
+        Ok(Array::Cpu(for_bits!(dtype, T => {
             let strides = layout::row_major(&shape);
             let start: usize = pads.iter().zip(&strides).map(|(&(b, _), &s)| b * s as usize).sum();
             let fill = match mode {
@@ -632,7 +619,7 @@ impl Device for Cpu {
         let from = x.layout().shape().to_vec();
         let shape = [&from[..axis], indices_shape, &from[axis + 1..]].concat();
         let inner: usize = from[axis + 1..].iter().product();
-        Ok(Array::Cpu(for_dtype!(dtype, T => {
+        Ok(Array::Cpu(for_bits!(dtype, T => {
             let data = row_major_slice::<T>(&x);
             let mut out: Vec<T> = Vec::with_capacity(shape.iter().product());
             if inner * from[axis] > 0 {
@@ -697,5 +684,5 @@ pub(crate) fn max_pool(x: FlexTensor, window: &Window, column_major: bool) -> Re
         }};
     }
     let (values, positions) = float_or_int!(dtype, T => pooled!(T, T::NEG_INFINITY), I => pooled!(I, I::MIN));
-    Ok((narrow(values, to)?.into_cpu()?, tensor_of(DataType::Int64, &out_shape, positions)))
+    Ok((narrow_saturating(values, to)?.into_cpu()?, tensor_of(DataType::Int64, &out_shape, positions)))
 }

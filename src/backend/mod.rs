@@ -11,7 +11,7 @@ mod wgpu;
 use burn_flex::FlexTensor;
 
 pub use cpu::Cpu;
-pub(crate) use cpu::{cast, compare, elements, max_pool, select, strided, tensor_of};
+pub(crate) use cpu::{cast, compare, contiguous, elements, max_pool, select, strided, tensor_of};
 #[cfg(feature = "webgpu")]
 pub use wgpu::{Gpu, GpuTensor};
 

@@ -193,10 +193,7 @@ impl Tensor {
     pub(crate) fn from_flex(tensor: FlexTensor) -> Self {
         let dtype = DataType::from_burn(tensor.dtype());
         let shape = tensor.layout().shape().to_vec();
-        let expected = shape.iter().product::<usize>() * dtype.size();
-        let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0 && tensor.bytes().len() == expected;
-        let data = if whole { tensor.data_arc() } else { Arc::new(tensor.into_data().into_parts().0) };
-        Self { dtype, shape, data: Data::Bytes(data) }
+        Self { dtype, shape, data: Data::Bytes(crate::backend::contiguous(tensor).data_arc()) }
     }
 }
 

@@ -295,7 +295,7 @@ fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
     }
     // A view of a constant would keep the constant alive; its own bytes are smaller.
     let own = |value: Value| match value {
-        Value::Tensor(Array::Cpu(tensor)) => Value::from(tensor.to_contiguous()),
+        Value::Tensor(Array::Cpu(tensor)) => Value::from(crate::backend::contiguous(tensor)),
         other => other,
     };
     for (slot, value) in step.outputs.iter().zip(ready.run(&Cpu)?) {
