@@ -94,8 +94,11 @@ impl Op for Dropout {
         if !self.mask {
             return Ok(vec![x]);
         }
-        let mask = cast(&tensor_of(DataType::Bool, &shape, kept), self.mask_dtype.unwrap_or(dtype))?;
-        Ok(vec![x, mask.into()])
+        let mask = match self.mask_dtype.unwrap_or(dtype) {
+            DataType::Bool => tensor_of(DataType::Bool, &shape, kept).into(),
+            dtype => Tensor::from_f64s(dtype, &shape, kept.into_iter().map(f64::from).collect())?.into(),
+        };
+        Ok(vec![x, mask])
     }
 }
 
@@ -122,6 +125,9 @@ mod tests {
         let x = Tensor::from_f64s(DataType::Float8E5M2, &[2], vec![1.0, 2.0]).expect("two");
         let y = Single::new("Dropout", 22).int("seed", 0).one(&[x, f32s(&[], vec![0.6]), bools(&[], &[true])]);
         assert_eq!(y.to_f64s().expect("numbers"), [0.0, 5.0]);
+        let x = Tensor::from_f64s(DataType::Float8E5M2, &[2], vec![1.0, 2.0]).expect("two");
+        let mask = Single::new("Dropout", 9).outputs(2).run(&[x]).expect("it runs").remove(1);
+        assert_eq!((mask.dtype(), mask.to_f64s().expect("numbers")), (DataType::Float8E5M2, vec![1.0, 1.0]));
         let inputs = [f32s(&[1], vec![1.0]), f32s(&[], vec![1.0]), bools(&[], &[true])];
         assert_eq!(Single::new("Dropout", 22).error(&inputs).kind(), ErrorKind::InvalidArgument);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Result, Unstructured};
 use firebrand::graph::{Attribute, Dim, Graph, Node, ValueInfo, ValueType};
-use firebrand::ops::{OPERATORS, Operator};
+use firebrand::ops::{OPERATORS, Operator, Type};
 use firebrand::{DataType, ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
 
 /// The largest tensor that a node may make.
@@ -50,8 +50,15 @@ pub fn run(model: Model, feeds: Vec<(String, Feed)>) {
         Err(error) => return assert_ne!(error.kind(), ErrorKind::Internal, "{error}"),
     };
     let options = RunOptions { terminate: Some(terminate()), ..RunOptions::default() };
-    if let Err(error) = session.run_blocking(feeds, options) {
-        assert_ne!(error.kind(), ErrorKind::Internal, "{error}");
+    match session.run_blocking(feeds, options) {
+        Err(error) => assert_ne!(error.kind(), ErrorKind::Internal, "{error}"),
+        Ok(found) => {
+            for (info, (name, feed)) in session.outputs().zip(&found) {
+                if let (ValueType::Tensor { dtype, .. }, Feed::Tensor(tensor)) = (&info.ty, feed) {
+                    assert_eq!(*dtype, tensor.dtype(), "output {name}");
+                }
+            }
+        }
     }
 }
 
@@ -287,15 +294,46 @@ fn attribute(u: &mut Unstructured<'_>, name: &str, depth: usize) -> Result<Attri
 /// Values that later nodes may take.
 struct Pool {
     names: Vec<String>,
+    /// Of what is known.
+    types: HashMap<String, Type>,
     graph: Graph,
     feeds: Vec<(String, Feed)>,
 }
 
 impl Pool {
+    fn new() -> Self {
+        Self { names: Vec::new(), types: HashMap::new(), graph: Graph::default(), feeds: Vec::new() }
+    }
+
+    fn is_tensor(&self, name: &str) -> bool {
+        self.graph.initializers.contains_key(name) || self.feeds.iter().any(|(n, _)| n == name)
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let fed = self.feeds.iter().find_map(|(n, feed)| match feed {
+            Feed::Tensor(tensor) if n == name => Some(tensor),
+            _ => None,
+        });
+        fed.or_else(|| self.graph.initializers.get(name)).map(|tensor| tensor.shape().to_vec())
+    }
+
+    /// Puts another tensor in the place of one.
+    fn replace(&mut self, name: &str, tensor: Tensor) {
+        self.types.insert(name.to_string(), Type::Tensor(tensor.dtype()));
+        if let Some(info) = self.graph.inputs.iter_mut().find(|info| info.name == name) {
+            info.ty = ValueType::Tensor { dtype: tensor.dtype(), shape: None };
+        }
+        match self.feeds.iter_mut().find(|(n, _)| n == name) {
+            Some((_, feed)) => *feed = Feed::Tensor(tensor),
+            None => drop(self.graph.initializers.insert(name.to_string(), tensor)),
+        }
+    }
+
     fn tensor(&mut self, u: &mut Unstructured<'_>, dtype: DataType, may_feed: bool) -> Result<String> {
         let shape = shape(u)?;
         let tensor = tensor_of(u, dtype, shape)?;
         let name = format!("v{}", self.names.len());
+        self.types.insert(name.clone(), Type::Tensor(dtype));
         if may_feed && u.ratio(2, 3)? {
             let ty = ValueType::Tensor { dtype: tensor.dtype(), shape: None };
             self.graph.inputs.push(ValueInfo { name: name.clone(), ty });
@@ -338,8 +376,7 @@ fn node(u: &mut Unstructured<'_>, operator: &Operator, pool: &mut Pool, reuse: b
         }
     }
     let opset = if operator.domain.is_empty() { u.int_in_range(6..=23)? } else { u.int_in_range(1..=5)? };
-    pool.names.extend(outputs.iter().cloned());
-    pool.graph.nodes.push(Node {
+    let mut node = Node {
         name: format!("node{}", pool.graph.nodes.len()),
         domain: operator.domain.to_string(),
         op_type: operator.name.to_string(),
@@ -347,7 +384,112 @@ fn node(u: &mut Unstructured<'_>, operator: &Operator, pool: &mut Pool, reuse: b
         inputs,
         outputs,
         attributes,
-    });
+    };
+    // Most nodes shall get to run; the others show that any is refused with an error.
+    if u.ratio(15, 16)? {
+        if let Some(types) = mend(u, operator, &mut node, pool, depth)? {
+            pool.types.extend(node.outputs.iter().cloned().zip(types));
+        }
+        fit(u, operator, &node, pool)?;
+    }
+    pool.names.extend(node.outputs.iter().cloned());
+    pool.graph.nodes.push(node);
+    Ok(())
+}
+
+/// Changes attributes and dtypes for as long as the operator refuses them, by what it says of
+/// them; gives the types of the outputs where it has no more to say.
+fn mend(
+    u: &mut Unstructured<'_>,
+    operator: &Operator,
+    node: &mut Node,
+    pool: &mut Pool,
+    depth: usize,
+) -> Result<Option<Vec<Type>>> {
+    for _ in 0..12 {
+        let types: Vec<Option<Type>> = node.inputs.iter().map(|name| pool.types.get(name).cloned()).collect();
+        let known = node.inputs.iter().zip(&types).all(|(name, ty)| name.is_empty() || ty.is_some());
+        let refused = match operator.prepare(node) {
+            Err(error) => error.to_string(),
+            Ok(op) if known => match op.types(&types) {
+                Err(error) => error.to_string(),
+                Ok(types) => return Ok(Some(types)),
+            },
+            Ok(_) => return Ok(None),
+        };
+        if let Some((_, rest)) = refused.split_once("attribute \"")
+            && let Some((name, said)) = rest.split_once('"')
+        {
+            let new = if said.contains("not an integer") {
+                Attribute::Int(int(u)?)
+            } else if said.contains("not a float") {
+                Attribute::Float(float(u)?)
+            } else if said.contains("not a string") {
+                Attribute::String(bytes_of(word(u)?))
+            } else if said.contains("list of integers") {
+                Attribute::Ints(list(u, int)?)
+            } else if said.contains("list of floats") {
+                Attribute::Floats(list(u, float)?)
+            } else if said.contains("list of strings") {
+                Attribute::Strings(list(u, |u| word(u).map(bytes_of))?)
+            } else if said.contains("not a tensor") {
+                let (dtype, shape) = (*u.choose(DTYPES)?, shape(u)?);
+                Attribute::Tensor(tensor_of(u, dtype, shape)?)
+            } else if let Some((_, choices)) = said.split_once("expected one of ") {
+                let choices = choices.split(", got").next().unwrap_or_default();
+                let choices: Vec<&str> = choices.split(", ").collect();
+                Attribute::String(u.choose(&choices)?.as_bytes().to_vec())
+            } else if said.contains("missing") {
+                attribute(u, name, depth)?
+            } else if node.attributes.remove(name).is_some() {
+                continue;
+            } else {
+                return Ok(None);
+            };
+            node.attributes.insert(name.to_string(), new);
+            continue;
+        }
+        let Some((index, said)) = refused.split_once("input ").and_then(|(_, rest)| rest.split_once([':', ' '])) else {
+            return Ok(None);
+        };
+        let Some(name) = index.parse::<usize>().ok().and_then(|index| node.inputs.get_mut(index)) else {
+            return Ok(None);
+        };
+        let expected = said.split("got").next().unwrap_or_default();
+        let named = |dtype: &DataType| expected.split([' ', ',']).any(|word| word == dtype.name());
+        let mut dtypes: Vec<DataType> = DTYPES.iter().copied().filter(named).collect();
+        if dtypes.is_empty() {
+            dtypes = vec![DataType::Float32, DataType::Float64, DataType::Int64, DataType::Int32];
+        }
+        let dtype = *u.choose(&dtypes)?;
+        match pool.shape(name) {
+            Some(shape) => {
+                let tensor = tensor_of(u, dtype, shape)?;
+                pool.replace(name, tensor);
+            }
+            None => *name = pool.tensor(u, dtype, depth == 0)?,
+        }
+    }
+    Ok(None)
+}
+
+/// Gives inputs the shape of the first, or one that goes with it.
+fn fit(u: &mut Unstructured<'_>, operator: &Operator, node: &Node, pool: &mut Pool) -> Result<()> {
+    let Some(first) = node.inputs.first().and_then(|name| pool.shape(name)) else { return Ok(()) };
+    for (index, name) in node.inputs.iter().enumerate().skip(1) {
+        let (true, Some(Type::Tensor(dtype))) = (pool.is_tensor(name), pool.types.get(name).cloned()) else { continue };
+        let shape = match u.choose_index(8)? {
+            0..=2 => continue,
+            3 if operator.parameters.contains(&index) => vec![first.len()],
+            3 => first.clone(),
+            4 => first.get(1).copied().into_iter().collect(),
+            5 => Vec::new(),
+            6 => first[u.choose_index(first.len() + 1)?..].to_vec(),
+            _ => first.iter().rev().copied().collect(),
+        };
+        let tensor = tensor_of(u, dtype, shape)?;
+        pool.replace(name, tensor);
+    }
     Ok(())
 }
 
@@ -367,7 +509,7 @@ fn finish(u: &mut Unstructured<'_>, mut pool: Pool) -> Result<(Graph, Vec<(Strin
 /// One node on its own.
 pub fn single(u: &mut Unstructured<'_>) -> Result<(Graph, Vec<(String, Feed)>)> {
     let operator = u.choose(OPERATORS)?;
-    let mut pool = Pool { names: Vec::new(), graph: Graph::default(), feeds: Vec::new() };
+    let mut pool = Pool::new();
     node(u, operator, &mut pool, false, 0)?;
     let outputs = pool.graph.nodes[0].outputs.clone();
     pool.graph.outputs = outputs.into_iter().map(|name| ValueInfo { name, ty: ValueType::Unknown }).collect();
@@ -376,7 +518,7 @@ pub fn single(u: &mut Unstructured<'_>) -> Result<(Graph, Vec<(String, Feed)>)> 
 
 /// A small graph; at `depth` above 0 a body, whose inputs are of unknown type.
 pub fn graph(u: &mut Unstructured<'_>, depth: usize) -> Result<(Graph, Vec<(String, Feed)>)> {
-    let mut pool = Pool { names: Vec::new(), graph: Graph::default(), feeds: Vec::new() };
+    let mut pool = Pool::new();
     if depth > 0 {
         for index in 0..u.int_in_range(0..=4)? {
             let name = format!("b{depth}_{index}");
