@@ -319,6 +319,23 @@ fn a_node_that_asks_for_too_much_memory_is_refused() {
     refused(run([i64::MAX, i64::MAX]), ErrorKind::LimitExceeded, &["larger than memory"]);
     refused(run([-1, 2]), ErrorKind::InvalidArgument, &["negative"]);
     assert!(run([2, 2]).is_ok());
+
+    let builder = Builder::new(13)
+        .input("x", tensor_type(DataType::String, &["1"]))
+        .input("shape", tensor_type(DataType::Int64, &["1"]))
+        .node("Expand", &["x", "shape"], &["y"], &[])
+        .output("y");
+    let session = builder.load().unwrap_or_else(|e| panic!("{e}"));
+    let run = |length: usize, times: i64| {
+        let x = Tensor::from_strings(vec![1], vec!["x".repeat(length)]).expect("one");
+        session.run_blocking(
+            [("x".into(), x.into()), ("shape".into(), i64s(&[1], &[times]).into())],
+            RunOptions::default(),
+        )
+    };
+    refused(run(1, 1 << 29), ErrorKind::LimitExceeded, &["Expand_0", "limit"]);
+    refused(run(1 << 20, 1 << 13), ErrorKind::LimitExceeded, &["strings", "limit"]);
+    assert!(run(1 << 20, 2).is_ok());
 }
 
 #[test]

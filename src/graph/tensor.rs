@@ -151,7 +151,7 @@ impl Tensor {
     pub fn byte_len(&self) -> usize {
         match &self.data {
             Data::Bytes(bytes) => bytes.len(),
-            Data::Strings(strings) => strings.iter().map(|s| s.len()).sum(),
+            Data::Strings(strings) => strings.iter().map(|s| size_of::<String>() + s.len()).sum(),
         }
     }
 

@@ -57,6 +57,7 @@ impl Op for CenterCropPad {
         };
         let amounts: Vec<(i64, i64)> = inputs.shape(0)?.iter().zip(wanted).map(amount).collect();
         let zero = zero(inputs.dtype(0)?)?;
-        output(padded(device, inputs.take(0)?, &amounts, PadMode::Constant(0.0), zero)?)
+        let x = inputs.take(0)?;
+        output(padded(device, x, &amounts, PadMode::Constant(0.0), zero, inputs.context())?)
     }
 }

@@ -60,7 +60,7 @@ impl Op for ConcatFromSequence {
         let arrays = (0..count).map(entry).collect::<Result<Vec<_>>>()?;
         let joined = Value::from(Cpu.concat(arrays, axis)?);
         output(match elements {
-            Some(elements) => joined.found_in(&elements)?,
+            Some(elements) => joined.found_in(&elements, inputs.context())?,
             None => joined,
         })
     }

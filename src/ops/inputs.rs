@@ -120,13 +120,18 @@ impl Value {
 
     /// The elements that the value, or the tensors of a sequence, hold the positions of; see
     /// [`Inputs::positions`].
-    pub fn found_in(self, elements: &Tensor) -> Result<Self> {
+    ///
+    /// Errors: `LimitExceeded` when strings of a tensor take more than the context's limit.
+    pub fn found_in(self, elements: &Tensor, context: &Context) -> Result<Self> {
         if let Self::Sequence(_, values) = self {
-            let found = values.into_iter().map(|value| value.found_in(elements)).collect::<Result<_>>()?;
+            let found = values.into_iter().map(|value| value.found_in(elements, context)).collect::<Result<_>>()?;
             return Ok(Self::Sequence(elements.dtype(), found));
         }
         let positions = self.into_host()?;
         let at: Vec<usize> = positions.to_i64s()?.into_iter().map(|p| p as usize).collect();
+        if let Some(strings) = elements.strings() {
+            context.check_strings(at.iter().filter_map(|&p| strings.get(p)).map(String::len))?;
+        }
         elements.take(positions.shape(), &at).map(Self::from)
     }
 
@@ -178,6 +183,14 @@ impl Context {
     pub fn check(&self) -> Result<()> {
         let ended = self.terminate.as_ref().is_some_and(|t| t.load(Ordering::Relaxed));
         ensure!(!ended, Aborted, "the run was ended by its caller");
+        Ok(())
+    }
+
+    /// Errors: `LimitExceeded` where a tensor of strings of these lengths is too large.
+    pub fn check_strings(&self, lengths: impl Iterator<Item = usize>) -> Result<()> {
+        let bytes = lengths.fold(0usize, |sum, length| sum.saturating_add(size_of::<String>().saturating_add(length)));
+        let limit = self.max_tensor_bytes;
+        ensure!(bytes <= limit, LimitExceeded, "the output's strings take {bytes} bytes, over the limit of {limit}");
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::attributes::IntsParameter;
 use super::indexing::zero;
-use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::inputs::{Context, Info, Inputs, Type, Value, one, output};
 use super::{Attributes, Dtypes, Op, Operator, axis_of, optional_type, tensor_type};
 use crate::backend::{Array, Cpu, Device, PadMode, tensor_of};
 use crate::error::{Result, bail, ensure};
@@ -121,13 +121,21 @@ impl Op for Pad {
             None if dtype.is_float() => Tensor::from_f64s(dtype, &[1], vec![f64::from(self.value)])?,
             None => zero(dtype)?,
         };
-        output(padded(device, inputs.take(0)?, &amounts, self.mode, fill)?)
+        let x = inputs.take(0)?;
+        output(padded(device, x, &amounts, self.mode, fill, inputs.context())?)
     }
 }
 
 /// `x` with elements added (or, negative, cut off) before and after each dimension; `fill` is the
 /// one element of constant padding.
-pub fn padded(device: &dyn Device, x: Value, amounts: &[(i64, i64)], mode: PadMode, fill: Tensor) -> Result<Value> {
+pub fn padded(
+    device: &dyn Device,
+    x: Value,
+    amounts: &[(i64, i64)],
+    mode: PadMode,
+    fill: Tensor,
+    context: &Context,
+) -> Result<Value> {
     let run = |device: &dyn Device, mut x: Array, mode: PadMode| {
         if amounts.iter().any(|&(b, a)| b < 0 || a < 0) {
             let starts: Vec<usize> = amounts.iter().map(|&(b, _)| b.min(0).unsigned_abs() as usize).collect();
@@ -151,7 +159,7 @@ pub fn padded(device: &dyn Device, x: Value, amounts: &[(i64, i64)], mode: PadMo
             let positions = tensor_of(DataType::Int64, x.shape(), (0..count as i64).collect());
             let mode = if constant { PadMode::Constant(count as f64) } else { mode };
             let positions = run(&Cpu, Array::Cpu(positions), mode)?;
-            Value::Tensor(positions).found_in(&Tensor::joined(&[x, fill])?)
+            Value::Tensor(positions).found_in(&Tensor::joined(&[x, fill])?, context)
         }
     }
 }

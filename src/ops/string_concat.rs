@@ -41,8 +41,10 @@ impl Op for StringConcat {
         let (x, y) = (inputs.take_host(0)?, inputs.take_host(1)?);
         let shape = shape_of(outputs, 0)?;
         let (xs, ys) = (x.strings().unwrap_or_default(), y.strings().unwrap_or_default());
-        let pairs = positions(x.shape(), shape).into_iter().zip(positions(y.shape(), shape));
-        output(Tensor::from_strings(shape.to_vec(), pairs.map(|(i, j)| format!("{}{}", xs[i], ys[j])).collect())?)
+        let (at_x, at_y) = (positions(x.shape(), shape), positions(y.shape(), shape));
+        let pairs = || at_x.iter().zip(&at_y).map(|(&i, &j)| (&xs[i], &ys[j]));
+        inputs.context().check_strings(pairs().map(|(x, y)| x.len() + y.len()))?;
+        output(Tensor::from_strings(shape.to_vec(), pairs().map(|(x, y)| format!("{x}{y}")).collect())?)
     }
 }
 

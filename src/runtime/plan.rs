@@ -228,7 +228,7 @@ pub fn execute(step: &Step, device: &dyn Device, inputs: Inputs) -> Result<Vec<V
     let limit = inputs.context().max_tensor_bytes;
     let ready = Ready::new(step, inputs)?;
     for info in ready.infos.iter().flatten() {
-        let bytes = byte_len(info).map_err(|e| step.place(e))?;
+        let bytes = ready.byte_len(info)?;
         if bytes > limit {
             let error = format!("the output {info} is over the limit of {limit} bytes");
             return Err(step.place(Error::new(ErrorKind::LimitExceeded, error)));
@@ -259,8 +259,18 @@ impl<'a> Ready<'a> {
         }
     }
 
+    /// Bytes of the output `info`.
+    fn byte_len(&self, info: &Info) -> Result<usize> {
+        let strings = self.elements.as_ref().map_or(info.dtype, Tensor::dtype) == DataType::String;
+        // The characters come on top.
+        let element = if strings { size_of::<String>() } else { info.dtype.size() };
+        let bytes = crate::graph::element_count(&info.shape).map(|n| n.saturating_mul(element));
+        bytes.map_err(|e| self.step.place(e))
+    }
+
     fn run(self, device: &dyn Device) -> Result<Vec<Value>> {
         let Self { step, inputs, infos, elements } = self;
+        let context = inputs.context().clone();
         let values = step.op.run(device, inputs, &infos).map_err(|e| step.place(e))?;
         for (value, info) in values.iter().zip(&infos) {
             if let Some(info) = info
@@ -271,12 +281,8 @@ impl<'a> Ready<'a> {
             }
         }
         let Some(elements) = elements else { return Ok(values) };
-        values.into_iter().map(|v| v.found_in(&elements)).collect::<Result<_>>().map_err(|e| step.place(e))
+        values.into_iter().map(|v| v.found_in(&elements, &context)).collect::<Result<_>>().map_err(|e| step.place(e))
     }
-}
-
-fn byte_len(info: &Info) -> Result<usize> {
-    crate::graph::element_count(&info.shape).map(|n| n.saturating_mul(info.dtype.size()))
 }
 
 /// Computes a step at load where all its inputs are known. Whether it was.
@@ -289,7 +295,7 @@ fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
         step.inputs.iter().map(|slot| slot.and_then(|s| constants.get(&s).cloned())).collect();
     let before: usize = inputs.iter().flatten().map(Value::byte_len).sum();
     let ready = Ready::new(step, Inputs::new(inputs, Context::default()))?;
-    let after = ready.infos.iter().flatten().map(byte_len).sum::<Result<usize>>().map_err(|e| step.place(e))?;
+    let after = ready.infos.iter().flatten().map(|info| ready.byte_len(info)).sum::<Result<usize>>()?;
     if after > FOLDED_BYTES && after > before && !step.inputs.is_empty() {
         return Ok(false);
     }
