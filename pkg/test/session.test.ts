@@ -46,6 +46,16 @@ describe("a session in place", () => {
     expect(session.info.lastRunMs).toBeGreaterThanOrEqual(0);
   });
 
+  it("opens the runtime with all operators where the small one lacks some", async () => {
+    const small = fakeGlue();
+    small.load.mockRejectedValue({ kind: "unsupported_operator", message: "unsupported operators: Acosh (1 node: \"a\")" });
+    const whole = fakeGlue();
+    runtimeIs(small, whole);
+    const session = await load(bytes, inPlace);
+    expect(vi.mocked(runtime.openRuntime).mock.calls.map(([build]) => build)).toEqual([expect.stringMatching(/^cpu-(relaxed|simd128)$/), "cpu-all"]);
+    expect((await session.run({ x: x(3) })).y).toEqual(x(6));
+  });
+
   it("copies inputs when the call is made", async () => {
     runtimeIs(fakeGlue());
     const session = await load(bytes, inPlace);
@@ -162,7 +172,8 @@ describe("a session in place", () => {
 
   it("names every node whose operator is not supported, as the runtime does", async () => {
     const told = { kind: "unsupported_operator", message: 'unsupported operators: Twist (2 nodes: "a", "b"), com.example.Turn (1 node: "c")' };
-    const { load: loading } = runtimeIs(fakeGlue());
+    const { load: loading, glue } = runtimeIs(fakeGlue());
+    glue.inspect = () => ({ inputs: [], outputs: [], operators: [{ name: "Twist", domain: "", count: 2, supported: false, nodes: ["a", "b"] }], externalFiles: [] });
     loading.mockRejectedValueOnce(told);
     expect(await rejectionOf(load(bytes, inPlace))).toMatchObject({ name: "FirebrandError", ...told });
   });
