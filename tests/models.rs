@@ -145,3 +145,13 @@ fn magika() {
 fn basic_pitch() {
     check("basic-pitch", true);
 }
+
+#[test]
+fn silero_vad() {
+    check("silero-vad", true);
+}
+
+#[test]
+fn speech_embedding() {
+    check("speech-embedding", false);
+}

@@ -17,6 +17,7 @@ Photos are cropped to their central square (from floor((width - side) / 2)), the
 import json
 import os
 import shutil
+import wave
 import zipfile
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def case(model, name, inputs, names=None, top=None):
     description = {"model": f"{model}.onnx", "inputs": entries, "outputs": {}}
     label = None
     optimized = session_of(model, Level.ORT_ENABLE_ALL)
-    rows = [{key: value[row : row + 1] for key, value in tensors.items()} for row in range(len(next(iter(tensors.values()))))]
+    batch = len(next(iter(tensors.values())))
+    rows = [{key: value[row : row + 1] for key, value in tensors.items()} for row in range(batch)] if batch > 1 else [tensors]
     others = [optimized.run(None, tensors), exact_sums(model).run(None, tensors), [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows))]]
     for i, (output, value) in enumerate(zip(session.get_outputs(), session.run(None, tensors))):
         np.save(folder / f"output_{i}.npy", value)
@@ -176,9 +178,28 @@ waves = {
     "sine-440": 0.5 * np.sin(2 * np.pi * 440 * time),
     "chord": sum(0.1 / h * np.sin(2 * np.pi * f * h * time) for f in (261.63, 329.63, 392.0) for h in (1, 2, 3)) + 0.05 * floor,
 }
-for name, wave in waves.items():
-    case("basic-pitch", name, {"serving_default_input_2:0": wave.astype(np.float32)[None, :, None]})
+for name, sound in waves.items():
+    case("basic-pitch", name, {"serving_default_input_2:0": sound.astype(np.float32)[None, :, None]})
 note = np.load(here / "basic-pitch/sine-440/output_1.npy")
 assert int(note[0].mean(axis=0).argmax()) + 21 == 69, "440 Hz is A4, MIDI note 69"
 note = np.load(here / "basic-pitch/chord/output_1.npy")
 assert {int(n) + 21 for n in note[0].mean(axis=0).argsort()[-3:]} == {60, 64, 67}, "C4, E4 and G4"
+
+rate, frame = 16000, 512
+with wave.open(str(cache / "data/speech.wav")) as recording:
+    assert (recording.getframerate(), recording.getnchannels(), recording.getsampwidth()) == (rate, 1, 2)
+    voice = np.frombuffer(recording.readframes(recording.getnframes()), np.int16).astype(np.float32) / 32768
+detector = session_of("silero-vad", Level.ORT_DISABLE_ALL)
+for name, sound in {"voice": voice, "silence": np.zeros_like(voice)}.items():
+    state = np.zeros((2, 1, 128), np.float32)
+    for start in range(frame, 11 * frame, frame):
+        inputs = {"input": sound[None, start - 64 : start + frame], "state": state, "sr": np.array(rate, np.int64)}
+        inputs = {key: value for key, value in inputs.items() if key in {i.name for i in detector.get_inputs()}}
+        if start == 10 * frame:
+            case("silero-vad", name, inputs)
+        probability, state = detector.run(None, inputs)
+    assert (probability.item() > 0.9) == (name == "voice"), f"silero-vad/{name}: {probability.item():.3f}"
+
+# Mel spectra, as the model's own front end gives them: about -1 to 3.
+mel = np.random.default_rng(7).uniform(-1, 3, (1, 76, 32, 1)).astype(np.float32)
+case("speech-embedding", "noise", {session_of("speech-embedding", Level.ORT_DISABLE_ALL).get_inputs()[0].name: mel})
