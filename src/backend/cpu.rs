@@ -253,11 +253,11 @@ pub(crate) fn compare(op: CompareOp, a: FlexTensor, b: FlexTensor, shape: &[usiz
         ($T:ty) => {{
             let (a, b) = (strided::<$T>(&a), strided::<$T>(&b));
             match op {
-                CompareOp::Equal => elementwise::zip(&a, &b, shape, |a, b| (a == b) as u8),
-                CompareOp::Greater => elementwise::zip(&a, &b, shape, |a, b| (a > b) as u8),
-                CompareOp::GreaterOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a >= b) as u8),
-                CompareOp::Less => elementwise::zip(&a, &b, shape, |a, b| (a < b) as u8),
-                CompareOp::LessOrEqual => elementwise::zip(&a, &b, shape, |a, b| (a <= b) as u8),
+                CompareOp::Equal => elementwise::zip_plain(&a, &b, shape, |a, b| (a == b) as u8),
+                CompareOp::Greater => elementwise::zip_plain(&a, &b, shape, |a, b| (a > b) as u8),
+                CompareOp::GreaterOrEqual => elementwise::zip_plain(&a, &b, shape, |a, b| (a >= b) as u8),
+                CompareOp::Less => elementwise::zip_plain(&a, &b, shape, |a, b| (a < b) as u8),
+                CompareOp::LessOrEqual => elementwise::zip_plain(&a, &b, shape, |a, b| (a <= b) as u8),
             }
         }};
     }
@@ -272,10 +272,10 @@ pub(crate) fn select(condition: FlexTensor, a: FlexTensor, b: FlexTensor, shape:
     let a = expand(a, shape);
     Ok(for_bits!(dtype, T => {
         // The condition travels beside `a`, so that one walk over pairs serves three tensors.
-        let kept = elementwise::zip(&strided::<u8>(&condition), &strided::<T>(&a), shape, |c, v| (c, v));
+        let kept = elementwise::zip_plain(&strided::<u8>(&condition), &strided::<T>(&a), shape, |c, v| (c, v));
         let strides = layout::row_major(shape);
         let pairs = Strided { data: &kept, offset: 0, shape, strides: &strides };
-        tensor_of(dtype, shape, elementwise::zip(&pairs, &strided::<T>(&b), shape, |(c, v), other| if c != 0 { v } else { other }))
+        tensor_of(dtype, shape, elementwise::zip_plain(&pairs, &strided::<T>(&b), shape, |(c, v), other| if c != 0 { v } else { other }))
     }))
 }
 
@@ -376,7 +376,10 @@ impl Device for Cpu {
         let (b, _) = widen(b.into_cpu()?)?;
         let dtype = dtype_of(&a);
         let out = float_or_int!(dtype, T => {
-            tensor_of(dtype, shape, elementwise::float_binary(op, &strided::<T>(&a), &strided::<T>(&b), shape))
+            let (a, b) = (strided::<T>(&a), strided::<T>(&b));
+            // Only float32 is hot.
+            const QUICK: bool = size_of::<T>() == 4;
+            tensor_of(dtype, shape, elementwise::float_binary::<T, QUICK>(op, &a, &b, shape))
         }, I => {
             match elementwise::int_binary(op, &strided::<I>(&a), &strided::<I>(&b), shape) {
                 Some(out) => tensor_of(dtype, shape, out),

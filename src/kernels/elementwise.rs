@@ -203,47 +203,79 @@ pub fn unary<T: Float + Erf>(op: UnaryOp, data: &mut [T]) {
     }
 }
 
-/// Applies `f` to every pair, both broadcast to `shape`; gives row-major elements.
+/// Where a row of pairs begins in both views, and how far apart its elements lie.
+struct Row {
+    from: [usize; 2],
+    steps: [isize; 2],
+}
+
+/// Calls `f` with the position and length of every row of the output. Not generic, and not inlined: the walk
+/// is the same for all operations and element types.
+#[inline(never)]
+fn rows(strides: [&[isize]; 2], offsets: [usize; 2], shape: &[usize], f: &mut dyn FnMut(usize, usize, &Row)) {
+    let (shape, strides) = super::layout::merge(shape, &strides);
+    let last = shape.len() - 1;
+    let inner = shape[last];
+    let steps = [strides[0][last], strides[1][last]];
+    let mut at = 0;
+    super::layout::for_each_row(&shape, &[&strides[0], &strides[1]], |o| {
+        let from = [(offsets[0] as isize + o[0]) as usize, (offsets[1] as isize + o[1]) as usize];
+        f(at, inner, &Row { from, steps });
+        at += inner;
+    });
+}
+
+/// Applies `f` to every pair, both broadcast to `shape`; gives row-major elements. For what is seldom hot: small,
+/// and slower than [`zip`].
+pub fn zip_plain<A: Copy, B: Copy, C: Copy + Default>(
+    a: &Strided<'_, A>,
+    b: &Strided<'_, B>,
+    shape: &[usize],
+    f: impl Fn(A, B) -> C,
+) -> Vec<C> {
+    let mut out = vec![C::default(); shape.iter().product()];
+    rows([&a.strides_for(shape), &b.strides_for(shape)], [a.offset, b.offset], shape, &mut |at, inner, row| {
+        let (mut pa, mut pb) = (row.from[0] as isize, row.from[1] as isize);
+        for o in &mut out[at..at + inner] {
+            *o = f(a.data[pa as usize], b.data[pb as usize]);
+            pa += row.steps[0];
+            pb += row.steps[1];
+        }
+    });
+    out
+}
+
+/// As [`zip_plain`], with a loop of its own for rows that lie together and for single elements.
 pub fn zip<A: Copy, B: Copy, C: Copy + Default>(
     a: &Strided<'_, A>,
     b: &Strided<'_, B>,
     shape: &[usize],
     f: impl Fn(A, B) -> C,
 ) -> Vec<C> {
-    let count: usize = shape.iter().product();
-    let mut out = vec![C::default(); count];
-    if count == 0 {
-        return out;
-    }
-    let (shape, strides) = super::layout::merge(shape, &[&a.strides_for(shape), &b.strides_for(shape)]);
-    let (sa, sb) = (&strides[0], &strides[1]);
-    let inner = *shape.last().expect("merge keeps a dimension");
-    let (ia, ib) = (sa[shape.len() - 1], sb[shape.len() - 1]);
-    let mut rows = out.chunks_exact_mut(inner);
-    super::layout::for_each_row(&shape, &[sa, sb], |offsets| {
-        let row = rows.next().expect("there is a row of output per row of input");
-        let (oa, ob) = ((a.offset as isize + offsets[0]) as usize, (b.offset as isize + offsets[1]) as usize);
-        match (ia, ib) {
-            (1, 1) => {
-                for ((o, &x), &y) in row.iter_mut().zip(&a.data[oa..oa + inner]).zip(&b.data[ob..ob + inner]) {
+    let mut out = vec![C::default(); shape.iter().product()];
+    rows([&a.strides_for(shape), &b.strides_for(shape)], [a.offset, b.offset], shape, &mut |at, inner, row| {
+        let (out, [oa, ob]) = (&mut out[at..at + inner], row.from);
+        match row.steps {
+            [1, 1] => {
+                for ((o, &x), &y) in out.iter_mut().zip(&a.data[oa..oa + inner]).zip(&b.data[ob..ob + inner]) {
                     *o = f(x, y);
                 }
             }
-            (1, 0) => {
+            [1, 0] => {
                 let y = b.data[ob];
-                for (o, &x) in row.iter_mut().zip(&a.data[oa..oa + inner]) {
+                for (o, &x) in out.iter_mut().zip(&a.data[oa..oa + inner]) {
                     *o = f(x, y);
                 }
             }
-            (0, 1) => {
+            [0, 1] => {
                 let x = a.data[oa];
-                for (o, &y) in row.iter_mut().zip(&b.data[ob..ob + inner]) {
+                for (o, &y) in out.iter_mut().zip(&b.data[ob..ob + inner]) {
                     *o = f(x, y);
                 }
             }
-            _ => {
+            [ia, ib] => {
                 let (mut pa, mut pb) = (oa as isize, ob as isize);
-                for o in row {
+                for o in out {
                     *o = f(a.data[pa as usize], b.data[pb as usize]);
                     pa += ia;
                     pb += ib;
@@ -254,22 +286,27 @@ pub fn zip<A: Copy, B: Copy, C: Copy + Default>(
     out
 }
 
-/// `op` on float pairs; NaN wins in `Max` and `Min`.
-pub fn float_binary<T: Float + Default>(
+/// `op` on float pairs; NaN wins in `Max` and `Min`. Quick for float32 (`QUICK`), small for float64.
+pub fn float_binary<T: Float + Default, const QUICK: bool>(
     op: BinaryOp,
     a: &Strided<'_, T>,
     b: &Strided<'_, T>,
     shape: &[usize],
 ) -> Vec<T> {
+    macro_rules! pairs {
+        ($f:expr) => {
+            if QUICK { zip(a, b, shape, $f) } else { zip_plain(a, b, shape, $f) }
+        };
+    }
     match op {
-        BinaryOp::Add => zip(a, b, shape, |a, b| a + b),
-        BinaryOp::Sub => zip(a, b, shape, |a, b| a - b),
-        BinaryOp::Mul => zip(a, b, shape, |a, b| a * b),
-        BinaryOp::Div => zip(a, b, shape, |a, b| a / b),
-        BinaryOp::Pow => zip(a, b, shape, T::powf),
-        BinaryOp::Max => zip(a, b, shape, |a, b| if a > b || a.is_nan() { a } else { b }),
-        BinaryOp::Min => zip(a, b, shape, |a, b| if a < b || a.is_nan() { a } else { b }),
-        BinaryOp::PRelu => zip(a, b, shape, |a, b| if a < T::zero() { a * b } else { a }),
+        BinaryOp::Add => pairs!(|a, b| a + b),
+        BinaryOp::Sub => pairs!(|a, b| a - b),
+        BinaryOp::Mul => pairs!(|a, b| a * b),
+        BinaryOp::Div => pairs!(|a, b| a / b),
+        BinaryOp::Pow => zip_plain(a, b, shape, T::powf),
+        BinaryOp::Max => pairs!(|a, b| if a > b || a.is_nan() { a } else { b }),
+        BinaryOp::Min => pairs!(|a, b| if a < b || a.is_nan() { a } else { b }),
+        BinaryOp::PRelu => pairs!(|a, b| if a < T::zero() { a * b } else { a }),
     }
 }
 
@@ -318,12 +355,12 @@ pub fn int_binary<T: Wrapping>(
     shape: &[usize],
 ) -> Option<Vec<T>> {
     Some(match op {
-        BinaryOp::Add => zip(a, b, shape, |a, b| a.wrapping_add(&b)),
-        BinaryOp::Sub => zip(a, b, shape, |a, b| a.wrapping_sub(&b)),
-        BinaryOp::Mul => zip(a, b, shape, |a, b| a.wrapping_mul(&b)),
+        BinaryOp::Add => zip_plain(a, b, shape, |a, b| a.wrapping_add(&b)),
+        BinaryOp::Sub => zip_plain(a, b, shape, |a, b| a.wrapping_sub(&b)),
+        BinaryOp::Mul => zip_plain(a, b, shape, |a, b| a.wrapping_mul(&b)),
         BinaryOp::Div => {
             let by_zero = std::cell::Cell::new(false);
-            let out = zip(a, b, shape, |a, b| {
+            let out = zip_plain(a, b, shape, |a, b| {
                 if b.is_zero() {
                     by_zero.set(true);
                     return b;
@@ -332,10 +369,10 @@ pub fn int_binary<T: Wrapping>(
             });
             return (!by_zero.get()).then_some(out);
         }
-        BinaryOp::Pow => zip(a, b, shape, |a, b| a.wrapping_power(b)),
-        BinaryOp::Max => zip(a, b, shape, |a, b| a.max(b)),
-        BinaryOp::Min => zip(a, b, shape, |a, b| a.min(b)),
-        BinaryOp::PRelu => zip(a, b, shape, |a, b| if a < T::zero() { a.wrapping_mul(&b) } else { a }),
+        BinaryOp::Pow => zip_plain(a, b, shape, |a, b| a.wrapping_power(b)),
+        BinaryOp::Max => zip_plain(a, b, shape, |a, b| a.max(b)),
+        BinaryOp::Min => zip_plain(a, b, shape, |a, b| a.min(b)),
+        BinaryOp::PRelu => zip_plain(a, b, shape, |a, b| if a < T::zero() { a.wrapping_mul(&b) } else { a }),
     })
 }
 

@@ -8,7 +8,7 @@ use super::{Attributes, Dtypes, Op, Operator, axis_of, broadcast, tensor_type};
 use crate::backend::{BinaryOp, CompareOp, Cpu, Device, cast, compare, strided, tensor_of};
 use crate::error::{Result, ensure};
 use crate::graph::{DataType, Tensor};
-use crate::kernels::elementwise::zip;
+use crate::kernels::elementwise::zip_plain;
 use crate::kernels::layout::{Strided, row_major};
 
 /// Attributes of all operators on pairs before opset 7.
@@ -190,7 +190,7 @@ pub fn zip_integers(a: &Tensor, b: &Tensor, shape: &[usize], f: &dyn Fn(i64, i64
     Tensor::from_i64s(
         a.dtype(),
         shape,
-        zip(&whole(&x, a, &row_major(a.shape())), &whole(&y, b, &row_major(b.shape())), shape, f),
+        zip_plain(&whole(&x, a, &row_major(a.shape())), &whole(&y, b, &row_major(b.shape())), shape, f),
     )
 }
 
@@ -200,7 +200,7 @@ pub fn zip_floats(a: &Tensor, b: &Tensor, shape: &[usize], f: &dyn Fn(f64, f64) 
     Tensor::from_f64s(
         a.dtype(),
         shape,
-        zip(&whole(&x, a, &row_major(a.shape())), &whole(&y, b, &row_major(b.shape())), shape, f),
+        zip_plain(&whole(&x, a, &row_major(a.shape())), &whole(&y, b, &row_major(b.shape())), shape, f),
     )
 }
 
@@ -246,7 +246,7 @@ impl Op for Bits {
 fn equal_strings(a: &Tensor, b: &Tensor, shape: &[usize]) -> FlexTensor {
     let (x, y) = (words(a), words(b));
     let (x_strides, y_strides) = (row_major(a.shape()), row_major(b.shape()));
-    let equal = zip(&whole(&x, a, &x_strides), &whole(&y, b, &y_strides), shape, |a, b| u8::from(a == b));
+    let equal = zip_plain(&whole(&x, a, &x_strides), &whole(&y, b, &y_strides), shape, |a, b| u8::from(a == b));
     tensor_of(DataType::Bool, shape, equal)
 }
 
@@ -275,7 +275,7 @@ impl Op for Logic {
         let shape = shape_of(outputs, 0)?;
         let aligned = self.0.shape(&inputs, 1)?;
         let (a, b) = (inputs.cpu(0)?, Cpu.reshape(inputs.array(1)?, &aligned)?.into_cpu()?);
-        let out = zip(&strided::<u8>(&a), &strided::<u8>(&b), shape, self.1);
+        let out = zip_plain(&strided::<u8>(&a), &strided::<u8>(&b), shape, self.1);
         output(tensor_of(DataType::Bool, shape, out))
     }
 }

@@ -10,7 +10,7 @@ use super::{Attributes, Dtypes, Op, Operator, broadcast, optional_type, tensor_t
 use crate::backend::Device;
 use crate::error::{Result, bail, ensure};
 use crate::graph::{DataType, Tensor};
-use crate::kernels::elementwise::zip;
+use crate::kernels::elementwise::zip_plain;
 use crate::kernels::layout::{Strided, row_major};
 
 /// QGemm.
@@ -93,7 +93,7 @@ impl Op for QGemm {
             let (values, own, whole) = (codes(&c)?, row_major(c.shape()), row_major(shape));
             let c = Strided { data: &values, offset: 0, shape: c.shape(), strides: &own };
             let left = Strided { data: &sums, offset: 0, shape, strides: &whole };
-            sums = zip(&left, &c, shape, |sum: i32, c: i32| sum.wrapping_add(c));
+            sums = zip_plain(&left, &c, shape, |sum: i32, c: i32| sum.wrapping_add(c));
         }
         let factor = |i: usize| self.alpha * a_scale * b_scales[i % n];
         if !inputs.has(8) {

@@ -8,7 +8,7 @@ use super::{Attributes, Dtypes, Op, Operator, broadcast, optional_type, tensor_t
 use crate::backend::Device;
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
-use crate::kernels::elementwise::zip;
+use crate::kernels::elementwise::zip_plain;
 use crate::kernels::layout::{Strided, row_major};
 
 /// The domain of all of them.
@@ -164,7 +164,7 @@ impl Op for Pair {
         let (a_strides, b_strides) = (row_major(&a_shape), row_major(&b_shape));
         let a = Strided { data: &a, offset: 0, shape: &a_shape, strides: &a_strides };
         let b = Strided { data: &b, offset: 0, shape: &b_shape, strides: &b_strides };
-        let out = zip(&a, &b, shape, |a, b| to.code((self.0)(left.real(a), right.real(b))));
+        let out = zip_plain(&a, &b, shape, |a, b| to.code((self.0)(left.real(a), right.real(b))));
         output(tensor_from_codes(dtype, shape, out.into_iter())?)
     }
 }

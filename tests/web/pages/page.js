@@ -79,9 +79,12 @@ async function fetchBytes(url) {
 }
 
 /** A stored value of the kind that `info` tells. */
-function readStored({ kind, optional }, bytes) {
+function readStored({ kind, optional, dtype }, bytes) {
   if (optional) return readOptionalProto(bytes);
-  return kind === "sequence" ? readSequenceProto(bytes) : readTensorProto(bytes);
+  if (kind === "sequence") return readSequenceProto(bytes);
+  const tensor = readTensorProto(bytes);
+  // Some cases have their bfloat16 numbers stored as the bits, in uint16.
+  return dtype === "bfloat16" && tensor.dtype === "uint16" ? { ...tensor, dtype } : tensor;
 }
 
 /** A stored value as a run takes it. */
