@@ -72,18 +72,36 @@ impl Window3 {
         o * self.strides[d] + k * self.dilations[d] - self.begin[d]
     }
 
+    /// The taps of the last dimension that lie inside the input for some output. A kernel may be
+    /// far larger than the input, in the padding for most of its taps.
+    fn used_taps(&self) -> Vec<Range<usize>> {
+        if self.kernel[2] <= self.input[2].max(16) {
+            return vec![0..self.kernel[2]];
+        }
+        let mut used: Vec<Range<usize>> = Vec::new();
+        // Both ends of the taps grow from the last output to the first.
+        for taps in (0..self.output[2]).rev().map(|o| self.taps(2, o)).filter(|taps| !taps.is_empty()) {
+            match used.last_mut() {
+                Some(last) if taps.start <= last.end => last.end = taps.end,
+                _ => used.push(taps),
+            }
+        }
+        used
+    }
+
     /// Walks every tap of every output that lies inside the input, a row of outputs at a time:
     /// `f(outputs, inputs, step, tap)` with the row's outputs, the inputs under the tap, `step`
     /// apart, and the tap's place in the kernel.
     pub fn sweep<T, U>(&self, image: &[T], out: &mut [U], mut f: impl FnMut(&mut [U], &[T], usize, usize)) {
         let [_, height, width] = self.output;
+        let used = self.used_taps();
         for o0 in 0..self.output[0] {
             for o1 in 0..height {
                 let row = &mut out[(o0 * height + o1) * width..][..width];
                 for k0 in self.taps(0, o0) {
                     for k1 in self.taps(1, o1) {
                         let line = self.position(0, o0, k0) * self.input[1] + self.position(1, o1, k1);
-                        for k2 in 0..self.kernel[2] {
+                        for k2 in used.iter().cloned().flatten() {
                             let inside = self.outputs(2, k2);
                             if inside.is_empty() {
                                 continue;
@@ -106,5 +124,40 @@ pub fn fold_row<T: Copy, U>(out: &mut [U], inputs: &[T], step: usize, f: impl Fn
         out.iter_mut().zip(inputs).for_each(|(o, &v)| f(o, v));
     } else {
         out.iter_mut().zip(inputs.iter().step_by(step)).for_each(|(o, &v)| f(o, v));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::Random;
+
+    #[test]
+    fn used_taps_are_those_of_the_outputs() {
+        let mut random = Random::new(7);
+        let window =
+            |input: usize, output: usize, kernel: usize, stride: usize, dilation: usize, begin: usize| Window3 {
+                input: [1, 1, input],
+                output: [1, 1, output],
+                kernel: [1, 1, kernel],
+                strides: [1, 1, stride],
+                dilations: [1, 1, dilation],
+                begin: [0, 0, begin],
+                end: [0, 0, 0],
+            };
+        for _ in 0..500 {
+            let mut within = |from: usize, to: usize| random.within(from, to);
+            let w = window(within(1, 5), within(1, 5), within(1, 40), within(1, 9), within(1, 3), within(0, 40));
+            let used: Vec<usize> = w.used_taps().into_iter().flatten().collect();
+            let all = 0..w.kernel[2];
+            if w.kernel[2] > 16 {
+                assert_eq!(used, all.filter(|&k| !w.outputs(2, k).is_empty()).collect::<Vec<_>>());
+            } else {
+                assert_eq!(used, all.collect::<Vec<_>>());
+            }
+        }
+        // Millions of taps, of which the input lies under two.
+        let used = window(2, 1, 1 << 24, 1, 1, 1 << 23).used_taps();
+        assert_eq!(used, [1 << 23..(1 << 23) + 2]);
     }
 }
