@@ -1,12 +1,12 @@
 // Fuzzes for SECONDS in all (default 60), each target for its share, from the corpus in tests/fuzz/corpus.
 //   node scripts/fuzz.mjs [reader | infer | graphs]…       what is found lies in the cache's fuzz/artifacts
 //   node scripts/fuzz.mjs --minimise                       keeps of the corpora what reaches code that nothing else reaches
-import { cp, mkdir, readdir, rm } from "node:fs/promises";
-import { cpus } from "node:os";
+import { copyFile, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { run, toolEnvironment } from "./command.mjs";
+import { answer, run, toolEnvironment } from "./command.mjs";
 import { cache, places, repository } from "./places.mjs";
 
+const mostInputs = 600;
 const all = ["reader", "infer", "graphs"];
 const wanted = process.argv.slice(2);
 const minimise = wanted[0] === "--minimise";
@@ -22,6 +22,7 @@ const env = toolEnvironment({ CARGO_TARGET_DIR: join(cache, "target-fuzz"), RUST
 const seeds = (target) => join(repository, "tests/fuzz/corpus", target);
 const found = (target) => join(cache, "fuzz/corpus", target);
 
+const host = answer("rustc", ["-vV"])?.match(/^host: (.*)$/m)?.[1];
 const options = ["--fuzz-dir", "tests/fuzz", "--sanitizer", "none"];
 const built = await run("cargo", ["fuzz", "build", ...options], { cwd: repository, env, show: true });
 if (built.code !== 0) process.exit(built.code);
@@ -33,22 +34,25 @@ for (const target of targets) {
   await mkdir(found(target), { recursive: true });
   await mkdir(seeds(target), { recursive: true });
   await mkdir(artifacts, { recursive: true });
-  const program = join(cache, `target-fuzz/x86_64-unknown-linux-gnu/release/${target}`);
+  const program = join(cache, `target-fuzz/${host}/release/${target}`);
   if (minimise) {
     const merged = join(cache, "fuzz/merged", target);
     await rm(merged, { recursive: true, force: true });
     await mkdir(merged, { recursive: true });
-    const { code } = await run(program, ["-merge=1", "-max_len=4096", "-timeout=10", merged, seeds(target), found(target)], { cwd: repository, env });
+    const { code } = await run(program, ["-set_cover_merge=1", "-max_len=4096", "-timeout=10", merged, seeds(target), found(target)], { cwd: repository, env });
     if (code !== 0) process.exit(code);
+    // The repository holds what starts a run well; the whole of it grows in the cache.
+    const inputs = await Promise.all((await readdir(merged)).map(async (name) => ({ name, size: (await stat(join(merged, name))).size })));
+    const kept = inputs.sort((a, b) => a.size - b.size).slice(0, mostInputs);
     await rm(seeds(target), { recursive: true });
-    await cp(merged, seeds(target), { recursive: true });
-    console.log(`${target}: ${(await readdir(merged)).length} inputs`);
+    await mkdir(seeds(target), { recursive: true });
+    for (const { name } of kept) await copyFile(join(merged, name), join(seeds(target), name));
+    console.log(`${target}: ${kept.length} inputs of ${inputs.length}`);
     continue;
   }
   const flags = [`-max_total_time=${seconds}`, "-max_len=4096", "-len_control=0", "-timeout=10", "-malloc_limit_mb=1024", "-rss_limit_mb=2048", "-print_final_stats=1", `-artifact_prefix=${artifacts}/`];
-  const jobs = process.env.JOBS ? [`-fork=${process.env.JOBS || cpus().length}`] : [];
-  const { code, output } = await run(program, [...flags, ...jobs, found(target), seeds(target)], { cwd: repository, env });
-  const executed = Number(/stat::number_of_executed_units: *(\d+)/.exec(output)?.[1] ?? [...output.matchAll(/^#(\d+)/gm)].at(-1)?.[1] ?? 0);
+  const { code, output } = await run(program, [...flags, found(target), seeds(target)], { cwd: repository, env });
+  const executed = Number(/stat::number_of_executed_units: *(\d+)/.exec(output)?.[1] ?? 0);
   total += executed;
   console.log(`${target}: ${executed.toLocaleString("en")} executions in ${seconds} s, ${code === 0 ? "no failure" : `failed; see ${artifacts}`}`);
   if (code !== 0) {

@@ -8,7 +8,7 @@ import { data, ownCases, root } from "./places.mjs";
 import { serve } from "./server.mjs";
 
 /* The page's own names; see pages/page.js. */
-declare const runStored: any, runLight: any;
+declare const runStored: any, runLight: any, runModel: any;
 
 let server: { address: string; close(): Promise<void> };
 test.beforeAll(async () => void (server = await serve()));
@@ -62,6 +62,17 @@ for (const { device, relative, absolute } of devices) {
       expect(passed.length + failed.length + outside.length).toBe(cases.length);
       if (suite === "node") expect(lines(`node-${device}.txt`).filter((name) => !passed.includes(name))).toEqual([]);
       expect(passed.length).toBeGreaterThan(cases.length / 2);
+    });
+  }
+
+  for (const model of readdirSync(join(root, "tests/models"), { withFileTypes: true })) {
+    if (!model.isDirectory() || model.name === "images") continue;
+    test(`real model ${model.name} on ${device}`, async ({ page }) => {
+      test.setTimeout(300_000);
+      await open(page);
+      const cases = readdirSync(join(root, "tests/models", model.name));
+      expect(cases.length).toBeGreaterThan(0);
+      expect(await page.evaluate(([name, cases, options]) => runModel(name, cases, options), [model.name, cases, { device, limit: device === "cpu" ? 1e-5 : 1e-3 }] as const)).toEqual([]);
     });
   }
 

@@ -145,6 +145,31 @@ async function runLight(name, { device, ...tolerance }) {
   return wrong;
 }
 
+/** Runs the stored cases of a real model; where a result is not ONNX Runtime's. Each may be off by `limit` of its largest element. */
+async function runModel(model, cases, { device, limit }) {
+  const session = await load(`../models/${model}.onnx`, { device });
+  const wrong = [];
+  for (const name of cases) {
+    const folder = `../cases/${model}/${name}`;
+    const { inputs, outputs } = await readCase(folder, Tensor);
+    const described = await (await fetch(`${folder}/case.json`)).json();
+    const results = await session.run(inputs);
+    for (const [output, { data, shape }] of Object.entries(outputs)) {
+      const got = results[output];
+      if (String(got?.shape) !== String(shape)) wrong.push(`${name} ${output}: expected [${shape}], got [${got?.shape}]`);
+      else {
+        const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        // Twice what ONNX Runtime's own answers differ by rounding: a third way may lie on either side.
+        const allowed = Math.max(limit * largest, 2 * described.outputs[output].noise);
+        const at = data.findIndex((value, i) => !(Math.abs(got.data[i] - value) <= allowed));
+        if (at >= 0) wrong.push(`${name} ${output} at ${at}: expected ${data[at]}, got ${got.data[at]}`);
+      }
+    }
+  }
+  await session.dispose();
+  return wrong;
+}
+
 const pixels = (...values) => new Tensor("float32", Float32Array.from(values), [values.length / 3, 3]);
 
 /** Whether a session still answers rightly. */
@@ -174,4 +199,4 @@ async function longestStall(work) {
   return { longest, result };
 }
 
-Object.assign(globalThis, { firebrand, load, Tensor, tiny, told, rejection, runCase, runStored, runLight, pixels, answers, longestStall });
+Object.assign(globalThis, { firebrand, load, Tensor, tiny, told, rejection, runCase, runStored, runLight, runModel, pixels, answers, longestStall });
