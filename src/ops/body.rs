@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_run_each_time_though_all_it_takes_is_known() {
+        let shape = [("shape", Attribute::Ints(vec![8]))];
+        let random = Builder::new(16).node("RandomNormal", &[], &["out"], &shape).output("out").graph();
+        let branches = [("then_branch", Attribute::Graph(random.clone())), ("else_branch", Attribute::Graph(random))];
+        let session = Builder::new(16)
+            .constant("cond", bools(&[], &[true]))
+            .node("If", &["cond"], &["y"], &branches)
+            .output("y")
+            .load()
+            .expect("a sound model");
+        let draw = || values(&run(&session, &[]).expect("runs")[0]);
+        assert_ne!(draw(), draw());
+    }
+
+    #[test]
     fn branches_of_different_types_are_refused_at_load() {
         let shape = Builder::new(16).node("Shape", &["x"], &["out"], &[]).output("out").graph();
         let branches = [("then_branch", Attribute::Graph(branch("Neg"))), ("else_branch", Attribute::Graph(shape))];

@@ -120,7 +120,9 @@ impl Plan {
                 device: if on_gpu { device } else { DeviceKind::Cpu },
                 last_uses: Vec::new(),
             };
-            if !fold(&step, &mut constants)? {
+            // A body may draw random numbers, or never end.
+            let has_body = node.attributes.values().any(|a| matches!(a, Attribute::Graph(_)));
+            if has_body || !fold(&step, &mut constants)? {
                 steps.push(step);
             }
         }
