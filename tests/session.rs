@@ -4,7 +4,8 @@
 mod support;
 
 use firebrand::graph::{Attribute, Graph, ValueType};
-use firebrand::{DataType, Error, ErrorKind, Feed, Model, Result, RunOptions, Session, Tensor};
+use firebrand::runtime::{Fate, NodeFate};
+use firebrand::{DataType, DeviceKind, Error, ErrorKind, Feed, Model, Result, RunOptions, Session, Tensor};
 use support::{Builder, bools, f32s, i64s, into_tensor, numbers, tensor_type};
 
 fn refused<T>(result: Result<T>, kind: ErrorKind, parts: &[&str]) {
@@ -284,6 +285,18 @@ fn only_the_outputs_asked_for_are_computed() {
     assert_eq!((outputs[0].0.as_str(), outputs[1].0.as_str(), nodes), ("positive", "scaled", 2));
     refused(run(&["positiv"]), ErrorKind::UnknownOutput, &["did you mean \"positive\""]);
     refused(run(&[]), ErrorKind::InvalidArgument, &["no output"]);
+}
+
+#[test]
+fn the_fate_of_every_node_is_told() {
+    let model = Builder::new(17).input("x", tensor_type(DataType::Float32, &["2"]));
+    let model = model.constant("w", f32s(&[2], vec![1.0, 4.0]));
+    let model = model.node("Add", &["x", "root"], &["y"], &[]).node("Sqrt", &["w"], &["root"], &[]).output("y");
+    let session = model.load().unwrap_or_else(|e| panic!("{e}"));
+    let of =
+        |name: &str, op_type: &str, fate| NodeFate { name: name.into(), op_type: op_type.into(), fate, note: None };
+    let runs = Fate::Runs { as_op: "Add".into(), device: DeviceKind::Cpu };
+    assert_eq!(session.info().nodes, [of("Sqrt_1", "Sqrt", Fate::Folded), of("Add_0", "Add", runs)]);
 }
 
 #[test]

@@ -3,6 +3,6 @@
 mod plan;
 mod session;
 
-pub use plan::NodePlacement;
+pub use plan::{Fate, NodeFate};
 pub(crate) use plan::{Plan, declared_type};
 pub use session::{Feed, RunOptions, Session, SessionInfo, SessionOptions};

@@ -36,12 +36,27 @@ impl Step {
     }
 }
 
-/// Where a node runs.
+/// What became of a node of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodePlacement {
+pub struct NodeFate {
     pub name: String,
     pub op_type: String,
-    pub device: DeviceKind,
+    pub fate: Fate,
+    /// Why, where that is worth a word: why a quantised node stays float, for instance.
+    pub note: Option<String>,
+}
+
+/// Whether and how a node of the model runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It runs, as the operator `as_op`: its own, or the one that took its place.
+    Runs { as_op: String, device: DeviceKind },
+    /// Its outputs were computed at load.
+    Folded,
+    /// It is computed as part of the node `into`.
+    Fused { into: String },
+    /// Nothing needs it.
+    Removed,
 }
 
 /// How a graph is run.
@@ -54,6 +69,8 @@ pub struct Plan {
     pub inputs: Vec<(ValueInfo, usize)>,
     pub outputs: Vec<(ValueInfo, usize)>,
     pub output_types: Vec<Type>,
+    /// Every node of the model and what became of it, in the order of the steps.
+    pub fates: Vec<NodeFate>,
 }
 
 impl Plan {
@@ -86,6 +103,7 @@ impl Plan {
         }
 
         let mut steps = Vec::with_capacity(order.len());
+        let mut fates = Vec::with_capacity(order.len());
         for index in order {
             let node = &graph.nodes[index];
             let Some(operator) = Operator::find(&node.domain, &node.op_type) else {
@@ -122,7 +140,11 @@ impl Plan {
             };
             // A body may draw random numbers, or never end.
             let has_body = node.attributes.values().any(|a| matches!(a, Attribute::Graph(_)));
-            if has_body || !fold(&step, &mut constants)? {
+            let runs = has_body || !fold(&step, &mut constants)?;
+            let fate =
+                if runs { Fate::Runs { as_op: step.op_type.clone(), device: step.device } } else { Fate::Folded };
+            fates.push(NodeFate { name: step.name.clone(), op_type: node.op_type.clone(), fate, note: None });
+            if runs {
                 steps.push(step);
             }
         }
@@ -141,7 +163,7 @@ impl Plan {
             }
             outputs.push((info, at));
         }
-        let mut plan = Self { steps, slots: types.len(), constants, inputs, outputs, output_types };
+        let mut plan = Self { steps, slots: types.len(), constants, inputs, outputs, output_types, fates };
         plan.find_last_uses();
         Ok(plan)
     }
@@ -216,12 +238,6 @@ impl Plan {
             }
         }
         needed
-    }
-
-    /// Where each node runs, in order; nodes computed at load are not among them.
-    pub fn placements(&self) -> Vec<NodePlacement> {
-        let placement = |s: &Step| NodePlacement { name: s.name.clone(), op_type: s.op_type.clone(), device: s.device };
-        self.steps.iter().map(placement).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::plan::{NodePlacement, Plan, declared_type, execute};
+use super::plan::{NodeFate, Plan, declared_type, execute};
 #[cfg(feature = "webgpu")]
 use crate::backend::Array;
 use crate::backend::{Cpu, Device, DeviceKind};
@@ -72,8 +72,8 @@ pub struct SessionInfo {
     pub device: DeviceKind,
     /// The graphics adapter, where there is one.
     pub adapter: Option<String>,
-    /// Every node and where it runs.
-    pub nodes: Vec<NodePlacement>,
+    /// Every node of the model, and what became of it.
+    pub nodes: Vec<NodeFate>,
     /// Bytes of constants held.
     pub weight_bytes: usize,
 }
@@ -146,7 +146,7 @@ impl Session {
         SessionInfo {
             device: self.options.device,
             adapter,
-            nodes: self.plan.placements(),
+            nodes: self.plan.fates.clone(),
             weight_bytes: self.plan.constants.values().map(Value::byte_len).sum(),
         }
     }

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::future_to_promise;
 
 use crate::graph::{Data, ValueInfo, ValueType};
 use crate::onnx::{self, ExternalData, IoDim, IoInfo, Model};
-use crate::runtime::{Feed, RunOptions, Session, SessionOptions};
+use crate::runtime::{Fate, Feed, RunOptions, Session, SessionOptions};
 use crate::{DataType, DeviceKind, Error, ErrorKind, Tensor};
 
 #[derive(Serialize)]
@@ -180,14 +180,16 @@ impl WasmSession {
     /// What this session is and where it runs.
     pub fn info(&self) -> JsValue {
         let info = self.0.info();
-        let webgpu = info.nodes.iter().filter(|n| n.device == DeviceKind::WebGpu).count();
+        let count =
+            |on| info.nodes.iter().filter(|n| matches!(n.fate, Fate::Runs { device, .. } if device == on)).count();
+        let (cpu, webgpu) = (count(DeviceKind::Cpu), count(DeviceKind::WebGpu));
         to_js(&Info {
             device: info.device.as_str(),
             precision: "float32",
             runtime_version: crate::VERSION,
             simd: SIMD,
             threads: 1,
-            nodes: Nodes { total: info.nodes.len(), webgpu, cpu: info.nodes.len() - webgpu },
+            nodes: Nodes { total: cpu + webgpu, webgpu, cpu },
             adapter: info.adapter,
             weight_bytes: info.weight_bytes,
             memory_bytes: memory_bytes(),
