@@ -295,6 +295,28 @@ fn a_model_is_described() {
 }
 
 #[test]
+fn the_plan_says_what_becomes_of_each_node() {
+    let float = || model::tensor(1, Some(&[2]));
+    let value = [vec![0u8; 4], 4f32.to_le_bytes().to_vec()].concat();
+    let tensor = [model::varint(1, 2), model::varint(2, 1), model::bytes(8, "w"), model::bytes(9, value)].concat();
+    let graph = model::Graph::default().input("x", float()).initializer(tensor).node("Sqrt", &["w"], &["root"]);
+    let graph = graph.node("Add", &["x", "root"], &["y"]).output("y", float());
+    let path = write(&folder("plan"), "model.onnx", graph.file());
+    let said = firebrand(["inspect", "--plan", &path]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    for part in
+        ["Plan  1 run, 1 computed at load\n", "the_Sqrt  Sqrt  computed at load\n", "the_Add   Add   runs on cpu\n"]
+    {
+        assert!(said.out.contains(part), "{part:?} is not in: {}", said.out);
+    }
+    let plan = &firebrand(["inspect", "--plan", "--json", &path]).json()["plan"];
+    let folded = json!({"name": "the_Sqrt", "opType": "Sqrt", "fate": "folded"});
+    let runs = json!({"name": "the_Add", "opType": "Add", "fate": "runs", "asOp": "Add", "device": "cpu"});
+    assert_eq!(*plan, json!([folded, runs]));
+    assert_eq!(firebrand(["inspect", "--json", &path]).json().get("plan"), None);
+}
+
+#[test]
 fn unsupported_operators_are_named_all_at_once() {
     let folder = folder("unsupported");
     let float = || model::tensor(1, Some(&[2]));

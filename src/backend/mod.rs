@@ -23,6 +23,7 @@ pub use crate::kernels::elementwise::{BinaryOp, CompareOp, UnaryOp};
 
 /// Where a value lives and a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum DeviceKind {
     /// The processor, through burn-flex and our kernels.
     Cpu,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use firebrand::onnx::{Inspection, IoInfo, OperatorUse};
+use firebrand::runtime::{Fate, NodeFate};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
@@ -16,8 +17,11 @@ use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, model, print, print_j
 /// standard error, and the exit code is 2.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// An ONNX file; weight files beside it need not be there
+    /// An ONNX file; weight files beside it need not be there without --plan
     model: PathBuf,
+    /// Load the model too, and say what becomes of each node; weight files must be there
+    #[arg(long)]
+    plan: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -32,6 +36,8 @@ struct Report<'a> {
     unsupported: Vec<String>,
     /// The weight files again, with their sizes.
     files: &'a [WeightFile],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a [NodeFate]>,
 }
 
 #[derive(Serialize)]
@@ -55,11 +61,16 @@ pub fn inspect(arguments: &Arguments) -> Outcome<()> {
     };
     let files: Vec<WeightFile> = inspection.external_files.iter().map(weight_file).collect();
     let unsupported: Vec<&OperatorUse> = inspection.operators.iter().filter(|o| !o.supported).collect();
+    let plan = match arguments.plan && unsupported.is_empty() {
+        true => Some(model::load(path)?.info().nodes),
+        false => None,
+    };
     if arguments.json {
         let unsupported = unsupported.iter().map(|o| full_name(o)).collect();
-        print_json(&Report { model: path, inspection: &inspection, unsupported, files: &files })?;
+        let plan = plan.as_deref();
+        print_json(&Report { model: path, inspection: &inspection, unsupported, files: &files, plan })?;
     } else {
-        print(&table(path, &inspection, &files))?;
+        print(&(table(path, &inspection, &files) + &plan.as_deref().map_or(String::new(), fates)))?;
     }
     if unsupported.is_empty() {
         return Ok(());
@@ -139,6 +150,33 @@ fn table(path: &Path, inspection: &Inspection, files: &[WeightFile]) -> String {
             let size = file.bytes.map_or_else(|| styled(WARNING, "missing"), bytes_in_words);
             let _ = writeln!(out, "  {:name$}  {size}", file.location);
         }
+    }
+    out
+}
+
+/// What became of each node, and of how many the same. Writing to a `String` cannot fail.
+fn fates(nodes: &[NodeFate]) -> String {
+    let count = |of: fn(&Fate) -> bool| nodes.iter().filter(|node| of(&node.fate)).count();
+    let counts = [
+        (count(|fate| matches!(fate, Fate::Runs { .. })), "run"),
+        (count(|fate| matches!(fate, Fate::Folded)), "computed at load"),
+        (count(|fate| matches!(fate, Fate::Fused { .. })), "fused"),
+        (count(|fate| matches!(fate, Fate::Removed)), "removed"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, of)| format!("{count} {of}"));
+    let mut out = format!("\n{}  {}\n", styled(HEADING, "Plan"), counts.collect::<Vec<_>>().join(", "));
+    let in_words = |node: &NodeFate| match &node.fate {
+        Fate::Runs { as_op, device } if *as_op == node.op_type => format!("runs on {}", device.as_str()),
+        Fate::Runs { as_op, device } => format!("runs as {as_op} on {}", device.as_str()),
+        Fate::Folded => "computed at load".to_string(),
+        Fate::Fused { into } => format!("fused into {into}"),
+        Fate::Removed => "removed".to_string(),
+    };
+    let name = width(nodes.iter().map(|node| node.name.as_str()));
+    let op_type = width(nodes.iter().map(|node| node.op_type.as_str()));
+    for node in nodes {
+        let note = node.note.as_ref().map_or(String::new(), |note| format!("  {}", styled(FAINT, note)));
+        let _ = writeln!(out, "  {:name$}  {:op_type$}  {}{note}", node.name, node.op_type, in_words(node));
     }
     out
 }

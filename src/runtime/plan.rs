@@ -38,16 +38,21 @@ impl Step {
 
 /// What became of a node of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct NodeFate {
     pub name: String,
     pub op_type: String,
+    #[cfg_attr(feature = "cli", serde(flatten))]
     pub fate: Fate,
     /// Why, where that is worth a word: why a quantised node stays float, for instance.
+    #[cfg_attr(feature = "cli", serde(skip_serializing_if = "Option::is_none"))]
     pub note: Option<String>,
 }
 
 /// Whether and how a node of the model runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize))]
+#[cfg_attr(feature = "cli", serde(tag = "fate", rename_all = "lowercase", rename_all_fields = "camelCase"))]
 pub enum Fate {
     /// It runs, as the operator `as_op`: its own, or the one that took its place.
     Runs { as_op: String, device: DeviceKind },
