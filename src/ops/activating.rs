@@ -2,7 +2,7 @@
 
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
 use super::real::same_floats;
-use super::{Attributes, Op, Operator};
+use super::{Attributes, MultiplyAdds, Op, Operator};
 use crate::backend::{Array, BinaryOp, Device, UnaryOp, cast, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
@@ -124,6 +124,10 @@ impl Op for Followed {
             ensure!(more == shape, ShapeMismatch, "input {sum}: expected {shape:?}, got {more:?}");
         }
         Ok(infos)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        self.inner.multiply_adds(inputs, outputs)
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -2,6 +2,7 @@
 
 use super::attending::{Bias, bias, head_size, heads, split};
 use super::inputs::{Info, Inputs, Type, Value};
+use super::multiply_adds::MultiplyAdds;
 use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
@@ -187,6 +188,11 @@ impl Op for Attention {
         let scores = vec![batch, heads, queries, keys];
         let shapes = [y].into_iter().chain(caches).chain([scores]).take(self.outputs);
         Ok(shapes.map(|shape| Some(Info { dtype, shape })).collect())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, _: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let Sizes { batch, heads, queries, past, new, head, value_head, .. } = self.sizes(inputs)?;
+        Ok(MultiplyAdds::float(&[batch, heads, queries, past + new, head + value_head]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -2,6 +2,7 @@
 
 use super::attending::{Bias, bias, head_size, heads, key_mask};
 use super::inputs::{Info, Inputs, Type, Value};
+use super::multiply_adds::MultiplyAdds;
 use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
@@ -180,6 +181,12 @@ impl Op for Attention {
         let dtype = inputs.dtype(0)?;
         let shapes = [vec![batch, places, self.heads * value_head], vec![2, batch, self.heads, past + places, head]];
         Ok(shapes.into_iter().take(self.outputs).map(|shape| Some(Info { dtype, shape })).collect())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, _: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let Sizes { batch, places, input, past, head, value_head } = self.sizes(inputs)?;
+        let projected = MultiplyAdds::float(&[batch, places, input, self.heads, 2 * head + value_head]);
+        Ok(projected + MultiplyAdds::float(&[batch, self.heads, places, past + places, head + value_head]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

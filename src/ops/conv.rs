@@ -2,6 +2,7 @@
 
 use super::geometry::WindowAttributes;
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of, depth_of};
 use super::{Attributes, Dtypes, Op, Operator, tensor_type};
 use crate::backend::{Device, Window};
 use crate::error::{Result, ensure};
@@ -61,6 +62,10 @@ impl Op for Conv {
             ensure!(bias == [weight[0]], ShapeMismatch, "the bias is {bias:?}, expected [{}]", weight[0]);
         }
         one(inputs.dtype(0)?, [&[x[0], weight[0]], &window.output[..]].concat())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::float(&[count_of(outputs, 0), depth_of(inputs.shape(1)?)]))
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -1,6 +1,7 @@
 //! ConvInteger: Conv of `x - zero point` and `w - zero points` in int32, which wraps.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of, depth_of};
 use super::quantized::{Convolution, byte_type, check_single, per_channel, zeros};
 use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
@@ -33,6 +34,10 @@ impl Op for ConvInteger {
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         check_single(inputs, &[2])?;
         one(DataType::Int32, self.0.infer(inputs.shape(0)?, inputs.shape(1)?)?)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::int8(&[count_of(outputs, 0), depth_of(inputs.shape(1)?)]))
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

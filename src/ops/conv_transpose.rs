@@ -3,6 +3,7 @@
 
 use super::geometry::{AutoPad, WindowAttributes};
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::multiply_adds::{MultiplyAdds, depth_of};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::{Array, Device, DeviceKind, PadMode, Window};
 use crate::error::{Result, ensure};
@@ -129,6 +130,11 @@ impl Op for ConvTranspose {
             ensure!(bias == [channels], ShapeMismatch, "the bias is {bias:?}, expected [{channels}]");
         }
         one(inputs.dtype(0)?, [&[x[0], channels], &out[..]].concat())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, _: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let (x, weight) = (inputs.shape(0)?, inputs.shape(1)?);
+        Ok(MultiplyAdds::float(&[x.iter().product(), depth_of(weight)]))
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -5,6 +5,7 @@ use num_traits::Float;
 
 use super::geometry::WindowAttributes;
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::multiply_adds::{MultiplyAdds, count_of, depth_of};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::{Device, Window};
 use crate::error::{Result, ensure};
@@ -81,6 +82,10 @@ impl Op for DeformConv {
             ensure!(mask == expected, ShapeMismatch, "the mask is {mask:?}, expected {expected:?}");
         }
         one(inputs.dtype(0)?, [&[x[0], weight[0]], &window.output[..]].concat())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::float(&[count_of(outputs, 0), depth_of(inputs.shape(1)?)]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

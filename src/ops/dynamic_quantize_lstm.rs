@@ -3,6 +3,7 @@
 
 use super::dynamic_quantize_linear::round_trip;
 use super::inputs::{Info, Inputs, Type, Value};
+use super::multiply_adds::MultiplyAdds;
 use super::qlinear::{DOMAIN, transposed};
 use super::quantized::{byte_type, codes, scales, zeros};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, recurrent, tensor_type};
@@ -100,6 +101,10 @@ impl Op for DynamicQuantizeLstm {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         self.0.infer(&layer_inputs(inputs, false)?)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        self.0.multiply_adds(&layer_inputs(inputs, false)?, outputs)
     }
 
     fn run(&self, device: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

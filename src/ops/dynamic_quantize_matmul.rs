@@ -3,6 +3,7 @@
 
 use super::dynamic_quantize_linear::range_of;
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::matmul_integer_to_float::bias;
 use super::qlinear::{DOMAIN, inferred};
 use super::quantized::{Product, byte_type, code, codes, scaled, scales, zeros};
@@ -33,6 +34,10 @@ impl Op for DynamicQuantizeMatMul {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         one(DataType::Float32, Product::new(inputs.shape(0)?, inputs.shape(1)?)?.shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::int8(&[count_of(outputs, 0), inputs.shape(0)?.last().copied().unwrap_or(0)]))
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -5,6 +5,7 @@
 //! nothing after it needs.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::multiply_adds::MultiplyAdds;
 use super::{Attributes, Dtypes, Op, Operator, binary};
 use crate::backend::{Array, BinaryOp, Device, ReduceOp};
 use crate::error::{Result, bail, ensure};
@@ -220,6 +221,13 @@ impl Op for Einsum {
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         let (_, result, sizes) = self.labels(inputs)?;
         one(inputs.dtype(0)?, result.into_iter().map(|l| sizes.of(l)).collect::<Vec<_>>())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, _: &[Option<Info>]) -> Result<MultiplyAdds> {
+        // In which order more than two are multiplied is a matter of the equation.
+        let (labels, _, Sizes(sizes)) = self.labels(inputs)?;
+        let sizes: Vec<usize> = sizes.into_iter().map(|(_, size)| size).collect();
+        Ok(if labels.len() == 2 { MultiplyAdds::float(&sizes) } else { MultiplyAdds::default() })
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -2,6 +2,7 @@
 
 use super::activating::times;
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::real::same_floats;
 use super::{Attributes, Op, Operator, broadcast};
 use crate::backend::{Array, Device};
@@ -67,6 +68,12 @@ impl Op for FusedMatMul {
         let mut shape = broadcast(&left[..l - 2], &right[..r - 2])?;
         shape.extend([left[l - 2], right[r - 1]]);
         one(inputs.dtype(0)?, shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let a = inputs.shape(0)?;
+        let depth = order(a.len(), self.turned[0])[a.len() - 1];
+        Ok(MultiplyAdds::float(&[count_of(outputs, 0), a[depth]]))
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {

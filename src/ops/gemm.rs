@@ -1,6 +1,7 @@
 //! Gemm: `alpha * A' * B' + beta * C`, where `'` transposes if asked.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::{Attributes, Dtypes, Op, Operator, broadcast, optional_type, tensor_type};
 use crate::backend::{Array, BinaryOp, Device, cast, tensor_of};
 use crate::error::{Result, ensure};
@@ -71,6 +72,11 @@ impl Op for Gemm {
             ensure!(broadcast(c, &[m, n])? == [m, n], ShapeMismatch, "C {c:?} does not broadcast to [{m}, {n}]");
         }
         one(inputs.dtype(0)?, [m, n])
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let a = inputs.shape(0)?;
+        Ok(MultiplyAdds::float(&[count_of(outputs, 0), a[usize::from(!self.trans_a)]]))
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -2,6 +2,7 @@
 
 use super::attending::{Bias, bias, head_size, heads};
 use super::inputs::{Info, Inputs, Type, Value};
+use super::multiply_adds::MultiplyAdds;
 use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::Device;
@@ -297,6 +298,11 @@ impl Op for GroupQuery {
         let shapes =
             [vec![batch, places, self.heads * head], cache.clone(), cache, vec![batch, self.heads, places, total]];
         Ok(shapes.into_iter().take(self.outputs).map(|shape| Some(Info { dtype, shape })).collect())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, _: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let Sizes { places, head, totals, .. } = self.sizes(inputs)?;
+        Ok(MultiplyAdds::float(&[self.heads, places, totals.iter().sum(), 2 * head]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -1,6 +1,7 @@
 //! MatMul: matrix products as NumPy's `matmul`.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::{Attributes, Dtypes, Op, Operator, broadcast, tensor_type};
 use crate::backend::Device;
 use crate::error::{Result, ensure};
@@ -51,6 +52,10 @@ impl Op for MatMul {
             shape.push(right[r - 1]);
         }
         one(inputs.dtype(0)?, shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::float(&[count_of(outputs, 0), inputs.shape(0)?.last().copied().unwrap_or(0)]))
     }
 
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -1,6 +1,7 @@
 //! MatMulInteger: `(A - a's zero points) * (B - b's zero points)` in int32, which wraps.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::quantized::{Product, byte_type, codes, zeros};
 use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
@@ -48,6 +49,10 @@ impl Op for MatMulInteger {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         one(DataType::Int32, Product::new(inputs.shape(0)?, inputs.shape(1)?)?.shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::int8(&[count_of(outputs, 0), inputs.shape(0)?.last().copied().unwrap_or(0)]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -1,6 +1,7 @@
 //! MatMulIntegerToFloat: the product of quantised matrices, as numbers, plus a bias.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::matmul_integer::product;
 use super::qlinear::{DOMAIN, inferred};
 use super::quantized::{Product, byte_type, scaled, scales};
@@ -42,6 +43,10 @@ impl Op for MatMulIntegerToFloat {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         one(inputs.dtype(2)?, Product::new(inputs.shape(0)?, inputs.shape(1)?)?.shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::int8(&[count_of(outputs, 0), inputs.shape(0)?.last().copied().unwrap_or(0)]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -1,6 +1,7 @@
 //! MatMulNBits: `A` by the transpose of a matrix `[N, K]` quantised in blocks along `K`, plus a bias.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::matmul_integer_to_float::bias;
 use super::qlinear::{DOMAIN, inferred};
 use super::quantized::{codes, scales};
@@ -141,6 +142,10 @@ impl Op for MatMulNBits {
         }
         count(5, self.columns, "the bias")?;
         one(inputs.dtype(0)?, [&a[..a.len() - 1], &[self.columns]].concat())
+    }
+
+    fn multiply_adds(&self, _: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::float(&[count_of(outputs, 0), self.depth]))
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -16,6 +16,7 @@ mod indexing;
 mod inputs;
 mod losses;
 mod ml;
+mod multiply_adds;
 mod normalization;
 mod optimizer;
 mod ordering;
@@ -317,6 +318,7 @@ use std::ops::RangeInclusive;
 pub use attributes::Attributes;
 pub use geometry::broadcast;
 pub use inputs::{Context, Info, Inputs, Type, Value};
+pub use multiply_adds::MultiplyAdds;
 
 use crate::backend::Device;
 use crate::error::{Error, ErrorKind, Result, ensure};
@@ -421,6 +423,11 @@ pub trait Op: Send + Sync {
     /// Whether equal inputs always give equal outputs, so that constants are computed at load.
     fn is_pure(&self) -> bool {
         true
+    }
+
+    /// What `run` multiplies and adds, for a profile; the shapes were checked by `infer`.
+    fn multiply_adds(&self, _inputs: &Inputs, _outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::default())
     }
 
     /// Computes the outputs; `outputs` is what `infer` gave.

@@ -2,6 +2,7 @@
 
 use super::attending::{Bias, bias, head_size, heads, key_mask};
 use super::inputs::{Info, Inputs, Type, Value};
+use super::multiply_adds::MultiplyAdds;
 use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type};
 use crate::backend::Device;
@@ -227,6 +228,11 @@ impl Op for MultiHead {
             vec![batch, n, queries, keys],
         ];
         Ok(shapes.into_iter().take(self.outputs).map(|shape| Some(Info { dtype, shape })).collect())
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, _: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let Sizes { batch, queries, past, new, head, value_head, .. } = self.sizes(inputs)?;
+        Ok(MultiplyAdds::float(&[batch, self.heads, queries, past + new, head + value_head]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -2,6 +2,7 @@
 //! result has a scale, else as numbers.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::qlinear::{DOMAIN, inferred, transposed};
 use super::quantized::{
     Product, byte_type, check_single, code, codes, limits, per_tensor, scales, tensor_from_codes, zeros,
@@ -68,6 +69,11 @@ impl Op for QGemm {
             ensure!(broadcast(c, &shape)? == shape, ShapeMismatch, "C {c:?} does not broadcast to {shape:?}");
         }
         one(if inputs.has(8) { inputs.dtype(8)? } else { DataType::Float32 }, shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let a = inputs.shape(0)?;
+        Ok(MultiplyAdds::int8(&[count_of(outputs, 0), a[usize::from(!self.transposed[0])]]))
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

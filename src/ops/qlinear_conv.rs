@@ -1,6 +1,7 @@
 //! QLinearConv: Conv of quantised tensors, summed in int32, quantised anew.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of, depth_of};
 use super::quantized::{
     Convolution, byte_type, check_single, code, codes, limits, per_channel, per_tensor, scales, tensor_from_codes,
     zeros,
@@ -51,6 +52,10 @@ impl Op for QLinearConv {
             );
         }
         one(inputs.dtype(7)?, shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::int8(&[count_of(outputs, 0), depth_of(inputs.shape(3)?)]))
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

@@ -1,6 +1,7 @@
 //! QLinearMatMul: the product of quantised matrices, summed exactly, quantised anew.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
+use super::multiply_adds::{MultiplyAdds, count_of};
 use super::matmul_integer::product;
 use super::quantized::{Product, byte_type, code, limits, scales, tensor_from_codes, zeros};
 use super::{Attributes, Dtypes, Op, Operator, tensor_type};
@@ -32,6 +33,10 @@ impl Op for QLinearMatMul {
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
         one(inputs.dtype(7)?, Product::new(inputs.shape(0)?, inputs.shape(3)?)?.shape)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
+        Ok(MultiplyAdds::int8(&[count_of(outputs, 0), inputs.shape(0)?.last().copied().unwrap_or(0)]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {

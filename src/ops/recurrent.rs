@@ -2,6 +2,7 @@
 
 use super::dynamic_quantize_linear::round_trip;
 use super::inputs::{Info, Inputs, Type, Value};
+use super::multiply_adds::MultiplyAdds;
 use super::real::{Number, computed_in, read, same_floats, write};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::{Device, UnaryOp};
@@ -291,6 +292,11 @@ impl Op for Recurrent {
             infos.push(Some(state));
         }
         Ok(infos)
+    }
+
+    fn multiply_adds(&self, inputs: &Inputs, _: &[Option<Info>]) -> Result<MultiplyAdds> {
+        let [steps, batch, input, hidden] = self.sizes(inputs)?;
+        Ok(MultiplyAdds::float(&[self.directions.len(), steps, batch, self.cell.gates() * hidden, input + hidden]))
     }
 
     fn run(&self, _: &dyn Device, inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {

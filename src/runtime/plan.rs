@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::profile::NodeProfile;
 use crate::backend::{Array, Cpu, Device, DeviceKind};
 use crate::error::{Error, ErrorKind, Result, bail};
 use crate::graph::{Attribute, DataType, Graph, Tensor, ValueInfo, ValueType};
@@ -214,7 +215,7 @@ impl Plan {
                     },
                 });
             }
-            let outputs = execute(step, &Cpu, Inputs::new(inputs, context.clone()))?;
+            let outputs = execute(step, &Cpu, Inputs::new(inputs, context.clone()), None)?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
                     values[*slot] = Some(value);
@@ -246,8 +247,14 @@ impl Plan {
     }
 }
 
-/// Checks a step, runs it, and checks what came out against what was promised.
-pub fn execute(step: &Step, device: &dyn Device, inputs: Inputs) -> Result<Vec<Value>> {
+/// Checks a step, runs it, and checks what came out against what was promised; says what it read,
+/// computed and wrote where that is asked for.
+pub fn execute(
+    step: &Step,
+    device: &dyn Device,
+    inputs: Inputs,
+    profile: Option<&mut NodeProfile>,
+) -> Result<Vec<Value>> {
     let limit = inputs.context().max_tensor_bytes;
     let ready = Ready::new(step, inputs)?;
     for info in ready.infos.iter().flatten() {
@@ -257,7 +264,14 @@ pub fn execute(step: &Step, device: &dyn Device, inputs: Inputs) -> Result<Vec<V
             return Err(step.place(Error::new(ErrorKind::LimitExceeded, error)));
         }
     }
-    ready.run(device)
+    let Some(profile) = profile else { return ready.run(device) };
+    let inputs = (0..ready.inputs.count()).filter_map(|i| ready.inputs.value(i).ok());
+    profile.bytes_read = inputs.map(|value| value.byte_len() as u64).sum();
+    profile.multiply_adds = step.op.multiply_adds(&ready.inputs, &ready.infos).map_err(|e| step.place(e))?;
+    let outputs = ready.run(device)?;
+    profile.bytes_written = outputs.iter().map(|value| value.byte_len() as u64).sum();
+    profile.outputs = outputs.iter().map(Value::info).collect();
+    Ok(outputs)
 }
 
 /// A step whose inputs were checked.

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::plan::{NodeFate, Plan, declared_type, execute};
+use super::profile::{Profile, Recorder};
 #[cfg(feature = "webgpu")]
 use crate::backend::Array;
 use crate::backend::{Cpu, Device, DeviceKind};
@@ -63,6 +64,8 @@ pub struct RunOptions<'a> {
     /// Ends the run with `Aborted` when another thread sets it, before the next node or the
     /// next round of a loop.
     pub terminate: Option<Arc<AtomicBool>>,
+    /// Filled with what each node takes; what it held before is dropped.
+    pub profile: Option<&'a mut Profile>,
 }
 
 /// What a session is and where it runs.
@@ -76,6 +79,9 @@ pub struct SessionInfo {
     pub nodes: Vec<NodeFate>,
     /// Bytes of constants held.
     pub weight_bytes: usize,
+    /// The most bytes of values, without constants, that the last run held between its nodes;
+    /// elements that values share are counted for each. 0 before the first run.
+    pub peak_bytes: u64,
 }
 
 /// A model, ready to run any number of times.
@@ -92,6 +98,7 @@ pub struct SessionInfo {
 pub struct Session {
     plan: Plan,
     options: SessionOptions,
+    peak_bytes: AtomicU64,
     #[cfg(feature = "webgpu")]
     gpu: Option<crate::backend::Gpu>,
     /// Constants on the device, each uploaded at its first use.
@@ -120,6 +127,7 @@ impl Session {
         Ok(Self {
             plan,
             options,
+            peak_bytes: AtomicU64::new(0),
             #[cfg(feature = "webgpu")]
             gpu,
             #[cfg(feature = "webgpu")]
@@ -148,6 +156,7 @@ impl Session {
             adapter,
             nodes: self.plan.fates.clone(),
             weight_bytes: self.plan.constants.values().map(Value::byte_len).sum(),
+            peak_bytes: self.peak_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -161,8 +170,10 @@ impl Session {
         inputs: impl IntoIterator<Item = (String, Feed)>,
         options: RunOptions<'_>,
     ) -> Result<Vec<(String, Feed)>> {
+        let mut recorder = options.profile.map(Recorder::start);
         let mut values: Vec<Option<Value>> = vec![None; self.plan.slots];
         self.check_inputs(inputs, &mut values)?;
+        let mut held = Held::new(&values);
         let wanted = self.wanted(options.outputs.as_deref())?;
         let slots: Vec<usize> = wanted.iter().map(|(_, slot)| *slot).collect();
         let needed = self.plan.needed(&slots);
@@ -175,17 +186,26 @@ impl Session {
                 on_node(done, total);
             }
             context.check()?;
+            let mut node = recorder.as_ref().map(|recorder| recorder.begin(step));
             let inputs = self.gather(step, &mut values).await.map_err(|e| e.at_node(&step.name, &step.op_type))?;
-            let outputs = execute(step, self.device(step.device), Inputs::new(inputs, context.clone()))?;
+            let inputs = Inputs::new(inputs, context.clone());
+            let outputs = execute(step, self.device(step.device), inputs, node.as_mut())?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
+                    held.add(*slot, value.byte_len());
                     values[*slot] = Some(value);
                 }
             }
             for slot in &step.last_uses {
+                held.remove(*slot);
                 values[*slot] = None;
             }
+            if let (Some(recorder), Some(node)) = (&mut recorder, node) {
+                self.wait_for(step.device).await?;
+                recorder.end(node);
+            }
         }
+        self.peak_bytes.store(held.peak, Ordering::Relaxed);
 
         let found: Vec<Value> = wanted
             .iter()
@@ -196,6 +216,9 @@ impl Session {
             .collect::<Result<_>>()?;
         drop(values);
         let feeds = self.read_back(found).await?;
+        if let Some(recorder) = recorder {
+            recorder.finish();
+        }
         Ok(wanted.into_iter().zip(feeds).map(|((info, _), feed)| (info.name.clone(), feed)).collect())
     }
 
@@ -272,6 +295,20 @@ impl Session {
         Ok(value)
     }
 
+    /// Waits until all that was handed to `device` is done.
+    #[cfg(feature = "webgpu")]
+    async fn wait_for(&self, device: DeviceKind) -> Result<()> {
+        match (device, &self.gpu) {
+            (DeviceKind::WebGpu, Some(gpu)) => gpu.wait().await,
+            _ => Ok(()),
+        }
+    }
+
+    #[cfg(not(feature = "webgpu"))]
+    async fn wait_for(&self, _: DeviceKind) -> Result<()> {
+        Ok(())
+    }
+
     /// Brings all outputs to the host in one read.
     async fn read_back(&self, values: Vec<Value>) -> Result<Vec<Feed>> {
         #[cfg(feature = "webgpu")]
@@ -328,6 +365,31 @@ impl Session {
             .collect();
         ensure!(missing.is_empty(), MissingInput, "not given: input {}", missing.join(", "));
         Ok(())
+    }
+}
+
+/// How many bytes of values a run holds, and held at most.
+struct Held {
+    sizes: Vec<usize>,
+    now: u64,
+    peak: u64,
+}
+
+impl Held {
+    fn new(values: &[Option<Value>]) -> Self {
+        let sizes: Vec<usize> = values.iter().map(|value| value.as_ref().map_or(0, Value::byte_len)).collect();
+        let now = sizes.iter().map(|&size| size as u64).sum();
+        Self { sizes, now, peak: now }
+    }
+
+    fn add(&mut self, slot: usize, bytes: usize) {
+        self.sizes[slot] = bytes;
+        self.now += bytes as u64;
+        self.peak = self.peak.max(self.now);
+    }
+
+    fn remove(&mut self, slot: usize) {
+        self.now -= std::mem::take(&mut self.sizes[slot]) as u64;
     }
 }
 

@@ -195,7 +195,8 @@ impl<'a> Single<'a> {
         self
     }
 
-    fn build(&self, inputs: &[Option<Feed>], constant: bool) -> Result<(Session, Vec<(String, Feed)>)> {
+    /// A session of it and what to give for its inputs, whose tensors are `constant` or given at run time.
+    pub fn build(&self, inputs: &[Option<Feed>], constant: bool) -> Result<(Session, Vec<(String, Feed)>)> {
         let mut builder = Builder::new(self.opset);
         if self.op_type.starts_with("ai.onnx.ml.") {
             builder.0.opsets.insert("ai.onnx.ml".into(), self.opset);

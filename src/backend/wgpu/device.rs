@@ -426,6 +426,15 @@ impl Gpu {
         Ok(tensors.iter().map(&mut next).collect())
     }
 
+    /// Waits until all that was recorded is done.
+    ///
+    /// Errors: those of [`Gpu::download`].
+    pub async fn wait(&self) -> Result<()> {
+        // The queue keeps its order, so that what is read last comes last.
+        let last = self.upload_f32(&[0.0], &[1])?;
+        self.download(&[last]).await.map(drop)
+    }
+
     fn open_scopes(&self) {
         let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory];
         let scopes = filters.map(|filter| self.0.device.push_error_scope(filter));
