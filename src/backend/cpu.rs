@@ -137,10 +137,11 @@ fn narrow_saturating(tensor: FlexTensor, to: Option<DataType>) -> Result<Array> 
         Some(DataType::Uint32) => (0, i64::from(u32::MAX)),
         _ => return narrow(tensor, to),
     };
+    let (tensor, order) = in_memory(tensor);
     let shape = tensor.layout().shape().to_vec();
     let mut elements = into_elements::<i64>(tensor);
     elements.iter_mut().for_each(|v| *v = (*v).clamp(low, high));
-    narrow(tensor_of(DataType::Int64, &shape, elements), to)
+    narrow(logical(tensor_of(DataType::Int64, &shape, elements), &order), to)
 }
 
 /// The same elements in memory of their own, row-major, where they are a view of more or in
@@ -183,6 +184,7 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
     if from == to {
         return Ok(tensor.clone());
     }
+    let (tensor, order) = in_memory(tensor.clone());
     let shape = tensor.layout().shape().to_vec();
     // Every type widens exactly to one of three, and each narrows to every type.
     macro_rules! narrow_all {
@@ -214,10 +216,10 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
     }
     macro_rules! wide {
         ($T:ty => $W:ty, $f:expr) => {
-            row_major_slice::<$T>(tensor).iter().map($f).collect::<Vec<$W>>()
+            row_major_slice::<$T>(&tensor).iter().map($f).collect::<Vec<$W>>()
         };
     }
-    Ok(match from {
+    let out = match from {
         DataType::Float32 => narrow_all!(wide!(f32 => f64, |&v| f64::from(v)), f64, to_odd),
         DataType::Float64 => narrow_all!(wide!(f64 => f64, |&v| v), f64, to_odd),
         DataType::Float16 => narrow_all!(wide!(f16 => f64, |&v| v.to_f64()), f64, to_odd),
@@ -243,12 +245,52 @@ pub(crate) fn cast(tensor: &FlexTensor, to: DataType) -> Result<FlexTensor> {
             narrow_all!(wide!(u32 => i64, |&v| i64::from(v)), i64, |v: i64| int_to_odd(v < 0, v.unsigned_abs()))
         }
         _ => bail!(Internal, "a cast from {from} reached arithmetic"),
-    })
+    };
+    Ok(logical(out, &order))
+}
+
+/// `tensor` with its dimensions in the order in which they lie in memory, from the outermost, and that order:
+/// without holes it is row-major then. [`logical`] is the way back.
+pub(crate) fn in_memory(tensor: FlexTensor) -> (FlexTensor, Vec<usize>) {
+    let order = layout::memory_order(tensor.layout().shape(), tensor.layout().strides());
+    (permuted(tensor, &order), order)
+}
+
+/// The tensor of which dimension `d` is dimension `order[d]` of `tensor`; a view.
+fn permuted(tensor: FlexTensor, order: &[usize]) -> FlexTensor {
+    if order.is_sorted() { tensor } else { tensor.permute(order) }
+}
+
+/// Undoes [`permuted`].
+pub(crate) fn logical(tensor: FlexTensor, order: &[usize]) -> FlexTensor {
+    let mut back = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(at, &d)| back[d] = at);
+    permuted(tensor, &back)
+}
+
+/// Where dimension `d` is in `order`.
+pub(crate) fn place(order: &[usize], d: usize) -> usize {
+    order.iter().position(|&o| o == d).unwrap_or(d)
+}
+
+/// `tensors` broadcast to `shape`, with the dimensions of all in one order, that of the memory of one of them,
+/// and that order. An order that is not row-major comes from a convolution, and the next one wants it.
+fn aligned<const N: usize>(tensors: [FlexTensor; N], shape: &[usize]) -> ([FlexTensor; N], Vec<usize>) {
+    let mut order: Vec<usize> = (0..shape.len()).collect();
+    for tensor in &tensors {
+        let layout = tensor.layout();
+        if layout.shape()[..] == *shape && order.is_sorted() {
+            order = layout::memory_order(shape, layout.strides());
+        }
+    }
+    (tensors.map(|tensor| permuted(expand(tensor, shape), &order)), order)
 }
 
 /// Compares every pair, both broadcast to `shape`; gives bools.
 pub(crate) fn compare(op: CompareOp, a: FlexTensor, b: FlexTensor, shape: &[usize]) -> Result<FlexTensor> {
     let ((a, _), (b, _)) = (widen(a)?, widen(b)?);
+    let ([a, b], order) = aligned([a, b], shape);
+    let shape = a.layout().shape();
     macro_rules! compared {
         ($T:ty) => {{
             let (a, b) = (strided::<$T>(&a), strided::<$T>(&b));
@@ -262,20 +304,18 @@ pub(crate) fn compare(op: CompareOp, a: FlexTensor, b: FlexTensor, shape: &[usiz
         }};
     }
     let out = float_or_int!(dtype_of(&a), T => compared!(T), I => compared!(I));
-    Ok(tensor_of(DataType::Bool, shape, out))
+    Ok(logical(tensor_of(DataType::Bool, shape, out), &order))
 }
 
 /// Takes from `a` where `condition` holds, else from `b`; all broadcast to `shape`.
 pub(crate) fn select(condition: FlexTensor, a: FlexTensor, b: FlexTensor, shape: &[usize]) -> Result<FlexTensor> {
     let dtype = dtype_of(&a);
-    let condition = expand(condition, shape);
-    let a = expand(a, shape);
+    let ([a, b, condition], order) = aligned([a, b, condition], shape);
+    let shape = a.layout().shape().to_vec();
     Ok(for_bits!(dtype, T => {
-        // The condition travels beside `a`, so that one walk over pairs serves three tensors.
-        let kept = elementwise::zip_plain(&strided::<u8>(&condition), &strided::<T>(&a), shape, |c, v| (c, v));
-        let strides = layout::row_major(shape);
-        let pairs = Strided { data: &kept, offset: 0, shape, strides: &strides };
-        tensor_of(dtype, shape, elementwise::zip_plain(&pairs, &strided::<T>(&b), shape, |(c, v), other| if c != 0 { v } else { other }))
+        let mut out = into_elements::<T>(a);
+        elementwise::replace(&mut out, &strided(&condition), &strided(&b), &shape);
+        logical(tensor_of(dtype, &shape, out), &order)
     }))
 }
 
@@ -318,6 +358,9 @@ fn matmul(a: &FlexTensor, b: &FlexTensor, batch: &[usize]) -> Vec<f32> {
 }
 
 fn expand(x: FlexTensor, shape: &[usize]) -> FlexTensor {
+    if x.layout().shape()[..] == *shape {
+        return x;
+    }
     let strides = strided_any(&x).strides_for(shape);
     let offset = x.layout().start_offset();
     x.with_layout(Layout::new(Shape::from(shape.to_vec()), strides, offset))
@@ -330,15 +373,18 @@ fn strided_any(x: &FlexTensor) -> Strided<'_, u8> {
 
 /// Moves the elements out for changes in place, copied only when shared or a view.
 fn into_elements<T: Element>(tensor: FlexTensor) -> Vec<T> {
+    let count = tensor.layout().num_elements();
     let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0 && tensor.is_unique();
     if whole {
         let bytes = tensor.data_arc();
         drop(tensor);
-        match Arc::try_unwrap(bytes).map(|bytes| bytes.try_into_vec::<T>()) {
+        let mut elements = match Arc::try_unwrap(bytes).map(|bytes| bytes.try_into_vec::<T>()) {
             Ok(Ok(elements)) => elements,
             Ok(Err(bytes)) => bytemuck::cast_slice(&bytes).to_vec(),
             Err(shared) => bytemuck::cast_slice(&shared).to_vec(),
-        }
+        };
+        elements.truncate(count);
+        elements
     } else {
         elements(&tensor)
     }
@@ -355,6 +401,7 @@ impl Device for Cpu {
 
     fn unary(&self, op: UnaryOp, x: Array) -> Result<Array> {
         let (x, to) = widen(x.into_cpu()?)?;
+        let (x, order) = in_memory(x);
         let dtype = dtype_of(&x);
         let shape = x.layout().shape().to_vec();
         let out = float_or_int!(dtype, T => {
@@ -368,25 +415,37 @@ impl Device for Cpu {
             }
             tensor_of(dtype, &shape, data)
         });
+        let out = logical(out, &order);
         if matches!(op, UnaryOp::Shrink { .. }) { narrow_saturating(out, to) } else { narrow(out, to) }
     }
 
     fn binary(&self, op: BinaryOp, a: Array, b: Array, shape: &[usize]) -> Result<Array> {
-        let (a, to) = widen(a.into_cpu()?)?;
-        let (b, _) = widen(b.into_cpu()?)?;
+        let (mut a, to) = widen(a.into_cpu()?)?;
+        let (mut b, _) = widen(b.into_cpu()?)?;
         let dtype = dtype_of(&a);
+        // What is computed in place is the first of each pair.
+        let whole = |x: &FlexTensor| x.layout().shape()[..] == *shape && x.is_unique();
+        if matches!(op, BinaryOp::Add | BinaryOp::Mul) && !whole(&a) && whole(&b) {
+            std::mem::swap(&mut a, &mut b);
+        }
+        let ([a, b], order) = aligned([a, b], shape);
+        let shape = a.layout().shape().to_vec();
         let out = float_or_int!(dtype, T => {
-            let (a, b) = (strided::<T>(&a), strided::<T>(&b));
-            // Only float32 is hot.
-            const QUICK: bool = size_of::<T>() == 4;
-            tensor_of(dtype, shape, elementwise::float_binary::<T, QUICK>(op, &a, &b, shape))
+            let in_place = a.is_contiguous() && a.is_unique();
+            let (mut out, first) = if in_place {
+                (into_elements::<T>(a), None)
+            } else {
+                (vec![0 as T; shape.iter().product()], Some(a))
+            };
+            elementwise::float_binary(op, &mut out, first.as_ref().map(strided).as_ref(), &strided(&b), &shape);
+            tensor_of(dtype, &shape, out)
         }, I => {
-            match elementwise::int_binary(op, &strided::<I>(&a), &strided::<I>(&b), shape) {
-                Some(out) => tensor_of(dtype, shape, out),
+            match elementwise::int_binary(op, &strided::<I>(&a), &strided::<I>(&b), &shape) {
+                Some(out) => tensor_of(dtype, &shape, out),
                 None => bail!(InvalidArgument, "an integer is divided by zero"),
             }
         });
-        narrow(out, to)
+        narrow(logical(out, &order), to)
     }
 
     fn conv(&self, x: Array, weight: Array, bias: Option<Array>, window: &Window, group: usize) -> Result<Array> {
@@ -450,58 +509,65 @@ impl Device for Cpu {
     }
 
     fn pool(&self, op: PoolOp, x: Array, window: &Window) -> Result<Array> {
-        let (x, to) = widen(x.into_cpu()?)?;
+        let x = x.into_cpu()?;
+        // Bytes are what quantised networks pool.
+        let direct = op == PoolOp::Max && matches!(dtype_of(&x), DataType::Int8 | DataType::Uint8);
+        let (x, to) = if direct { (x, None) } else { widen(x)? };
         let dtype = dtype_of(&x);
-        let shape = x.layout().shape().to_vec();
-        let out_shape = [&shape[..2], &window.output].concat();
-        let (planes, spatial) = (shape[0] * shape[1], &shape[2..]);
-        let out = float_or_int!(dtype, T => {
-            let x = row_major_slice::<T>(&x);
-            let out = match op {
-                PoolOp::Max => pool::max(&x, planes, spatial, window, T::NEG_INFINITY),
-                PoolOp::Average { count_include_pad } => pool::average(&x, planes, spatial, window, count_include_pad),
+        let Planes { x, of, shape, order, out_shape } = planes(x, window);
+        let spatial = &shape[2..];
+        macro_rules! largest {
+            ($T:ty, $lowest:expr) => {
+                tensor_of(dtype, &out_shape, pool::max(&row_major_slice::<$T>(&x), of, spatial, window, $lowest))
             };
-            tensor_of(dtype, &out_shape, out)
-        }, I => {
-            match op {
-                PoolOp::Max => {
-                    let out = pool::max(&row_major_slice::<I>(&x), planes, spatial, window, I::MIN);
-                    tensor_of(dtype, &out_shape, out)
-                }
-                PoolOp::Average { .. } => bail!(Unsupported, "the average of {dtype} elements"),
-            }
-        });
-        narrow_saturating(out, to)
+        }
+        let out = match (op, dtype) {
+            (PoolOp::Max, DataType::Int8) => largest!(i8, i8::MIN),
+            (PoolOp::Max, DataType::Uint8) => largest!(u8, u8::MIN),
+            (PoolOp::Max, _) => float_or_int!(dtype, T => largest!(T, T::NEG_INFINITY), I => largest!(I, I::MIN)),
+            (PoolOp::Average { count_include_pad }, _) => float_or_int!(dtype, T => {
+                let out = pool::average(&row_major_slice::<T>(&x), of, spatial, window, count_include_pad);
+                tensor_of(dtype, &out_shape, out)
+            }, I => {
+                let _: Option<I> = None;
+                bail!(Unsupported, "the average of {dtype} elements")
+            }),
+        };
+        narrow_saturating(logical(out, &order), to)
     }
 
     fn reduce(&self, op: ReduceOp, x: Array, axes: &[usize]) -> Result<Array> {
         let (x, to) = widen(x.into_cpu()?)?;
+        let (x, order) = in_memory(x);
+        let axes: Vec<usize> = axes.iter().map(|&d| place(&order, d)).collect();
         let dtype = dtype_of(&x);
         let shape = x.layout().shape().to_vec();
         let out_shape: Vec<usize> =
             shape.iter().enumerate().map(|(d, &s)| if axes.contains(&d) { 1 } else { s }).collect();
         let out = float_or_int!(dtype, T => {
-            tensor_of(dtype, &out_shape, reduce::float(op, &row_major_slice::<T>(&x), &shape, axes))
+            tensor_of(dtype, &out_shape, reduce::float(op, &row_major_slice::<T>(&x), &shape, &axes))
         }, I => {
-            tensor_of(dtype, &out_shape, reduce::int(op, &row_major_slice::<I>(&x), &shape, axes))
+            tensor_of(dtype, &out_shape, reduce::int(op, &row_major_slice::<I>(&x), &shape, &axes))
         });
         let bounded = matches!(op, ReduceOp::Max | ReduceOp::Min);
+        let out = logical(out, &order);
         if bounded { narrow_saturating(out, to) } else { narrow(out, to) }
     }
 
     fn softmax(&self, x: Array, axis: usize, log: bool) -> Result<Array> {
         let (x, to) = widen(x.into_cpu()?)?;
+        let (x, order) = in_memory(x);
         let dtype = dtype_of(&x);
         let shape = x.layout().shape().to_vec();
         let out = float_or_int!(dtype, T => {
             let mut data = into_elements::<T>(x);
-            reduce::softmax(&mut data, &shape, axis, log);
+            reduce::softmax(&mut data, &shape, place(&order, axis), log);
             tensor_of(dtype, &shape, data)
         }, I => {
             let _: Option<I> = None;
             bail!(Unsupported, "softmax of {dtype} elements")
         });
-        narrow(out, to)
+        narrow(logical(out, &order), to)
     }
 
     fn batch_norm(
@@ -514,39 +580,51 @@ impl Device for Cpu {
         epsilon: f32,
     ) -> Result<Array> {
         let (x, to) = widen(x.into_cpu()?)?;
+        let (x, order) = in_memory(x);
         let (shape, dtype) = (x.layout().shape().to_vec(), dtype_of(&x));
-        let channels = shape[1];
         let f64s = |a: Array| -> Result<Vec<f64>> { Ok(elements(&cast(&a.into_cpu()?, DataType::Float64)?)) };
         let (scale, bias, mean, variance) = (f64s(scale)?, f64s(bias)?, f64s(mean)?, f64s(variance)?);
-        let factor: Vec<f64> = (0..channels).map(|c| scale[c] / (variance[c] + f64::from(epsilon)).sqrt()).collect();
-        let shift: Vec<f64> = (0..channels).map(|c| bias[c] - mean[c] * factor[c]).collect();
-        let mut per_channel = vec![1; shape.len() - 1];
-        per_channel[0] = channels;
-        let as_array = |v: Vec<f64>| -> Result<Array> {
-            Ok(Array::Cpu(cast(&tensor_of(DataType::Float64, &per_channel, v), dtype)?))
-        };
-        let scaled = self.binary(BinaryOp::Mul, Array::Cpu(x), as_array(factor)?, &shape)?;
-        narrow(self.binary(BinaryOp::Add, scaled, as_array(shift)?, &shape)?.into_cpu()?, to)
+        let factor = std::iter::zip(&scale, variance).map(|(s, v)| s / (v + f64::from(epsilon)).sqrt());
+        let factor: Vec<f64> = factor.collect();
+        let shift = std::iter::zip(bias, std::iter::zip(mean, &factor)).map(|(b, (m, f))| b - m * f);
+        let out = float_or_int!(dtype, T => {
+            let (factor, shift): (Vec<T>, Vec<T>) = std::iter::zip(&factor, shift).map(|(&f, s)| (f as T, s as T)).unzip();
+            let inner = shape[place(&order, 1) + 1..].iter().product();
+            let mut data = into_elements::<T>(x);
+            reduce::scale_channels(&mut data, inner, &factor, &shift);
+            tensor_of(dtype, &shape, data)
+        }, I => {
+            let _: Option<I> = None;
+            bail!(Unsupported, "the normalization of {dtype} elements")
+        });
+        narrow(logical(out, &order), to)
     }
 
     fn lrn(&self, x: Array, lrn: &Lrn) -> Result<Array> {
         let (x, to) = widen(x.into_cpu()?)?;
-        let dtype = dtype_of(&x);
-        let shape = x.layout().shape().to_vec();
+        let (x, order) = in_memory(x);
+        let (shape, dtype) = (x.layout().shape().to_vec(), dtype_of(&x));
         let out = float_or_int!(dtype, T => {
-            tensor_of(dtype, &shape, reduce::lrn(&row_major_slice::<T>(&x), &shape, lrn))
+            let axis = place(&order, 1);
+            let mut data = into_elements::<T>(x);
+            reduce::lrn(&mut data, shape[axis], shape[axis + 1..].iter().product(), lrn);
+            tensor_of(dtype, &shape, data)
         }, I => {
             let _: Option<I> = None;
             bail!(Unsupported, "LRN of {dtype} elements")
         });
-        narrow(out, to)
+        narrow(logical(out, &order), to)
     }
 
     fn reshape(&self, x: Array, shape: &[usize]) -> Result<Array> {
         let x = x.into_cpu()?;
-        let x = if x.layout().is_contiguous() { x } else { contiguous(x) };
+        let view =
+            if x.is_contiguous() { None } else { layout::reshaped(x.layout().shape(), x.layout().strides(), shape) };
+        let (x, strides) = match view {
+            Some(strides) => (x, strides),
+            None => (if x.is_contiguous() { x } else { contiguous(x) }, layout::row_major(shape)),
+        };
         let offset = x.layout().start_offset();
-        let strides = layout::row_major(shape);
         Ok(Array::Cpu(x.with_layout(Layout::new(Shape::from(shape.to_vec()), strides, offset))))
     }
 
@@ -581,6 +659,12 @@ impl Device for Cpu {
     fn concat(&self, xs: Vec<Array>, axis: usize) -> Result<Array> {
         let xs = xs.into_iter().map(Array::into_cpu).collect::<Result<Vec<_>>>()?;
         let dtype = dtype_of(&xs[0]);
+        let Some(largest) = xs.iter().max_by_key(|x| x.layout().num_elements()) else {
+            bail!(Internal, "nothing to join")
+        };
+        let order = layout::memory_order(largest.layout().shape(), largest.layout().strides());
+        let xs: Vec<FlexTensor> = xs.into_iter().map(|x| permuted(x, &order)).collect();
+        let axis = place(&order, axis);
         let mut shape = xs[0].layout().shape().to_vec();
         shape[axis] = xs.iter().map(|x| x.layout().shape()[axis]).sum();
         Ok(Array::Cpu(for_bits!(dtype, T => {
@@ -591,15 +675,16 @@ impl Device for Cpu {
                 layout::copy(&strided::<T>(x), &mut out, at * strides[axis] as usize, &strides);
                 at += x.layout().shape()[axis];
             }
-            tensor_of(dtype, &shape, out)
+            logical(tensor_of(dtype, &shape, out), &order)
         })))
     }
 
     fn pad(&self, x: Array, pads: &[(usize, usize)], mode: PadMode) -> Result<Array> {
-        let x = x.into_cpu()?;
+        let (x, order) = in_memory(x.into_cpu()?);
+        let pads: Vec<(usize, usize)> = order.iter().map(|&d| pads[d]).collect();
         let dtype = dtype_of(&x);
         let from = x.layout().shape().to_vec();
-        let shape: Vec<usize> = from.iter().zip(pads).map(|(&s, &(b, e))| s + b + e).collect();
+        let shape: Vec<usize> = from.iter().zip(&pads).map(|(&s, &(b, e))| s + b + e).collect();
         Ok(Array::Cpu(for_bits!(dtype, T => {
             let strides = layout::row_major(&shape);
             let start: usize = pads.iter().zip(&strides).map(|(&(b, _), &s)| b * s as usize).sum();
@@ -610,14 +695,22 @@ impl Device for Cpu {
             let mut out = vec![fill; shape.iter().product()];
             layout::copy(&strided::<T>(&x), &mut out, start, &strides);
             if !matches!(mode, PadMode::Constant(_)) {
-                pad_from_inside(&mut out, &shape, &from, pads, mode);
+                pad_from_inside(&mut out, &shape, &from, &pads, mode);
             }
-            tensor_of(dtype, &shape, out)
+            logical(tensor_of(dtype, &shape, out), &order)
         })))
     }
 
     fn gather(&self, x: Array, axis: usize, indices: &[usize], indices_shape: &[usize]) -> Result<Array> {
         let x = x.into_cpu()?;
+        // The order of dimensions is kept where there are as many.
+        let (x, order) = if indices_shape.len() == 1 {
+            in_memory(x)
+        } else {
+            let rank = x.layout().num_dims() + indices_shape.len();
+            (x, (1..rank).map(|d| d - 1).collect())
+        };
+        let axis = place(&order, axis);
         let dtype = dtype_of(&x);
         let from = x.layout().shape().to_vec();
         let shape = [&from[..axis], indices_shape, &from[axis + 1..]].concat();
@@ -632,9 +725,39 @@ impl Device for Cpu {
                     }
                 }
             }
-            tensor_of(dtype, &shape, out)
+            logical(tensor_of(dtype, &shape, out), &order)
         })))
     }
+}
+
+/// A tensor to pool, as its memory has it.
+struct Planes {
+    x: FlexTensor,
+    of: pool::Channels,
+    /// The logical shape.
+    shape: Vec<usize>,
+    order: Vec<usize>,
+    /// The shape of what comes out, in the order of memory.
+    out_shape: Vec<usize>,
+}
+
+/// Channels-last where the memory of `x` is, else row-major.
+fn planes(x: FlexTensor, window: &Window) -> Planes {
+    let shape = x.layout().shape().to_vec();
+    let (images, channels) = (shape[0], shape[1]);
+    let mut order = layout::memory_order(&shape, x.layout().strides());
+    let last = order[1..].last() == Some(&1) && order[..order.len() - 1].is_sorted();
+    if !last {
+        order.sort_unstable();
+    }
+    let of = if last && order.len() > 2 {
+        pool::Channels::Last { images, channels }
+    } else {
+        pool::Channels::First { planes: images * channels }
+    };
+    let out_shape = [&shape[..2], &window.output].concat();
+    let out_shape = order.iter().map(|&d| out_shape[d]).collect();
+    Planes { x: permuted(x, &order), of, shape, order, out_shape }
 }
 
 /// Fills the border of `data` from the elements inside, dimension by dimension.
@@ -688,4 +811,237 @@ pub(crate) fn max_pool(x: FlexTensor, window: &Window, column_major: bool) -> Re
     }
     let (values, positions) = float_or_int!(dtype, T => pooled!(T, T::NEG_INFINITY), I => pooled!(I, I::MIN));
     Ok((narrow_saturating(values, to)?.into_cpu()?, tensor_of(DataType::Int64, &out_shape, positions)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Tensor;
+    use crate::support::{Random, compare as close};
+
+    /// The same elements with dimension `order[d]` at place `d` in memory, perhaps with holes between them.
+    fn laid_out(tensor: &FlexTensor, order: &[usize], holes: bool) -> FlexTensor {
+        let mut moved = contiguous(permuted(tensor.clone(), order));
+        if holes {
+            let shape = moved.layout().shape().to_vec();
+            let pads: Vec<(usize, usize)> = shape.iter().map(|_| (1, 2)).collect();
+            let padded = Cpu.pad(Array::Cpu(moved), &pads, PadMode::Constant(1.0)).expect("it pads");
+            let all = vec![1; shape.len()];
+            moved =
+                Cpu.slice(padded, &all, &vec![1; shape.len()], &shape).and_then(Array::into_cpu).expect("it slices");
+        }
+        logical(moved, order)
+    }
+
+    fn channels_last(tensor: &FlexTensor) -> FlexTensor {
+        let mut order: Vec<usize> = (0..tensor.layout().num_dims()).collect();
+        order[1..].rotate_left(1);
+        laid_out(tensor, &order, false)
+    }
+
+    fn is_channels_last(tensor: &FlexTensor) -> bool {
+        let rank = tensor.layout().num_dims();
+        let layout = tensor.layout();
+        let order = layout::memory_order(layout.shape(), layout.strides());
+        order[rank - 1] == 1 && order[..rank - 1].is_sorted() && permuted(tensor.clone(), &order).is_contiguous()
+    }
+
+    fn shuffled(random: &mut Random, rank: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..rank).collect();
+        (1..rank).for_each(|d| order.swap(d, random.within(0, d)));
+        order
+    }
+
+    fn window(random: &mut Random, spatial: &[usize]) -> Window {
+        let mut of = |low, high| spatial.iter().map(|_| random.within(low, high)).collect::<Vec<_>>();
+        let (kernel, strides, dilations) = (of(1, 3), of(1, 2), of(1, 2));
+        let (pads_begin, pads_end) = (of(0, 1), of(0, 1));
+        let reach = |d: usize| (kernel[d] - 1) * dilations[d] + 1;
+        let pads_end: Vec<usize> =
+            (0..spatial.len()).map(|d| pads_end[d] + reach(d).saturating_sub(spatial[d] + pads_begin[d])).collect();
+        let output = (0..spatial.len())
+            .map(|d| (spatial[d] + pads_begin[d] + pads_end[d] - reach(d)) / strides[d] + 1)
+            .collect();
+        Window { kernel, strides, dilations, pads_begin, pads_end, output }
+    }
+
+    type Of<'a> = (&'a str, Box<dyn Fn(FlexTensor, FlexTensor) -> Result<Array> + 'a>);
+
+    #[test]
+    fn every_layout_gives_the_same_results() {
+        let mut random = Random::new(11);
+        for round in 0..200 {
+            let rank = random.within(2, 5);
+            let shape: Vec<usize> = (0..rank).map(|_| random.within(1, 5)).collect();
+            let other: Vec<usize> = shape.iter().map(|&s| if random.within(0, 2) == 0 { 1 } else { s }).collect();
+            let other = other[random.within(0, rank - 1)..].to_vec();
+            let dtype = [
+                DataType::Float32,
+                DataType::Float32,
+                DataType::Float64,
+                DataType::Float16,
+                DataType::Uint8,
+                DataType::Int64,
+            ][random.within(0, 5)];
+            let float = dtype.is_float();
+            let numbers = |random: &mut Random, shape: &[usize]| {
+                let values = (0..shape.iter().product()).map(|_| f64::from(random.float() * 9.0).abs().trunc() + 1.0);
+                cast(&tensor_of(DataType::Float64, shape, values.collect()), dtype).expect("numbers")
+            };
+            let (x, y) = (numbers(&mut random, &shape), numbers(&mut random, &other));
+            let (axis, turn) = (random.within(0, rank - 1), shuffled(&mut random, rank));
+            let axes: Vec<usize> = (0..rank).filter(|_| random.within(0, 1) == 1).collect();
+            let pads: Vec<(usize, usize)> = shape.iter().map(|_| (random.within(0, 2), random.within(0, 2))).collect();
+            let indices: Vec<usize> = (0..random.within(1, 4)).map(|_| random.within(0, shape[axis] - 1)).collect();
+            let window = (rank > 2).then(|| window(&mut random, &shape[2..]));
+            let channel = |seed: u64| {
+                let values = Random::new(seed).floats(shape[1]).into_iter().map(|v| f64::from(v.abs()) + 0.5).collect();
+                Array::Cpu(cast(&tensor_of(DataType::Float64, &[shape[1]], values), dtype).expect("numbers"))
+            };
+            let whole = |x: FlexTensor| Cpu.expand(Array::Cpu(x), &shape).and_then(Array::into_cpu);
+            let mut operations: Vec<Of<'_>> = vec![
+                ("relu", Box::new(|x, _| Cpu.unary(UnaryOp::Relu, Array::Cpu(x)))),
+                ("transpose", Box::new(|x, _| Cpu.transpose(Array::Cpu(x), &turn))),
+                ("cast", Box::new(|x, _| Ok(Array::Cpu(cast(&x, DataType::Int32)?)))),
+                ("concat", Box::new(|x, y| Cpu.concat(vec![Array::Cpu(x), Array::Cpu(whole(y)?)], axis))),
+                ("concat others", Box::new(|x, y| Cpu.concat(vec![Array::Cpu(whole(y)?), Array::Cpu(x)], axis))),
+                ("gather", Box::new(|x, _| Cpu.gather(Array::Cpu(x), axis, &indices, &[indices.len()]))),
+                ("gather two", Box::new(|x, _| Cpu.gather(Array::Cpu(x), axis, &indices, &[1, indices.len()]))),
+                ("flatten", Box::new(|x, _| Cpu.reshape(Array::Cpu(x), &[shape.iter().product()]))),
+                (
+                    "rows",
+                    Box::new(|x, _| {
+                        let rows = [shape[..axis].iter().product(), 1, shape[axis..].iter().product(), 1];
+                        Cpu.reshape(Array::Cpu(x), &rows)
+                    }),
+                ),
+                (
+                    "select",
+                    Box::new(|x, y| {
+                        let condition = compare(CompareOp::Less, x.clone(), y.clone(), &shape)?;
+                        Ok(Array::Cpu(select(condition, x, y, &shape)?))
+                    }),
+                ),
+                (
+                    "select others",
+                    Box::new(|x, y| {
+                        let condition = compare(CompareOp::GreaterOrEqual, y.clone(), x.clone(), &shape)?;
+                        Ok(Array::Cpu(select(condition, y, x, &shape)?))
+                    }),
+                ),
+            ];
+            for op in [PadMode::Constant(3.0), PadMode::Edge, PadMode::Reflect, PadMode::Wrap] {
+                let pads = &pads;
+                operations.push(("pad", Box::new(move |x, _| Cpu.pad(Array::Cpu(x), pads, op))));
+            }
+            for op in [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Max, BinaryOp::Pow] {
+                let shape = &shape;
+                operations.push(("pairs", Box::new(move |x, y| Cpu.binary(op, Array::Cpu(x), Array::Cpu(y), shape))));
+                operations
+                    .push(("turned pairs", Box::new(move |x, y| Cpu.binary(op, Array::Cpu(y), Array::Cpu(x), shape))));
+            }
+            for op in [ReduceOp::Sum, ReduceOp::Mean, ReduceOp::Max, ReduceOp::Min, ReduceOp::Prod, ReduceOp::L2] {
+                let axes = &axes;
+                operations.push(("reduce", Box::new(move |x, _| Cpu.reduce(op, Array::Cpu(x), axes))));
+            }
+            if let Some(window) = &window {
+                operations.push(("max pool", Box::new(|x, _| Cpu.pool(PoolOp::Max, Array::Cpu(x), window))));
+            }
+            if float {
+                let lrn = Lrn { size: 3, alpha: 0.5, beta: if round % 2 == 0 { 0.75 } else { 0.6 }, bias: 1.0 };
+                operations.push(("softmax", Box::new(|x, _| Cpu.softmax(Array::Cpu(x), axis, false))));
+                operations.push(("log softmax", Box::new(|x, _| Cpu.softmax(Array::Cpu(x), axis, true))));
+                operations.push(("lrn", Box::new(move |x, _| Cpu.lrn(Array::Cpu(x), &lrn))));
+                operations.push((
+                    "batch norm",
+                    Box::new(|x, _| {
+                        Cpu.batch_norm(Array::Cpu(x), channel(1), channel(2), channel(3), channel(4), 1e-3)
+                    }),
+                ));
+                if let Some(window) = &window {
+                    for count_include_pad in [false, true] {
+                        let op = PoolOp::Average { count_include_pad };
+                        operations.push(("average pool", Box::new(move |x, _| Cpu.pool(op, Array::Cpu(x), window))));
+                    }
+                }
+            }
+            for (name, run) in operations {
+                let run = |x, y| run(x, y).and_then(Array::into_cpu).map(Tensor::from_flex).expect(name);
+                // A clone keeps what is computed in place from being so.
+                let expected = run(x.clone(), y.clone());
+                for holes in [false, true] {
+                    let order = shuffled(&mut random, rank);
+                    let other_order = shuffled(&mut random, other.len());
+                    let (a, b) = (laid_out(&x, &order, holes), laid_out(&y, &other_order, holes));
+                    let got = run(a, b);
+                    assert_eq!(got.shape(), expected.shape(), "{name}");
+                    let tolerance = if dtype == DataType::Float16 { 1e-3 } else { 1e-6 };
+                    close(&got, &expected, tolerance, tolerance)
+                        .unwrap_or_else(|e| panic!("{name} of {dtype} {shape:?} and {other:?} in {order:?}: {e}"));
+                    let got = run(channels_last(&x), y.clone());
+                    close(&got, &expected, tolerance, tolerance).unwrap_or_else(|e| panic!("{name}: {e}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_channels_last_stays_so() {
+        let mut random = Random::new(5);
+        let x = || channels_last(&Tensor::to_flex(&Random::new(4).tensor(&[2, 3, 4, 5])).expect("numbers"));
+        let tensor = |random: &mut Random, shape: &[usize]| random.tensor(shape).to_flex().expect("numbers");
+        let row_major = tensor(&mut random, &[2, 3, 4, 5]);
+        let (channel, image) = (tensor(&mut random, &[3, 1, 1]), tensor(&mut random, &[2, 3, 1, 1]));
+        let pair = |op, a, b| Cpu.binary(op, Array::Cpu(a), Array::Cpu(b), &[2, 3, 4, 5]);
+        let window = window(&mut random, &[4, 5]);
+        let ones = || Array::Cpu(tensor_of(DataType::Float32, &[3], vec![1f32; 3]));
+        let bytes = Cpu.pool(PoolOp::Max, Array::Cpu(cast(&x(), DataType::Uint8).expect("bytes")), &window);
+        let outputs = [
+            Cpu.unary(UnaryOp::Relu, Array::Cpu(x())),
+            pair(BinaryOp::Add, x(), x()),
+            pair(BinaryOp::Add, row_major.clone(), x()),
+            pair(BinaryOp::Div, x(), row_major.clone()),
+            pair(BinaryOp::PRelu, x(), channel.clone()),
+            pair(BinaryOp::Sub, channel.clone(), x()),
+            pair(BinaryOp::Mul, image, x()),
+            pair(BinaryOp::Max, tensor(&mut random, &[]), x()),
+            Cpu.pool(PoolOp::Max, Array::Cpu(x()), &window),
+            Cpu.pool(PoolOp::Average { count_include_pad: false }, Array::Cpu(x()), &window),
+            bytes,
+            Cpu.concat(vec![Array::Cpu(x()), Array::Cpu(x())], 1),
+            Cpu.concat(vec![Array::Cpu(x()), Array::Cpu(x())], 2),
+            Cpu.pad(Array::Cpu(x()), &[(0, 0), (0, 1), (1, 1), (2, 0)], PadMode::Constant(0.0)),
+            Cpu.gather(Array::Cpu(x()), 3, &[0, 0, 1, 1], &[4]),
+            Cpu.softmax(Array::Cpu(x()), 1, false),
+            Cpu.batch_norm(Array::Cpu(x()), ones(), ones(), ones(), ones(), 1e-5),
+            Cpu.lrn(Array::Cpu(x()), &Lrn { size: 3, alpha: 1.0, beta: 0.75, bias: 1.0 }),
+            select(
+                compare(CompareOp::Less, x(), channel.clone(), &[2, 3, 4, 5]).expect("bools"),
+                channel,
+                x(),
+                &[2, 3, 4, 5],
+            )
+            .map(Array::Cpu),
+        ];
+        for (i, output) in outputs.into_iter().enumerate() {
+            let output = output.and_then(Array::into_cpu).expect("it runs");
+            assert!(is_channels_last(&output), "{i}: {:?} {:?}", output.layout().shape(), output.layout().strides());
+        }
+        let turned = Cpu.transpose(Array::Cpu(x()), &[0, 2, 3, 1]).expect("a view").into_cpu().expect("on the CPU");
+        assert!(turned.is_contiguous());
+        let flat = Cpu.reshape(Array::Cpu(turned.clone()), &[2, 60]).expect("a view").into_cpu().expect("on the CPU");
+        assert_eq!(flat.bytes().as_ptr(), turned.bytes().as_ptr());
+    }
+
+    #[test]
+    fn work_is_done_in_place() {
+        let x = channels_last(&Random::new(4).tensor(&[2, 3, 4, 5]).to_flex().expect("numbers"));
+        let place = x.bytes().as_ptr();
+        let x = Cpu.unary(UnaryOp::Relu, Array::Cpu(x)).expect("it runs");
+        let other = Array::Cpu(Random::new(3).tensor(&[3, 1, 1]).to_flex().expect("numbers"));
+        let x = Cpu.binary(BinaryOp::Add, other, x, &[2, 3, 4, 5]).expect("it runs");
+        let ones = || Array::Cpu(tensor_of(DataType::Float32, &[3], vec![1f32; 3]));
+        let x = Cpu.batch_norm(x, ones(), ones(), ones(), ones(), 1e-5).expect("it runs");
+        assert_eq!(x.into_cpu().expect("on the CPU").bytes().as_ptr(), place);
+    }
 }

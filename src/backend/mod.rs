@@ -11,7 +11,9 @@ mod wgpu;
 use burn_flex::FlexTensor;
 
 pub use cpu::Cpu;
-pub(crate) use cpu::{cast, compare, contiguous, elements, max_pool, select, strided, tensor_of};
+pub(crate) use cpu::{
+    cast, compare, contiguous, elements, in_memory, logical, max_pool, place, select, strided, tensor_of,
+};
 #[cfg(feature = "webgpu")]
 pub use wgpu::{Gpu, GpuTensor};
 
@@ -20,6 +22,7 @@ use crate::error::Result;
 use crate::error::bail;
 use crate::graph::DataType;
 pub use crate::kernels::elementwise::{BinaryOp, CompareOp, UnaryOp};
+use crate::kernels::layout::memory_order;
 
 /// Where a value lives and a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +77,18 @@ impl Array {
             Self::Cpu(_) => DeviceKind::Cpu,
             #[cfg(feature = "webgpu")]
             Self::Gpu(_) => DeviceKind::WebGpu,
+        }
+    }
+
+    /// Whether the channels of `[N, C, spatial…]` lie together in memory, as convolutions leave them.
+    pub fn is_channels_last(&self) -> bool {
+        match self {
+            Self::Cpu(tensor) => {
+                let layout = tensor.layout();
+                layout.num_dims() > 2 && memory_order(layout.shape(), layout.strides()).last() == Some(&1)
+            }
+            #[cfg(feature = "webgpu")]
+            Self::Gpu(_) => false,
         }
     }
 

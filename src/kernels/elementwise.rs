@@ -5,6 +5,7 @@
 use num_traits::{Float, WrappingAdd, WrappingMul, WrappingSub};
 
 use super::layout::Strided;
+use super::real::Real;
 
 /// A function of one element. Formulas: ONNX operator specifications, opset 22.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -225,8 +226,7 @@ fn rows(strides: [&[isize]; 2], offsets: [usize; 2], shape: &[usize], f: &mut dy
     });
 }
 
-/// Applies `f` to every pair, both broadcast to `shape`; gives row-major elements. For what is seldom hot: small,
-/// and slower than [`zip`].
+/// Applies `f` to every pair, both broadcast to `shape`; gives row-major elements. For what is seldom hot.
 pub fn zip_plain<A: Copy, B: Copy, C: Copy + Default>(
     a: &Strided<'_, A>,
     b: &Strided<'_, B>,
@@ -245,68 +245,100 @@ pub fn zip_plain<A: Copy, B: Copy, C: Copy + Default>(
     out
 }
 
-/// As [`zip_plain`], with a loop of its own for rows that lie together and for single elements.
-pub fn zip<A: Copy, B: Copy, C: Copy + Default>(
-    a: &Strided<'_, A>,
-    b: &Strided<'_, B>,
-    shape: &[usize],
-    f: impl Fn(A, B) -> C,
-) -> Vec<C> {
-    let mut out = vec![C::default(); shape.iter().product()];
-    rows([&a.strides_for(shape), &b.strides_for(shape)], [a.offset, b.offset], shape, &mut |at, inner, row| {
-        let (out, [oa, ob]) = (&mut out[at..at + inner], row.from);
-        match row.steps {
-            [1, 1] => {
-                for ((o, &x), &y) in out.iter_mut().zip(&a.data[oa..oa + inner]).zip(&b.data[ob..ob + inner]) {
-                    *o = f(x, y);
-                }
+/// Takes from `b` into the row-major `out` where `condition` is 0, both broadcast to `shape`.
+pub fn replace<T: Copy>(out: &mut [T], condition: &Strided<'_, u8>, b: &Strided<'_, T>, shape: &[usize]) {
+    let strides = [&condition.strides_for(shape)[..], &b.strides_for(shape)];
+    rows(strides, [condition.offset, b.offset], shape, &mut |at, inner, row| {
+        let (out, [oc, ob]) = (&mut out[at..at + inner], row.from);
+        if row.steps == [1, 1] {
+            let chosen = condition.data[oc..oc + inner].iter().zip(&b.data[ob..ob + inner]);
+            out.iter_mut().zip(chosen).for_each(|(o, (&c, &b))| *o = if c == 0 { b } else { *o });
+            return;
+        }
+        let (mut pc, mut pb) = (oc as isize, ob as isize);
+        for o in out {
+            if condition.data[pc as usize] == 0 {
+                *o = b.data[pb as usize];
             }
-            [1, 0] => {
-                let y = b.data[ob];
-                for (o, &x) in out.iter_mut().zip(&a.data[oa..oa + inner]) {
-                    *o = f(x, y);
-                }
-            }
-            [0, 1] => {
-                let x = a.data[oa];
-                for (o, &y) in out.iter_mut().zip(&b.data[ob..ob + inner]) {
-                    *o = f(x, y);
-                }
-            }
-            [ia, ib] => {
-                let (mut pa, mut pb) = (oa as isize, ob as isize);
-                for o in out {
-                    *o = f(a.data[pa as usize], b.data[pb as usize]);
-                    pa += ia;
-                    pb += ib;
-                }
-            }
+            pc += row.steps[0];
+            pb += row.steps[1];
         }
     });
-    out
 }
 
-/// `op` on float pairs; NaN wins in `Max` and `Min`. Quick for float32 (`QUICK`), small for float64.
-pub fn float_binary<T: Float + Default, const QUICK: bool>(
-    op: BinaryOp,
-    a: &Strided<'_, T>,
+/// Elements that [`pairs`] hands over at once.
+const CHUNK: usize = 1024;
+
+/// Calls `f` with pieces of `out` and what is paired with them: as many elements, or one for all of them. `out` is
+/// row-major and holds the first of each pair, or is to be given them from `a`; all are broadcast to `shape`.
+fn pairs<T: Real>(
+    out: &mut [T],
+    a: Option<&Strided<'_, T>>,
     b: &Strided<'_, T>,
     shape: &[usize],
-) -> Vec<T> {
-    macro_rules! pairs {
+    f: &mut dyn FnMut(&mut [T], &[T]),
+) {
+    /// As many elements of `view` as fit, `step` apart.
+    fn fill<T: Copy>(to: &mut [T], view: &Strided<'_, T>, at: isize, step: isize) {
+        match step {
+            0 => to.fill(view.data[at as usize]),
+            1 => to.copy_from_slice(&view.data[at as usize..][..to.len()]),
+            _ => (0..).zip(to).for_each(|(i, to)| *to = view.data[(at + i * step) as usize]),
+        }
+    }
+    let mut buffer = [T::zero(); CHUNK];
+    let first = a.unwrap_or(b);
+    let strides = [&first.strides_for(shape)[..], &b.strides_for(shape)];
+    rows(strides, [first.offset, b.offset], shape, &mut |at, inner, row| {
+        for from in (0..inner).step_by(CHUNK) {
+            let count = CHUNK.min(inner - from);
+            let place = |v: usize| row.from[v] as isize + from as isize * row.steps[v];
+            let out = &mut out[at + from..][..count];
+            if let Some(a) = a {
+                fill(out, a, place(0), row.steps[0]);
+            }
+            let second = match row.steps[1] {
+                0 => &b.data[row.from[1]..][..1],
+                1 => &b.data[place(1) as usize..][..count],
+                step => {
+                    fill(&mut buffer[..count], b, place(1), step);
+                    &buffer[..count]
+                }
+            };
+            f(out, second);
+        }
+    });
+}
+
+/// `op` on float pairs; NaN wins in `Max` and `Min`. The first of each pair is in the row-major `out`, or comes
+/// from `a`; all are broadcast to `shape`.
+pub fn float_binary<T: Real>(
+    op: BinaryOp,
+    out: &mut [T],
+    a: Option<&Strided<'_, T>>,
+    b: &Strided<'_, T>,
+    shape: &[usize],
+) {
+    macro_rules! each {
         ($f:expr) => {
-            if QUICK { zip(a, b, shape, $f) } else { zip_plain(a, b, shape, $f) }
+            pairs(out, a, b, shape, &mut |a, b| {
+                if let &[b] = b {
+                    a.iter_mut().for_each(|a| *a = $f(*a, b));
+                } else {
+                    a.iter_mut().zip(b).for_each(|(a, &b)| *a = $f(*a, b));
+                }
+            })
         };
     }
     match op {
-        BinaryOp::Add => pairs!(|a, b| a + b),
-        BinaryOp::Sub => pairs!(|a, b| a - b),
-        BinaryOp::Mul => pairs!(|a, b| a * b),
-        BinaryOp::Div => pairs!(|a, b| a / b),
-        BinaryOp::Pow => zip_plain(a, b, shape, T::powf),
-        BinaryOp::Max => pairs!(|a, b| if a > b || a.is_nan() { a } else { b }),
-        BinaryOp::Min => pairs!(|a, b| if a < b || a.is_nan() { a } else { b }),
-        BinaryOp::PRelu => pairs!(|a, b| if a < T::zero() { a * b } else { a }),
+        BinaryOp::Add => each!(|a, b| a + b),
+        BinaryOp::Sub => each!(|a, b| a - b),
+        BinaryOp::Mul => each!(|a, b| a * b),
+        BinaryOp::Div => each!(|a, b| a / b),
+        BinaryOp::Pow => each!(T::powf),
+        BinaryOp::Max => each!(|a: T, b| if a > b || a.is_nan() { a } else { b }),
+        BinaryOp::Min => each!(|a: T, b| if a < b || a.is_nan() { a } else { b }),
+        BinaryOp::PRelu => each!(|a, b| if a < T::zero() { a * b } else { a }),
     }
 }
 

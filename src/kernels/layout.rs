@@ -87,15 +87,76 @@ pub fn row_major(shape: &[usize]) -> Vec<isize> {
     strides
 }
 
+/// The dimensions of a view from the one whose elements lie farthest apart to the one whose elements
+/// lie together: in that order a tensor without holes is row-major. It is the logical order, or that of
+/// channels-last, wherever they fit (a dimension of size 1 may stand anywhere), and the logical one for
+/// views that repeat elements or walk backwards.
+pub fn memory_order(shape: &[usize], strides: &[isize]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..shape.len()).collect();
+    let falls =
+        |order: &[usize]| order.iter().filter(|&&d| shape[d] > 1).is_sorted_by(|&&a, &&b| strides[a] >= strides[b]);
+    let forwards = std::iter::zip(shape, strides).all(|(&size, &stride)| size == 1 || stride > 0);
+    if !forwards || falls(&order) {
+        return order;
+    }
+    order[1..].rotate_left(1);
+    if !falls(&order) {
+        order.sort_by_key(|&d| std::cmp::Reverse(if shape[d] == 1 { isize::MAX } else { strides[d] }));
+    }
+    order
+}
+
+/// The strides that make a view of `shape` of what `from` shows with `strides`, where there are any.
+pub fn reshaped(from: &[usize], strides: &[isize], shape: &[usize]) -> Option<Vec<isize>> {
+    // Pieces of memory that are walked in one go, each of them cut into dimensions of the new shape.
+    let (sizes, merged) = merge(from, &[strides]);
+    let mut out = vec![0; shape.len()];
+    let mut d = shape.len();
+    for (&size, &stride) in sizes.iter().zip(&merged[0]).rev() {
+        let (mut left, mut step) = (size, stride);
+        while d > 0 && left > 1 {
+            d -= 1;
+            out[d] = step;
+            step *= shape[d] as isize;
+            if shape[d] == 0 || left % shape[d] != 0 {
+                return None;
+            }
+            left /= shape[d];
+        }
+        if left != 1 {
+            return None;
+        }
+    }
+    // What is left is of size 1.
+    out[..d].fill(from.iter().zip(strides).map(|(&size, &stride)| size as isize * stride).max().unwrap_or(1));
+    Some(out)
+}
+
+/// Sides of the blocks in which [`copy`] exchanges two dimensions: both sides' cache lines are used whole.
+const TILE: usize = 16;
+
 /// Copies a view into `target`, itself strided (from `target_offset`).
 pub fn copy<T: Copy>(source: &Strided<'_, T>, target: &mut [T], target_offset: usize, target_strides: &[isize]) {
     if source.shape.contains(&0) {
         return;
     }
-    let (shape, strides) = merge(source.shape, &[source.strides, target_strides]);
+    let (mut shape, strides) = merge(source.shape, &[source.strides, target_strides]);
+    let last = shape.len() - 1;
+    // The dimension along which the source lies together, where it is another than the target's.
+    let turned = (0..last).find(|&d| strides[0][d] == 1 && strides[0][last] > 1 && strides[1][last] == 1);
+    if let Some(d) = turned {
+        let (columns, columns_from) = (std::mem::replace(&mut shape[last], 1), strides[0][last] as usize);
+        let (rows, rows_to) = (std::mem::replace(&mut shape[d], 1), strides[1][d] as usize);
+        for_each_row(&shape, &[&strides[0], &strides[1]], |offsets| {
+            let from = &source.data[(source.offset as isize + offsets[0]) as usize..];
+            let to = &mut target[(target_offset as isize + offsets[1]) as usize..];
+            turn((from, columns_from), (to, rows_to), [rows, columns]);
+        });
+        return;
+    }
     let (from, to) = (&strides[0], &strides[1]);
-    let inner = shape[shape.len() - 1];
-    let (step_from, step_to) = (from[shape.len() - 1], to[shape.len() - 1]);
+    let inner = shape[last];
+    let (step_from, step_to) = (from[last], to[last]);
     for_each_row(&shape, &[from, to], |offsets| {
         let mut a = source.offset as isize + offsets[0];
         let mut b = target_offset as isize + offsets[1];
@@ -110,4 +171,17 @@ pub fn copy<T: Copy>(source: &Strided<'_, T>, target: &mut [T], target_offset: u
             }
         }
     });
+}
+
+/// Writes `[rows, columns]` from `[columns, rows]`, of which lines begin as far apart as is said.
+fn turn<T: Copy>((from, line): (&[T], usize), (to, row): (&mut [T], usize), [rows, columns]: [usize; 2]) {
+    for r in (0..rows).step_by(TILE) {
+        let height = TILE.min(rows - r);
+        for c in (0..columns).step_by(TILE) {
+            for c in c..columns.min(c + TILE) {
+                let values = &from[c * line + r..][..height];
+                to[r * row + c..].iter_mut().step_by(row).zip(values).for_each(|(to, &v)| *to = v);
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Pooling over one to three spatial dimensions of row-major `[N, C, spatial…]`.
+//! Pooling over one to three spatial dimensions of row-major `[N, C, spatial…]`, or `[N, spatial…, C]`.
 
 use num_traits::Float;
 
@@ -12,16 +12,55 @@ fn larger<T: PartialOrd + Copy>(best: T, v: T) -> T {
     if v > best || v != v { v } else { best }
 }
 
-/// The largest element under each window, `lowest` where it covers nothing. NaN wins.
-pub fn max<T: PartialOrd + Copy>(x: &[T], planes: usize, spatial: &[usize], window: &Window, lowest: T) -> Vec<T> {
-    let w = Window3::new(spatial, window);
-    let (from, to) = (w.input_len(), w.output_len());
-    let mut out = vec![lowest; planes * to];
-    if from > 0 && to > 0 {
-        for (image, out) in x.chunks_exact(from).zip(out.chunks_exact_mut(to)) {
-            w.sweep(image, out, |out, inputs, step, _| fold_row(out, inputs, step, |best, v| *best = larger(*best, v)));
+/// Where the channels of a tensor are, and how large what holds them is.
+#[derive(Debug, Clone, Copy)]
+pub enum Channels {
+    /// So many planes, each of one image and channel.
+    First { planes: usize },
+    /// So many images, with so many channels at each position.
+    Last { images: usize, channels: usize },
+}
+
+impl Channels {
+    /// How many times the spatial sizes there are.
+    fn count(self) -> usize {
+        match self {
+            Self::First { planes } => planes,
+            Self::Last { images, channels } => images * channels,
         }
     }
+
+    /// Folds every element under a window into the window's output, of which `out` holds the first values.
+    fn fold<T: Copy>(self, w: &Window3, x: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
+        let (from, to) = (w.input_len(), w.output_len());
+        if x.is_empty() || out.is_empty() {
+            return;
+        }
+        match self {
+            Self::First { .. } => {
+                for (image, out) in x.chunks_exact(from).zip(out.chunks_exact_mut(to)) {
+                    w.sweep(image, out, |out, inputs, step, _| fold_row(out, inputs, step, |o, v| *o = f(*o, v)));
+                }
+            }
+            Self::Last { channels, .. } => {
+                for (image, out) in x.chunks_exact(from * channels).zip(out.chunks_exact_mut(to * channels)) {
+                    for (o, out) in out.chunks_exact_mut(channels).enumerate() {
+                        w.positions(o, |at| {
+                            let inputs = &image[at * channels..][..channels];
+                            out.iter_mut().zip(inputs).for_each(|(o, &v)| *o = f(*o, v));
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The largest element under each window, `lowest` where it covers nothing. NaN wins.
+pub fn max<T: PartialOrd + Copy>(x: &[T], of: Channels, spatial: &[usize], window: &Window, lowest: T) -> Vec<T> {
+    let w = Window3::new(spatial, window);
+    let mut out = vec![lowest; of.count() * w.output_len()];
+    of.fold(&w, x, &mut out, larger);
     out
 }
 
@@ -69,34 +108,32 @@ fn is_first_nan<T: PartialOrd + Copy>(best: T, v: T) -> bool {
 }
 
 /// The mean under each window; NaN where it covers nothing.
-pub fn average<T: Float>(
-    x: &[T],
-    planes: usize,
-    spatial: &[usize],
-    window: &Window,
-    count_include_pad: bool,
-) -> Vec<T> {
+pub fn average<T: Float>(x: &[T], of: Channels, spatial: &[usize], window: &Window, count_include_pad: bool) -> Vec<T> {
     let w = Window3::new(spatial, window);
-    let (from, to) = (w.input_len(), w.output_len());
-    let mut out = vec![T::zero(); planes * to];
-    if to == 0 {
+    let mut out = vec![T::zero(); of.count() * w.output_len()];
+    if out.is_empty() {
         return out;
     }
     let count = |d: usize, o: usize| if count_include_pad { w.padded_taps(d, o) } else { w.taps(d, o).len() };
-    let mut counts = Vec::with_capacity(to);
+    let mut counts = Vec::with_capacity(w.output_len());
     for o0 in 0..w.output[0] {
         for o1 in 0..w.output[1] {
             let rows = count(0, o0) * count(1, o1);
             counts.extend((0..w.output[2]).map(|o2| T::from(rows * count(2, o2)).expect("a count is a float")));
         }
     }
-    if from > 0 {
-        for (image, out) in x.chunks_exact(from).zip(out.chunks_exact_mut(to)) {
-            w.sweep(image, out, |out, inputs, step, _| fold_row(out, inputs, step, |sum, v| *sum = *sum + v));
+    of.fold(&w, x, &mut out, |sum, v| sum + v);
+    match of {
+        Channels::First { .. } => {
+            for plane in out.chunks_exact_mut(counts.len()) {
+                plane.iter_mut().zip(&counts).for_each(|(v, &count)| *v = *v / count);
+            }
         }
-    }
-    for plane in out.chunks_exact_mut(to) {
-        plane.iter_mut().zip(&counts).for_each(|(v, &count)| *v = *v / count);
+        Channels::Last { channels, .. } => {
+            for (position, &count) in out.chunks_exact_mut(channels).zip(counts.iter().cycle()) {
+                position.iter_mut().for_each(|v| *v = *v / count);
+            }
+        }
     }
     out
 }

@@ -2,6 +2,7 @@
 
 use num_traits::{Float, NumCast, PrimInt, WrappingAdd, WrappingMul, WrappingSub};
 
+use super::real::Real;
 use crate::backend::{Lrn, ReduceOp};
 
 /// Which neighbouring dimensions are kept and which are reduced, from the outermost.
@@ -29,27 +30,62 @@ impl Walk {
     /// Folds every element into the result it belongs to, each starting at `first`.
     fn fold<T: Copy, A: Copy>(&self, x: &[T], first: A, f: impl Fn(A, T) -> A) -> Vec<A> {
         let mut results = vec![first; self.kept];
-        self.fold_into(x, &mut results, f);
+        self.fold_into(x, &mut results, &f, &|r, row| row.iter().fold(r, |r, &v| f(r, v)));
         results
     }
 
-    fn fold_into<T: Copy, A: Copy>(&self, x: &[T], results: &mut [A], f: impl Fn(A, T) -> A) {
+    /// As [`fold`](Self::fold), where partial results may be joined: rows are folded in several lanes.
+    fn fold_joined<T: Copy, A: Copy>(
+        &self,
+        x: &[T],
+        first: A,
+        f: impl Fn(A, T) -> A,
+        join: impl Fn(A, A) -> A,
+    ) -> Vec<A> {
+        let mut results = vec![first; self.kept];
+        self.fold_into(x, &mut results, &f, &|r, row| {
+            let (blocks, rest) = row.as_chunks::<8>();
+            let mut lanes = [first; 8];
+            for block in blocks {
+                lanes.iter_mut().zip(block).for_each(|(lane, &v)| *lane = f(*lane, v));
+            }
+            lanes.into_iter().fold(rest.iter().fold(r, |r, &v| f(r, v)), &join)
+        });
+        results
+    }
+
+    /// Folds every element into one of `results` with `f`, and rows of them with `row`.
+    fn fold_into<T: Copy, A: Copy>(
+        &self,
+        x: &[T],
+        results: &mut [A],
+        f: &impl Fn(A, T) -> A,
+        row: &impl Fn(A, &[T]) -> A,
+    ) {
         if !x.is_empty() {
-            fold(&self.dims, x, results, &f);
+            fold(&self.dims, x, results, f, row);
         }
     }
 }
 
-fn fold<T: Copy, A: Copy>(dims: &[(usize, bool)], x: &[T], results: &mut [A], f: &impl Fn(A, T) -> A) {
+fn fold<T: Copy, A: Copy>(
+    dims: &[(usize, bool)],
+    x: &[T],
+    results: &mut [A],
+    f: &impl Fn(A, T) -> A,
+    row: &impl Fn(A, &[T]) -> A,
+) {
     match *dims {
         [] | [(_, false)] => results.iter_mut().zip(x).for_each(|(r, &v)| *r = f(*r, v)),
-        [(_, true)] => results[0] = x.iter().fold(results[0], |r, &v| f(r, v)),
+        [(_, true)] => results[0] = row(results[0], x),
         [(size, true), ref inner @ ..] => {
-            x.chunks_exact(x.len() / size).for_each(|x| fold(inner, x, results, f));
+            x.chunks_exact(x.len() / size).for_each(|x| fold(inner, x, results, f, row));
         }
         [(size, false), ref inner @ ..] => {
             let each = results.len() / size;
-            x.chunks_exact(x.len() / size).zip(results.chunks_exact_mut(each)).for_each(|(x, r)| fold(inner, x, r, f));
+            x.chunks_exact(x.len() / size)
+                .zip(results.chunks_exact_mut(each))
+                .for_each(|(x, r)| fold(inner, x, r, f, row));
         }
     }
 }
@@ -60,24 +96,28 @@ pub fn float<T: Float>(op: ReduceOp, x: &[T], shape: &[usize], axes: &[usize]) -
     let walk = Walk::new(shape, axes);
     let wide = |v: T| v.to_f64().expect("every float is a float64");
     let narrow = |v: f64| T::from(v).expect("every float64 has a nearest float");
-    let sum = |f: fn(f64) -> f64| walk.fold(x, 0f64, move |a, v| a + f(wide(v)));
+    let sum = || walk.fold_joined(x, 0f64, |a, v| a + wide(v), |a, b| a + b);
+    let squares = || walk.fold_joined(x, 0f64, |a, v| a + wide(v) * wide(v), |a, b| a + b);
     let each = |values: Vec<f64>, f: &dyn Fn(f64) -> f64| values.into_iter().map(|v| narrow(f(v))).collect();
-    let max = || walk.fold(x, T::neg_infinity(), |a, v| if v > a || v.is_nan() { v } else { a });
+    let larger = |a: T, v: T| if v > a || v.is_nan() { v } else { a };
+    let smaller = |a: T, v: T| if v < a || v.is_nan() { v } else { a };
+    let max = || walk.fold_joined(x, T::neg_infinity(), larger, larger);
     match op {
-        ReduceOp::Sum => each(sum(|v| v), &|v| v),
-        ReduceOp::Mean => each(sum(|v| v), &|v| v / walk.reduced as f64),
+        ReduceOp::Sum => each(sum(), &|v| v),
+        ReduceOp::Mean => each(sum(), &|v| v / walk.reduced as f64),
         ReduceOp::Max => max(),
-        ReduceOp::Min => walk.fold(x, T::infinity(), |a, v| if v < a || v.is_nan() { v } else { a }),
+        ReduceOp::Min => walk.fold_joined(x, T::infinity(), smaller, smaller),
         ReduceOp::Prod => walk.fold(x, T::one(), |a, v| a * v),
-        ReduceOp::SumSquare => each(sum(|v| v * v), &|v| v),
-        ReduceOp::L1 => each(sum(f64::abs), &|v| v),
-        ReduceOp::L2 => each(sum(|v| v * v), &f64::sqrt),
-        ReduceOp::LogSum => each(sum(|v| v), &f64::ln),
+        ReduceOp::SumSquare => each(squares(), &|v| v),
+        ReduceOp::L1 => each(walk.fold_joined(x, 0f64, |a, v| a + wide(v).abs(), |a, b| a + b), &|v| v),
+        ReduceOp::L2 => each(squares(), &f64::sqrt),
+        ReduceOp::LogSum => each(sum(), &f64::ln),
         ReduceOp::LogSumExp => {
             // The largest element is taken away first, so that nothing overflows.
             let shift = |m: T| if m.is_finite() { wide(m) } else { 0.0 };
             let mut sums: Vec<(f64, f64)> = max().into_iter().map(|m| (0.0, shift(m))).collect();
-            walk.fold_into(x, &mut sums, |(sum, shift), v| (sum + (wide(v) - shift).exp(), shift));
+            let add = |(sum, shift): (f64, f64), v: T| (sum + (wide(v) - shift).exp(), shift);
+            walk.fold_into(x, &mut sums, &add, &|r, row: &[T]| row.iter().fold(r, |r, &v| add(r, v)));
             sums.into_iter().map(|(sum, shift)| narrow(sum.ln() + shift)).collect()
         }
     }
@@ -151,25 +191,50 @@ pub fn softmax<T: Float>(x: &mut [T], shape: &[usize], axis: usize, log: bool) {
     }
 }
 
-/// Local response normalisation over the channels of `[N, C, …]`.
-pub fn lrn<T: Float>(x: &[T], shape: &[usize], lrn: &Lrn) -> Vec<T> {
-    let channels = shape[1];
-    let inner: usize = shape[2..].iter().product();
-    let c = |v: f32| T::from(v).expect("every f32 is a float");
+/// Local response normalisation in place, over the channels of `[…, channels, inner]`.
+pub fn lrn<T: Real>(x: &mut [T], channels: usize, inner: usize, lrn: &Lrn) {
+    let c = |v: f32| T::of(v.into());
     let (alpha, beta, bias) = (c(lrn.alpha / lrn.size as f32), c(lrn.beta), c(lrn.bias));
     let (before, after) = ((lrn.size - 1) / 2, lrn.size / 2);
-    let mut out = Vec::with_capacity(x.len());
+    let mut sums = vec![T::zero(); channels * inner];
     if x.is_empty() {
-        return out;
+        return;
     }
-    for image in x.chunks_exact(channels * inner) {
-        for channel in 0..channels {
-            let (from, to) = (channel.saturating_sub(before), (channel + after).min(channels - 1));
-            for i in 0..inner {
-                let sum = (from..=to).fold(T::zero(), |a, k| a + image[k * inner + i] * image[k * inner + i]);
-                out.push(image[channel * inner + i] / (bias + alpha * sum).powf(beta));
-            }
+    for image in x.chunks_exact_mut(channels * inner) {
+        sums.fill(T::zero());
+        let add = |(sum, &v): (&mut T, &T)| *sum = *sum + v * v;
+        for k in (1..=before.min(channels - 1)).rev() {
+            sums[k * inner..].iter_mut().zip(&*image).for_each(add);
+        }
+        for k in 0..=after.min(channels - 1) {
+            sums.iter_mut().zip(&image[k * inner..]).for_each(add);
+        }
+        let terms = image.iter_mut().zip(&sums);
+        if beta == c(0.75) {
+            // Two roots are much quicker than a power.
+            terms.for_each(|(v, &sum)| {
+                let root = (bias + alpha * sum).sqrt();
+                *v = *v / (root * root.sqrt());
+            });
+        } else {
+            terms.for_each(|(v, &sum)| *v = *v / (bias + alpha * sum).powf(beta));
         }
     }
-    out
+}
+
+/// `x * factor + shift` in place, with one of each for each channel of `[…, channels, inner]`.
+pub fn scale_channels<T: Real>(x: &mut [T], inner: usize, factor: &[T], shift: &[T]) {
+    if x.is_empty() {
+        return;
+    }
+    if inner == 1 {
+        for position in x.chunks_exact_mut(factor.len()) {
+            let terms = position.iter_mut().zip(std::iter::zip(factor, shift));
+            terms.for_each(|(v, (&factor, &shift))| *v = *v * factor + shift);
+        }
+        return;
+    }
+    for (plane, (&factor, &shift)) in x.chunks_exact_mut(inner).zip(std::iter::zip(factor, shift).cycle()) {
+        plane.iter_mut().for_each(|v| *v = *v * factor + shift);
+    }
 }

@@ -20,6 +20,12 @@ pub fn resample<T: Float>(x: &[T], size: usize, inner: usize, taps: &Taps) -> Ve
     let mut y = vec![T::zero(); x.len() / (size * inner) * out * inner];
     for (from, to) in x.chunks_exact(size * inner).zip(y.chunks_exact_mut(out * inner)) {
         let terms = taps.places.chunks_exact(taps.count).zip(weights.chunks_exact(taps.count));
+        if inner == 1 {
+            for (sum, (places, weights)) in to.iter_mut().zip(terms) {
+                *sum = std::iter::zip(places, weights).fold(*sum, |sum, (&place, &weight)| sum + weight * from[place]);
+            }
+            continue;
+        }
         for (row, (places, weights)) in to.chunks_exact_mut(inner).zip(terms) {
             for (&place, &weight) in places.iter().zip(weights) {
                 let line = &from[place * inner..][..inner];

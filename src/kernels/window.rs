@@ -72,6 +72,19 @@ impl Window3 {
         o * self.strides[d] + k * self.dilations[d] - self.begin[d]
     }
 
+    /// Calls `f` with every input position under output position `o`, each counted in its plane.
+    pub fn positions(&self, o: usize, mut f: impl FnMut(usize)) {
+        let [_, height, width] = self.output;
+        let (o0, o1, o2) = (o / (height * width), o / width % height, o % width);
+        let across = self.taps(2, o2);
+        for k0 in self.taps(0, o0) {
+            for k1 in self.taps(1, o1) {
+                let line = self.position(0, o0, k0) * self.input[1] + self.position(1, o1, k1);
+                across.clone().for_each(|k2| f(line * self.input[2] + self.position(2, o2, k2)));
+            }
+        }
+    }
+
     /// The taps of the last dimension that lie inside the input for some output. A kernel may be
     /// far larger than the input, in the padding for most of its taps.
     #[expect(clippy::single_range_in_vec_init, reason = "it is the range that is wanted, not its numbers")]

@@ -57,7 +57,13 @@ impl Op for DepthToSpace {
         } else {
             ([n, b, b, depth, h, w], [0, 3, 4, 1, 5, 2])
         };
+        let channels_last = x.is_channels_last();
         let x = device.transpose(device.reshape(x, &apart)?, &perm)?;
+        if channels_last {
+            let x = device.transpose(x, &[0, 2, 3, 4, 5, 1])?;
+            let x = device.reshape(x, &[n, h * b, w * b, depth])?;
+            return output(device.transpose(x, &[0, 3, 1, 2])?);
+        }
         output(device.reshape(x, shape_of(outputs, 0)?)?)
     }
 }

@@ -56,7 +56,7 @@ impl Op for QLinearAveragePool {
         if self.channels_last {
             values = transposed(&values, x[2..].iter().product(), x[1]);
         }
-        let means = pool::average(&values, x[0] * x[1], &x[2..], &window, self.count_include_pad);
+        let means = pool::average(&values, pool::Channels::First { planes: x[0] * x[1] }, &x[2..], &window, self.count_include_pad);
         let mut out: Vec<i32> = means.into_iter().map(|mean| to.code(mean)).collect();
         if self.channels_last {
             out = transposed(&out, x[1], window.output.iter().product());

@@ -3,7 +3,7 @@
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
 use super::{Attributes, Dtypes, Op, Operator, axis_of, optional_type, tensor_type};
-use crate::backend::{Array, BinaryOp, Device, DeviceKind, PadMode, tensor_of};
+use crate::backend::{Array, BinaryOp, Device, DeviceKind, PadMode, in_memory, logical, place, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::{DataType, Tensor};
 use crate::kernels::resample::{Taps, resample};
@@ -412,8 +412,10 @@ impl Op for Resize {
             }
             x
         } else if device.kind() == DeviceKind::Cpu {
-            match Value::from(on_host(inputs.take_host(0)?, &changes)?) {
-                Value::Tensor(array) => array,
+            let (x, order) = in_memory(inputs.cpu(0)?);
+            changes.iter_mut().for_each(|(axis, _)| *axis = place(&order, *axis));
+            match Value::from(on_host(Tensor::from_flex(x), &changes)?) {
+                Value::Tensor(array) => Array::Cpu(logical(array.into_cpu()?, &order)),
                 other => bail!(Internal, "resized to {}", other.describe()),
             }
         } else {

@@ -40,7 +40,13 @@ impl Op for SpaceToDepth {
     fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let (x, b) = (inputs.array(0)?, self.block);
         let &[n, c, h, w] = x.shape() else { bail!(Internal, "the rank went unchecked") };
+        let channels_last = x.is_channels_last();
         let x = device.reshape(x, &[n, c, h / b, b, w / b, b])?;
+        if channels_last {
+            let x = device.transpose(x, &[0, 2, 4, 3, 5, 1])?;
+            let x = device.reshape(x, &[n, h / b, w / b, b * b * c])?;
+            return output(device.transpose(x, &[0, 3, 1, 2])?);
+        }
         let x = device.transpose(x, &[0, 3, 5, 1, 2, 4])?;
         output(device.reshape(x, shape_of(outputs, 0)?)?)
     }
