@@ -95,6 +95,12 @@ mod model {
         bytes(1, [varint(1, dtype as u64), sizes.map(dims).unwrap_or_default()].concat())
     }
 
+    /// The type of a float32 matrix of `columns` columns, whose rows have a name in place of a size.
+    pub fn named_rows(name: &str, columns: u64) -> Vec<u8> {
+        let dims = [bytes(1, bytes(2, name)), bytes(1, varint(1, columns))].concat();
+        bytes(1, [varint(1, 1), bytes(2, dims)].concat())
+    }
+
     pub fn sequence(element: Vec<u8>) -> Vec<u8> {
         bytes(4, bytes(1, element))
     }
@@ -832,6 +838,7 @@ fn help_and_version_exit_with_0() {
         (&["--help"][..], "inspect"),
         (&["run", "--help"], "--image-size"),
         (&["help", "inspect"], "--json"),
+        (&["bench", "--help"], "--profile"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {
         let said = firebrand(arguments);
@@ -840,17 +847,60 @@ fn help_and_version_exit_with_0() {
     }
 }
 
+/// `y = Relu(a b)`, with `a` of `rows` rows, which are free.
+fn product() -> Vec<u8> {
+    let float = |sizes: &[u64]| model::tensor(1, Some(sizes));
+    let rows = model::named_rows("rows", 5);
+    let graph = model::Graph::default().input("a", rows).input("b", float(&[5, 2]));
+    let graph = graph.node("MatMul", &["a", "b"], &["ab"]).node("Relu", &["ab"], &["y"]);
+    graph.output("y", model::tensor(1, Some(&[0, 2]))).file()
+}
+
 #[test]
-fn runs_are_repeated_and_timed() {
-    let folder = folder("repeat");
-    let model = write(&folder, "relu.onnx", one_node("Relu", 1, Some(&[3])));
-    let x = write(&folder, "x.npy", f32_npy("(3,)", &[-1.0, 0.5, f32::NAN]));
-    let report = firebrand(["run", &model, "-i", &x, "--repeat", "5", "--json"]).json();
-    let runs = &report["runs"];
-    assert_eq!(runs["count"], 5);
-    assert!(runs["median"].as_f64() <= runs["p95"].as_f64());
-    assert_eq!(report["milliseconds"], runs["median"]);
-    assert_eq!(report["outputs"][0]["values"], json!([0.0, 0.5, "NaN"]));
+fn runs_are_timed_node_by_node() {
+    let folder = folder("bench");
+    let model = write(&folder, "product.onnx", product());
+    let trace = folder.join("trace.json");
+    let trace_path = trace.to_str().expect("a path of text");
+    let arguments = ["bench", &model, "--dim", "rows=3", "--runs", "5", "--warmup", "0"];
+    let report = firebrand(arguments.iter().chain(&["--profile", "--trace", trace_path, "--json"])).json();
+    let time = |name: &str| report[name].as_f64().expect("a time");
+    assert_eq!(report["runs"], 5);
+    assert!(0.0 < time("min_ms") && time("min_ms") <= time("median_ms") && time("median_ms") <= time("p95_ms"));
+    let nodes = report["nodes"].as_array().expect("nodes");
+    let of = |name: &str| nodes.iter().find(|node| node["name"] == name).expect("the node");
+    let (product, relu) = (of("the_MatMul"), of("the_Relu"));
+    assert_eq!(nodes.len(), 2);
+    assert_eq!((&product["op_type"], &product["shapes"]), (&json!("MatMul"), &json!([[3, 2]])));
+    assert_eq!((&product["multiply_adds"], &relu["multiply_adds"]), (&json!(3 * 5 * 2), &json!(0)));
+    assert_eq!((&product["bytes_read"], &product["bytes_written"]), (&json!(4 * (15 + 10)), &json!(4 * 6)));
+    let shares: f64 = nodes.iter().map(|node| node["share"].as_f64().expect("a share")).sum();
+    assert!((shares - 1.0).abs() < 1e-9, "{shares}");
+
+    let trace: Value = serde_json::from_slice(&std::fs::read(trace).expect("a trace")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let names: Vec<_> = events.iter().filter(|e| e["ph"] == "X").map(|e| e["name"].clone()).collect();
+    assert_eq!(names, ["run", "the_MatMul", "the_Relu"]);
+    let number = |event: &Value, name: &str| event[name].as_f64().expect("a number");
+    let (run, last) = (&events[1], &events[3]);
+    assert!(number(last, "ts") + number(last, "dur") <= number(run, "dur"), "{trace}");
+}
+
+#[test]
+fn times_are_told_in_words() {
+    let model = write(&folder("bench-words"), "product.onnx", product());
+    let said = firebrand(["bench", &model, "--runs", "2", "--profile"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    for part in ["2 runs: median ", "the_MatMul", "all nodes", "100.0 %", "Operator"] {
+        assert!(said.out.contains(part), "{part:?} is not in: {}", said.out);
+    }
+    let unprofiled = firebrand(["bench", &model, "--runs", "1", "--warmup", "0"]);
+    assert!(unprofiled.out.contains("1 run: median ") && !unprofiled.out.contains("the_MatMul"), "{}", unprofiled.out);
+    firebrand(["bench", &model, "--dim", "columns=2"]).fails(1, &["no dimension \"columns\"", "are: rows"]);
+    firebrand(["bench", &model, "--dim", "rows"]).fails(1, &["NAME=SIZE"]);
+    firebrand(["bench", &model, "--runs", "0"]).fails(1, &["--runs"]);
+    let b = write(&folder("bench-input"), "b.npy", f32_npy("(5, 3)", &[1.0; 15]));
+    firebrand(["bench", &model, "--input", &format!("b={b}")]).fails(1, &["\"b\"", "[5, 2]", "[5, 3]"]);
 }
 
 /// `firebrand … | head -c 0`: nobody reads on, which is no error.

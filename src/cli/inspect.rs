@@ -9,7 +9,7 @@ use firebrand::runtime::{Fate, NodeFate};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
-use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, model, print, print_json, styled, thousands};
+use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, model, print, print_json, styled, thousands, width};
 
 /// Says what a model takes, gives, is made of and weighs, and whether Firebrand can run it
 ///
@@ -179,8 +179,4 @@ fn fates(nodes: &[NodeFate]) -> String {
         let _ = writeln!(out, "  {:name$}  {:op_type$}  {}{note}", node.name, node.op_type, in_words(node));
     }
     out
-}
-
-fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }

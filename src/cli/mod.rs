@@ -1,9 +1,10 @@
-//! The command line: `firebrand inspect` and `firebrand run`, on the library's public API.
+//! The command line: `firebrand inspect`, `firebrand run` and `firebrand bench`, on the library's public API.
 //!
 //! Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model, or a defect of
 //! Firebrand; 3 is kept for results over an accuracy budget. An error is one line on standard
 //! error, `error: …`, at times with a `hint: …` below it. Standard output carries results only.
 
+mod bench;
 mod failure;
 mod feed;
 mod inspect;
@@ -15,6 +16,8 @@ mod picture;
 mod progress;
 mod ranking;
 mod run;
+mod sample;
+mod trace;
 
 use std::io::Write;
 use std::panic;
@@ -41,6 +44,7 @@ struct Arguments {
 enum Command {
     Inspect(inspect::Arguments),
     Run(Box<run::Arguments>),
+    Bench(Box<bench::Arguments>),
 }
 
 /// Parses the arguments, does what they say, and gives the exit code.
@@ -50,6 +54,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => match arguments.command {
             Command::Inspect(arguments) => inspect::inspect(&arguments),
             Command::Run(arguments) => run::run(&arguments),
+            Command::Bench(arguments) => bench::bench(&arguments),
         },
         Err(usage) => explain(&usage),
     });
@@ -100,6 +105,11 @@ const FAINT: Style = Style::new().dimmed();
 /// `text` in `style`, where the terminal has colours.
 fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// How many characters the longest of `texts` has.
+fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
 /// A size in bytes as people read it: `4.7 MiB`.

@@ -44,9 +44,6 @@ pub struct Arguments {
     /// What the values stand for: a JSON array of strings, or one label a line
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Run N times, and report the median and the 95th percentile
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    repeat: u32,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -58,20 +55,8 @@ pub struct Arguments {
 struct Report<'a> {
     model: &'a Path,
     device: &'static str,
-    /// The median of all runs.
     milliseconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runs: Option<Runs>,
     outputs: &'a [Entry],
-}
-
-/// Times of repeated runs in milliseconds.
-#[derive(Serialize)]
-struct Runs {
-    count: usize,
-    first: f64,
-    median: f64,
-    p95: f64,
 }
 
 /// Runs the model and prints what it gave.
@@ -83,17 +68,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let mut writer = Writer::new(arguments.output_dir.as_deref())?;
 
     let wanted = (!arguments.output.is_empty()).then(|| arguments.output.clone());
-    let mut times = Vec::new();
-    let mut outputs = Vec::new();
-    for _ in 0..arguments.repeat {
-        let progress = Progress::new();
-        let on_node = |done, total| progress.node(done, total);
-        let options = RunOptions { outputs: wanted.clone(), on_node: Some(&on_node), ..RunOptions::default() };
-        let started = Instant::now();
-        outputs = session.run_blocking(feeds.iter().cloned(), options).map_err(Failure::of_run)?;
-        times.push(started.elapsed().as_secs_f64() * 1e3);
-    }
-    let runs = Runs::of(&times);
+    let progress = Progress::new("nodes");
+    let on_node = |done, total| progress.at(done, total);
+    let options = RunOptions { outputs: wanted, on_node: Some(&on_node), ..RunOptions::default() };
+    let started = Instant::now();
+    let outputs = session.run_blocking(feeds, options).map_err(Failure::of_run)?;
+    let milliseconds = started.elapsed().as_secs_f64() * 1e3;
+    drop(progress);
 
     let largest = |tensor: &_| rank(tensor, top?, labels.as_deref());
     let write = |(name, feed): &(String, Feed)| writer.write(name, feed, largest);
@@ -103,30 +84,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let device = session.info().device.as_str();
     if arguments.json {
-        let milliseconds = runs.median;
-        let runs = (arguments.repeat > 1).then_some(runs);
-        return print_json(&Report { model: &arguments.model, device, milliseconds, runs, outputs: &entries });
+        return print_json(&Report { model: &arguments.model, device, milliseconds, outputs: &entries });
     }
-    let time = match arguments.repeat {
-        1 => format!("{:.1} ms", runs.median),
-        _ => format!(
-            "{} runs: first {:.1} ms, median {:.1} ms, 95 % within {:.1} ms",
-            runs.count, runs.first, runs.median, runs.p95
-        ),
-    };
+    let time = format!("{milliseconds:.1} ms");
     let heading =
         format!("{}  {}\n", styled(HEADING, arguments.model.display()), styled(FAINT, format!("{device}, {time}")));
     let lines = outputs.iter().zip(&entries).map(|((name, feed), entry)| summary(name, feed, entry));
     print(&(heading + &lines.collect::<String>()))
-}
-
-impl Runs {
-    fn of(times: &[f64]) -> Self {
-        let mut sorted = times.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let at = |share: f64| sorted[((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len()) - 1];
-        Self { count: times.len(), first: times[0], median: at(0.5), p95: at(0.95) }
-    }
 }
 
 /// An output for people. Writing to a `String` cannot fail.
@@ -178,17 +142,4 @@ fn ranking(top: &[Ranked]) -> String {
         line.trim_end().to_string() + "\n"
     };
     top.iter().map(row).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_of_the_runs() {
-        let runs = Runs::of(&[5.0, 1.0, 3.0, 2.0, 4.0]);
-        assert_eq!((runs.count, runs.first, runs.median, runs.p95), (5, 5.0, 3.0, 5.0));
-        let one = Runs::of(&[7.0]);
-        assert_eq!((one.first, one.median, one.p95), (7.0, 7.0, 7.0));
-    }
 }
