@@ -8,8 +8,8 @@ use burn_std::{Bytes, Shape, bf16, f16};
 use super::{Array, BinaryOp, CompareOp, Device, DeviceKind, Lrn, PadMode, PoolOp, ReduceOp, UnaryOp, Window};
 use crate::error::{Result, bail};
 use crate::graph::{DataType, Element};
-use crate::kernels::conv::{self, Conv2d};
-use crate::kernels::gemm::{self, Matrix, PackedA};
+use crate::kernels::conv::{self, ConvF32, Geometry};
+use crate::kernels::gemm::{self, Epilogue, GemmF32, Matrix};
 use crate::kernels::layout::{self, Strided};
 use crate::kernels::{elementwise, pool, reduce};
 
@@ -100,6 +100,34 @@ fn row_major_slice<T: Element>(tensor: &FlexTensor) -> std::borrow::Cow<'_, [T]>
         Some((start, end)) => std::borrow::Cow::Borrowed(&bytemuck::cast_slice(tensor.bytes())[start..end]),
         None => std::borrow::Cow::Owned(elements(tensor)),
     }
+}
+
+/// The elements of `[N, C, spatial…]`, one or two spatial dimensions, with the channels innermost;
+/// borrowed where they lie so already.
+pub(crate) fn channels_last<T: Element>(tensor: &FlexTensor) -> std::borrow::Cow<'_, [T]> {
+    let view = strided::<T>(tensor);
+    let order = |of: &[isize]| -> Vec<isize> { of[..1].iter().chain(&of[2..]).chain(&of[1..2]).copied().collect() };
+    let shape: Vec<usize> = view.shape[..1].iter().chain(&view.shape[2..]).chain(&view.shape[1..2]).copied().collect();
+    let (strides, wanted) = (order(view.strides), layout::row_major(&shape));
+    if shape.iter().zip(strides.iter().zip(&wanted)).all(|(&size, (a, b))| size == 1 || a == b) {
+        return std::borrow::Cow::Borrowed(&view.data[view.offset..][..shape.iter().product()]);
+    }
+    let mut out = vec![<T as bytemuck::Zeroable>::zeroed(); shape.iter().product()];
+    layout::copy(
+        &Strided { data: view.data, offset: view.offset, shape: &shape, strides: &strides },
+        &mut out,
+        0,
+        &wanted,
+    );
+    std::borrow::Cow::Owned(out)
+}
+
+/// A tensor `[N, C, spatial…]` of this shape over elements with the channels innermost.
+pub(crate) fn from_channels_last<T: Element>(dtype: DataType, shape: &[usize], elements: Vec<T>) -> FlexTensor {
+    let rank = shape.len();
+    let stored: Vec<usize> = shape[..1].iter().chain(&shape[2..]).chain(&shape[1..2]).copied().collect();
+    let axes: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+    tensor_of(dtype, &stored, elements).permute(&axes)
 }
 
 fn dtype_of(tensor: &FlexTensor) -> DataType {
@@ -335,7 +363,7 @@ fn matmul(a: &FlexTensor, b: &FlexTensor, batch: &[usize]) -> Vec<f32> {
     // A row of one element per batch makes every batch a row of its own.
     let walk = [batch, &[1]].concat();
     let strides = |s: Vec<isize>| [s, vec![0]].concat();
-    let mut packed: Option<(isize, PackedA)> = None;
+    let mut packed: Option<(isize, GemmF32)> = None;
     layout::for_each_row(&walk, &[&strides(ba), &strides(bb)], |offsets| {
         let Some(c) = products.next() else { return };
         let a = &a_data[offsets[0] as usize..][..m * k];
@@ -344,14 +372,14 @@ fn matmul(a: &FlexTensor, b: &FlexTensor, batch: &[usize]) -> Vec<f32> {
             depth_stride: b_data.strides[rb - 2] as usize,
             column_stride: b_data.strides[rb - 1] as usize,
         };
-        if m == 1 {
-            return gemm::row_times_matrix(a, &b, c);
+        if m < gemm::FEW_ROWS || n == 1 {
+            return a.chunks_exact(k).zip(c.chunks_exact_mut(n)).for_each(|(a, c)| gemm::row_times_matrix(a, &b, c));
         }
-        if packed.as_ref().is_none_or(|(at, _)| *at != offsets[0]) {
-            packed = Some((offsets[0], PackedA::new(a, m, k, k, 1)));
+        if packed.as_ref().is_none_or(|(at, _)| *at != offsets[1]) {
+            packed = Some((offsets[1], GemmF32::new(&b, k, n)));
         }
-        if let Some((_, a)) = &packed {
-            gemm::gemm(a, &b, n, c);
+        if let Some((_, b)) = &packed {
+            b.run(a, k, m, &Epilogue::NONE, c, n);
         }
     });
     out
@@ -460,10 +488,13 @@ impl Device for Cpu {
         let spatial = &xs[2..];
         let out_shape = [&[xs[0], outputs], &window.output[..]].concat();
         if dtype == DataType::Float32 && spatial.len() < 3 && !xs.contains(&0) && outputs > 0 {
-            let sizes = Conv2d::new(xs[1], outputs, group, spatial, window);
+            let geometry = Geometry::new(&xs, outputs, group, window);
+            let filters = ConvF32::new(&row_major_slice(&weight), outputs, xs[1] / group, geometry.kernel, group);
             let bias = bias.as_ref().map(row_major_slice::<f32>);
-            let y = conv::conv2d(&sizes, &row_major_slice(&x), &row_major_slice(&weight), bias.as_deref());
-            return narrow(tensor_of(dtype, &out_shape, y), to);
+            let mut y = vec![0f32; out_shape.iter().product()];
+            let epilogue = Epilogue { bias: bias.as_deref(), ..Epilogue::NONE };
+            filters.run(&geometry, &channels_last(&x), &epilogue, &mut y);
+            return narrow(from_channels_last(dtype, &out_shape, y), to);
         }
         let y = float_or_int!(dtype, T => {
             let bias = bias.as_ref().map(row_major_slice::<T>);

@@ -1,42 +1,46 @@
-//! Convolution of float32 over `[N, C, H, W]`: a matrix product whose right side is read from
-//! the image as it is needed, and a direct loop where every channel has its own filter. Other
-//! element types, three spatial dimensions and empty images go through one plain loop.
+//! Convolution: of float32 in channels-last memory on the loop nest of [`super::product`]
+//! ([`ConvF32`]), with a loop of its own where every channel has its own filter. Other element
+//! types and three spatial dimensions go through one plain loop over `[N, C, spatial…]`.
 
 use num_traits::Float;
 
-use super::gemm::{Columns, PackedA, gemm};
+use super::arch::{Level, dispatch_at};
+use super::depthwise::Depthwise;
+use super::gemm::{Epilogue, ToFloats};
+use super::product::{Floats, Multiply, Panels, Rows};
 use super::window::{Window3, fold_row};
 use crate::backend::Window;
 
 /// A convolution's sizes; one spatial dimension is two, the first of size 1.
-pub struct Conv2d {
+#[derive(Debug, Clone)]
+pub struct Geometry {
+    pub batch: usize,
     pub channels: usize,
     pub outputs: usize,
     pub group: usize,
     pub input: [usize; 2],
     pub output: [usize; 2],
-    kernel: [usize; 2],
-    strides: [usize; 2],
-    dilations: [usize; 2],
-    begin: [usize; 2],
+    pub kernel: [usize; 2],
+    pub strides: [usize; 2],
+    pub dilations: [usize; 2],
+    pub begin: [usize; 2],
 }
 
-fn two(values: &[usize], fill: usize) -> [usize; 2] {
-    match *values {
-        [w] => [fill, w],
-        [h, w] => [h, w],
-        _ => unreachable!("a two-dimensional convolution has one or two spatial dimensions"),
-    }
-}
-
-impl Conv2d {
-    /// The sizes of a convolution of `[_, channels, spatial…]` to `outputs` channels.
-    pub fn new(channels: usize, outputs: usize, group: usize, spatial: &[usize], window: &Window) -> Self {
+impl Geometry {
+    /// The sizes of a convolution of `[batch, channels, spatial…]`, one or two spatial dimensions,
+    /// to `outputs` channels.
+    pub fn new(x: &[usize], outputs: usize, group: usize, window: &Window) -> Self {
+        let two = |values: &[usize], fill: usize| match *values {
+            [w] => [fill, w],
+            [h, w] => [h, w],
+            _ => unreachable!("a two-dimensional convolution has one or two spatial dimensions"),
+        };
         Self {
-            channels,
+            batch: x[0],
+            channels: x[1],
             outputs,
             group,
-            input: two(spatial, 1),
+            input: two(&x[2..], 1),
             output: two(&window.output, 1),
             kernel: two(&window.kernel, 1),
             strides: two(&window.strides, 1),
@@ -45,125 +49,114 @@ impl Conv2d {
         }
     }
 
-    /// The outputs along dimension `d` whose tap `k` falls inside the input: from, to.
-    fn inside(&self, d: usize, k: usize) -> (usize, usize) {
-        let shift = k * self.dilations[d];
-        let from = self.begin[d].saturating_sub(shift).div_ceil(self.strides[d]);
-        let reach = (self.input[d] + self.begin[d]).saturating_sub(shift);
-        let to = reach.div_ceil(self.strides[d]).min(self.output[d]);
-        (from.min(to), to)
+    /// Image, line and column of an output.
+    pub(super) fn position(&self, row: usize) -> (usize, usize, usize) {
+        let line = row / self.output[1];
+        (line / self.output[0], line % self.output[0], row % self.output[1])
     }
-}
 
-/// One image's group of channels, seen as the matrix that a convolution multiplies by: a row per
-/// channel and tap, a column per output position.
-struct Taps<'a> {
-    conv: &'a Conv2d,
-    image: &'a [f32],
+    /// The taps along dimension `d` that lie inside the input for output `o`: from, to.
+    pub(super) fn taps(&self, d: usize, o: usize) -> (usize, usize) {
+        let at = o * self.strides[d];
+        let from = self.begin[d].saturating_sub(at).div_ceil(self.dilations[d]).min(self.kernel[d]);
+        let to = (self.input[d] + self.begin[d]).saturating_sub(at).div_ceil(self.dilations[d]).min(self.kernel[d]);
+        (from, to.max(from))
+    }
+
+    /// The outputs along dimension `d` whose taps all lie inside the input: from, to.
+    pub(super) fn interior(&self, d: usize) -> (usize, usize) {
+        let from = self.begin[d].div_ceil(self.strides[d]);
+        let reach = (self.input[d] + self.begin[d]).saturating_sub((self.kernel[d] - 1) * self.dilations[d]);
+        (from, reach.div_ceil(self.strides[d]).min(self.output[d]))
+    }
+
     /// Every position is used once and in order.
-    pointwise: bool,
-}
+    fn pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.strides == [1, 1] && self.begin == [0, 0] && self.input == self.output
+    }
 
-impl Columns for Taps<'_> {
-    fn fill(&self, k: usize, first: usize, row: &mut [f32]) {
-        let conv = self.conv;
-        let plane = conv.input[0] * conv.input[1];
-        if self.pointwise {
-            row.copy_from_slice(&self.image[k * plane + first..k * plane + first + row.len()]);
-            return;
-        }
-        let taps = conv.kernel[0] * conv.kernel[1];
-        let (channel, ky, kx) = (k / taps, k % taps / conv.kernel[1], k % conv.kernel[1]);
-        let image = &self.image[channel * plane..(channel + 1) * plane];
-        let (top, bottom) = conv.inside(0, ky);
-        let (left, right) = conv.inside(1, kx);
-        let width = conv.output[1];
-        row.fill(0.0);
-        let mut at = 0;
-        while at < row.len() {
-            let (y, x) = ((first + at) / width, (first + at) % width);
-            let run = (width - x).min(row.len() - at);
-            let (from, to) = (left.max(x), right.min(x + run));
-            if (top..bottom).contains(&y) && from < to {
-                let line = (y * conv.strides[0] + ky * conv.dilations[0] - conv.begin[0]) * conv.input[1];
-                let start = line + from * conv.strides[1] + kx * conv.dilations[1] - conv.begin[1];
-                let target = &mut row[at + from - x..at + to - x];
-                if conv.strides[1] == 1 {
-                    target.copy_from_slice(&image[start..start + to - from]);
-                } else {
-                    for (v, s) in target.iter_mut().zip(image[start..].iter().step_by(conv.strides[1])) {
-                        *v = *s;
-                    }
-                }
-            }
-            at += run;
+    /// The rows of a group of channels.
+    fn rows<'a, T: Copy>(&'a self, x: &'a [T], first: usize, padding: &'a [T]) -> Rows<'a, T> {
+        let count = self.batch * self.output[0] * self.output[1];
+        if self.pointwise() && count > 0 {
+            Rows::matrix(&x[first..], self.channels, count, padding.len())
+        } else {
+            Rows::windows(x, self, first, padding)
         }
     }
 }
 
-/// `x` `[N, channels, H, W]` by `weight` `[outputs, channels / group, h, w]` plus `bias`.
-pub fn conv2d(conv: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let (plane_in, plane_out) = (conv.input[0] * conv.input[1], conv.output[0] * conv.output[1]);
-    let (per_group, outputs) = (conv.channels / conv.group, conv.outputs / conv.group);
-    let taps = conv.kernel[0] * conv.kernel[1];
-    let depth = per_group * taps;
-    let images = x.len() / (conv.channels * plane_in).max(1);
-    let mut y = vec![0f32; images * conv.outputs * plane_out];
-    if y.is_empty() {
-        return y;
-    }
-    if let Some(bias) = bias {
-        for (plane, value) in y.chunks_exact_mut(plane_out).zip(bias.iter().cycle()) {
-            plane.fill(*value);
-        }
-    }
-    if per_group == 1 {
-        for (image, out) in x.chunks_exact(conv.channels * plane_in).zip(y.chunks_exact_mut(conv.outputs * plane_out)) {
-            for (o, (out, filter)) in out.chunks_exact_mut(plane_out).zip(weight.chunks_exact(taps)).enumerate() {
-                let channel = o / outputs;
-                depthwise(conv, &image[channel * plane_in..(channel + 1) * plane_in], filter, out);
-            }
-        }
-        return y;
-    }
-    let pointwise = taps == 1 && conv.strides == [1, 1] && conv.begin == [0, 0] && conv.input == conv.output;
-    for g in 0..conv.group {
-        let filters = &weight[g * outputs * depth..(g + 1) * outputs * depth];
-        let packed = PackedA::new(filters, outputs, depth, depth, 1);
-        for n in 0..images {
-            let image = &x[(n * conv.channels + g * per_group) * plane_in..][..per_group * plane_in];
-            let out = &mut y[(n * conv.outputs + g * outputs) * plane_out..][..outputs * plane_out];
-            gemm(&packed, &Taps { conv, image, pointwise }, plane_out, out);
-        }
-    }
-    y
+/// A float32 convolution's filters, packed.
+pub struct ConvF32 {
+    filters: Filters,
+    level: Level,
+    /// Input channels of a group.
+    channels: usize,
 }
 
-/// One channel by one filter, added to `out`.
-fn depthwise(conv: &Conv2d, image: &[f32], filter: &[f32], out: &mut [f32]) {
-    let (width, stride) = (conv.output[1], conv.strides[1]);
-    for ky in 0..conv.kernel[0] {
-        let (top, bottom) = conv.inside(0, ky);
-        for y in top..bottom {
-            let line = (y * conv.strides[0] + ky * conv.dilations[0] - conv.begin[0]) * conv.input[1];
-            for kx in 0..conv.kernel[1] {
-                let (left, right) = conv.inside(1, kx);
-                if left == right {
-                    continue;
-                }
-                let weight = filter[ky * conv.kernel[1] + kx];
-                let start = line + left * stride + kx * conv.dilations[1] - conv.begin[1];
-                let target = &mut out[y * width + left..y * width + right];
-                if stride == 1 {
-                    for (to, from) in target.iter_mut().zip(&image[start..start + right - left]) {
-                        *to += weight * from;
-                    }
-                } else {
-                    for (to, from) in target.iter_mut().zip(image[start..].iter().step_by(stride)) {
-                        *to += weight * from;
-                    }
+enum Filters {
+    /// One matrix per group.
+    Groups(Vec<Panels>),
+    /// A line of `pitch` channels for every tap.
+    Depthwise { weights: Vec<f32>, pitch: usize },
+}
+
+impl ConvF32 {
+    /// Packs a weight `[outputs, channels, kernel…]`, where `channels` are those of a group.
+    pub fn new(weight: &[f32], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
+        Self::at(Level::best(), weight, outputs, channels, kernel, group)
+    }
+
+    /// As [`Self::new`], for one instruction set.
+    pub fn at(level: Level, weight: &[f32], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
+        let taps = kernel[0] * kernel[1];
+        if channels == 1 && outputs == group {
+            let pitch = outputs.next_multiple_of(level.lanes());
+            let mut weights = vec![0f32; taps * pitch];
+            for (channel, filter) in weight.chunks_exact(taps.max(1)).enumerate() {
+                filter.iter().enumerate().for_each(|(tap, v)| weights[tap * pitch + channel] = *v);
+            }
+            return Self { filters: Filters::Depthwise { weights, pitch }, level, channels };
+        }
+        let (depth, columns) = (channels * taps, outputs / group);
+        let groups = (0..group)
+            .map(|g| {
+                let filters = &weight[g * columns * depth..][..columns * depth];
+                Panels::new(level, depth, columns, |k, first, slots| {
+                    let (tap, channel) = (k / channels, k % channels);
+                    let values = filters[first * depth + channel * taps + tap..].iter().step_by(depth);
+                    slots.iter_mut().zip(values).for_each(|(slot, v)| *slot = v.to_bits());
+                })
+            })
+            .collect();
+        Self { filters: Filters::Groups(groups), level, channels }
+    }
+
+    /// `x` `[batch, H, W, channels]` to `y` `[batch, H, W, outputs]`.
+    pub fn run(&self, g: &Geometry, x: &[f32], e: &Epilogue<'_>, y: &mut [f32]) {
+        let rows = g.batch * g.output[0] * g.output[1];
+        match &self.filters {
+            Filters::Depthwise { weights, pitch } => {
+                let finish = ToFloats::new(e, y, rows, g.outputs, 0, g.outputs);
+                dispatch_at(self.level, Depthwise { geometry: g, weights, pitch: *pitch, x, finish });
+            }
+            Filters::Groups(groups) => {
+                let padding = vec![0f32; self.channels];
+                let columns = g.outputs / g.group;
+                for (index, panels) in groups.iter().enumerate() {
+                    let finish = ToFloats::new(e, y, rows, g.outputs, index * columns, columns);
+                    let rows = g.rows(x, index * self.channels, &padding);
+                    dispatch_at(self.level, Multiply { product: Floats, panels, rows, finish });
                 }
             }
+        }
+    }
+
+    /// Bytes that the packed filters take.
+    pub fn byte_len(&self) -> usize {
+        match &self.filters {
+            Filters::Groups(groups) => groups.iter().map(Panels::byte_len).sum(),
+            Filters::Depthwise { weights, .. } => size_of_val(&weights[..]),
         }
     }
 }

@@ -1,188 +1,290 @@
-//! Matrix products of float32: `C += A · B`, blocked so that a block of `B` stays in cache and
-//! a tile of `C` in registers.
-//!
-//! `A` is packed into panels of [`ROWS`] rows, `B` into panels of [`COLUMNS`] columns; the
-//! innermost loop walks one panel of each and multiplies every pair. 4 × 8 is the largest tile
-//! that WebAssembly's sixteen vector registers hold without spilling.
+//! Matrix products: `A · B` with `B` packed once, of float32 ([`GemmF32`]); one row by a matrix
+//! that is not packed ([`row_times_matrix`]); and a plain loop for other element types.
 
-use super::arch::{F32x4, Lanes};
+// Loops over registers are plain: an iterator's closure does not inherit the instruction set.
+#![allow(clippy::needless_range_loop)]
 
-/// Rows of a tile.
-pub const ROWS: usize = 4;
-/// Columns of a tile.
-pub const COLUMNS: usize = 8;
-/// Terms of the sum that one pass over a block adds.
-const DEPTH: usize = 256;
-/// Columns of a block.
-const WIDTH: usize = 32 * COLUMNS;
+use super::arch::{Kernel, Level, Simd, dispatch};
+use super::product::{Finish, Floats, Multiply, Panels, Rows};
 
-/// `A`, packed: for every panel of rows, for every term, one value per row (0 past the last).
-pub struct PackedA {
-    panels: Vec<[f32; ROWS]>,
-    rows: usize,
-    depth: usize,
-}
-
-impl PackedA {
-    /// Packs `rows` × `depth` values; the value at (`row`, `k`) lies at
-    /// `row * row_stride + k * depth_stride`.
-    pub fn new(data: &[f32], rows: usize, depth: usize, row_stride: usize, depth_stride: usize) -> Self {
-        let mut panels = vec![[0f32; ROWS]; rows.div_ceil(ROWS) * depth];
-        if depth > 0 {
-            for (p, panel) in panels.chunks_exact_mut(depth).enumerate() {
-                for r in 0..ROWS.min(rows - p * ROWS) {
-                    let start = (p * ROWS + r) * row_stride;
-                    if depth_stride == 1 {
-                        for (slot, &v) in panel.iter_mut().zip(&data[start..start + depth]) {
-                            slot[r] = v;
-                        }
-                    } else {
-                        for (k, slot) in panel.iter_mut().enumerate() {
-                            slot[r] = data[start + k * depth_stride];
-                        }
-                    }
-                }
-            }
-        }
-        Self { panels, rows, depth }
-    }
-}
-
-/// Where the values of `B` come from.
-pub trait Columns {
-    /// Writes the values of term `k` for the columns from `first` on into `row`.
-    fn fill(&self, k: usize, first: usize, row: &mut [f32]);
-}
+/// Fewer rows than this are multiplied one by one rather than packing the matrix.
+pub const FEW_ROWS: usize = 4;
 
 /// A matrix in memory: the value at (`k`, `column`) lies at
 /// `k * depth_stride + column * column_stride`.
-pub struct Matrix<'a> {
-    pub data: &'a [f32],
+#[derive(Clone, Copy)]
+pub struct Matrix<'a, T = f32> {
+    pub data: &'a [T],
     pub depth_stride: usize,
     pub column_stride: usize,
 }
 
-impl Columns for Matrix<'_> {
-    fn fill(&self, k: usize, first: usize, row: &mut [f32]) {
-        let start = k * self.depth_stride + first * self.column_stride;
-        if self.column_stride == 1 {
-            row.copy_from_slice(&self.data[start..start + row.len()]);
-        } else {
-            for (i, v) in row.iter_mut().enumerate() {
-                *v = self.data[start + i * self.column_stride];
-            }
+impl<T: Copy> Matrix<'_, T> {
+    pub fn at(&self, k: usize, column: usize) -> T {
+        self.data[k * self.depth_stride + column * self.column_stride]
+    }
+}
+
+/// What is applied to every result.
+#[derive(Clone, Copy, Debug)]
+pub enum Activation {
+    None,
+    /// Held between two bounds; NaN stays.
+    Clamp {
+        min: f32,
+        max: f32,
+    },
+    /// Applied to finished results, any number of them at a time.
+    Map(fn(&mut [f32])),
+}
+
+impl PartialEq for Activation {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Clamp { min: a, max: b }, Self::Clamp { min: c, max: d }) => (a, b) == (c, d),
+            (Self::Map(a), Self::Map(b)) => std::ptr::fn_addr_eq(*a, *b),
+            _ => false,
         }
     }
 }
 
-/// `c[row * columns + column] += sum over k of a(row, k) * b(k, column)`.
-pub fn gemm(a: &PackedA, b: &impl Columns, columns: usize, c: &mut [f32]) {
-    let mut panels = vec![[0f32; COLUMNS]; DEPTH.min(a.depth) * (WIDTH.min(columns).div_ceil(COLUMNS))];
-    let mut row = vec![0f32; WIDTH.min(columns).next_multiple_of(COLUMNS)];
-    for first in (0..columns).step_by(WIDTH) {
-        let width = WIDTH.min(columns - first);
-        for k0 in (0..a.depth).step_by(DEPTH) {
-            let depth = DEPTH.min(a.depth - k0);
-            for k in 0..depth {
-                b.fill(k0 + k, first, &mut row[..width]);
-                row[width..width.next_multiple_of(COLUMNS)].fill(0.0);
-                let (chunks, _) = row.as_chunks::<COLUMNS>();
-                for (p, chunk) in chunks.iter().take(width.div_ceil(COLUMNS)).enumerate() {
-                    panels[p * depth + k] = *chunk;
-                }
-            }
-            for (p, rows) in a.panels.chunks_exact(a.depth).enumerate() {
-                let rows = &rows[k0..k0 + depth];
-                for (q, block) in panels.chunks_exact(depth).take(width.div_ceil(COLUMNS)).enumerate() {
-                    let tile = tile(rows, block);
-                    let column = first + q * COLUMNS;
-                    let wide = COLUMNS.min(columns - column);
-                    for (r, sums) in tile.iter().enumerate().take(a.rows - (p * ROWS).min(a.rows)) {
-                        let start = (p * ROWS + r) * columns + column;
-                        for (to, from) in c[start..start + wide].iter_mut().zip(sums) {
-                            *to += from;
-                        }
+/// What a float product does with its sums: plus `bias`, plus `residual`, then the activation.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// One per column.
+    pub bias: Option<&'a [f32]>,
+    /// As many as results, laid out as they are.
+    pub residual: Option<&'a [f32]>,
+    pub activation: Activation,
+}
+
+impl Epilogue<'_> {
+    /// The sums as they are.
+    pub const NONE: Self = Self { bias: None, residual: None, activation: Activation::None };
+}
+
+/// An [`Epilogue`] and where its results go. Pointers are null where there is nothing.
+#[derive(Clone, Copy)]
+pub(super) struct ToFloats {
+    pub bias: *const f32,
+    pub residual: *const f32,
+    pub y: *mut f32,
+    pub stride: usize,
+    pub columns: usize,
+    pub activation: Activation,
+}
+
+impl ToFloats {
+    /// Results of `rows` rows, `stride` apart, of which the columns from `first` on are written.
+    pub fn new(e: &Epilogue<'_>, y: &mut [f32], rows: usize, stride: usize, first: usize, columns: usize) -> Self {
+        let reach = if rows == 0 || columns == 0 { 0 } else { (rows - 1) * stride + first + columns };
+        assert!(y.len() >= reach && e.residual.is_none_or(|r| r.len() >= reach), "results of {rows} rows of {stride}");
+        assert!(e.bias.is_none_or(|b| b.len() >= first + columns), "a bias of {} columns", first + columns);
+        let at = if reach == 0 { 0 } else { first };
+        Self {
+            bias: e.bias.map_or(std::ptr::null(), |b| b[at..].as_ptr()),
+            residual: e.residual.map_or(std::ptr::null(), |r| r[at..].as_ptr()),
+            y: y[at..].as_mut_ptr(),
+            stride,
+            columns,
+            activation: e.activation,
+        }
+    }
+}
+
+impl Finish for ToFloats {
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(
+        &self,
+        sums: *const u32,
+        pitch: usize,
+        row: usize,
+        rows: usize,
+        first: usize,
+        width: usize,
+    ) {
+        let (min, max) = match self.activation {
+            Activation::Clamp { min, max } => (min, max),
+            _ => (f32::NEG_INFINITY, f32::INFINITY),
+        };
+        // SAFETY: the caller's; `new` held every row and column against the slices.
+        unsafe {
+            let (min, max) = (S::splat(min), S::splat(max));
+            let mut at = 0;
+            while at < width {
+                let count = (width - at).min(S::LANES);
+                let bias =
+                    if self.bias.is_null() { S::splat(0.0) } else { S::load_part(self.bias.add(first + at), count) };
+                for r in 0..rows {
+                    let place = (row + r) * self.stride + first + at;
+                    let mut v = S::add(S::load(sums.add(r * pitch + at).cast()), bias);
+                    if !self.residual.is_null() {
+                        v = S::add(v, S::load_part(self.residual.add(place), count));
                     }
+                    S::store_part(self.y.add(place), S::max(S::min(v, max), min), count);
                 }
+                at += S::LANES;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn block(&self, rows: std::ops::Range<usize>) {
+        if let Activation::Map(map) = self.activation {
+            for row in rows {
+                // SAFETY: `new` held every row against the slice.
+                map(unsafe { std::slice::from_raw_parts_mut(self.y.add(row * self.stride), self.columns) });
             }
         }
     }
 }
 
-/// The products of one panel of `A` and one of `B`, summed.
-#[inline]
-fn tile(a: &[[f32; ROWS]], b: &[[f32; COLUMNS]]) -> [[f32; COLUMNS]; ROWS] {
-    let mut sums = [[Lanes::splat(0.0); 2]; ROWS];
-    for (a, b) in a.iter().zip(b) {
-        let (halves, _) = b.as_chunks::<4>();
-        let (left, right) = (Lanes::load(&halves[0]), Lanes::load(&halves[1]));
-        for (sum, &value) in sums.iter_mut().zip(a) {
-            let value = Lanes::splat(value);
-            sum[0] = value.mul_add(left, sum[0]);
-            sum[1] = value.mul_add(right, sum[1]);
-        }
+/// A matrix `[depth, columns]` of float32, packed.
+pub struct GemmF32 {
+    panels: Panels,
+}
+
+impl GemmF32 {
+    pub fn new(b: &Matrix<'_>, depth: usize, columns: usize) -> Self {
+        Self::at(Level::best(), b, depth, columns)
     }
-    let mut out = [[0f32; COLUMNS]; ROWS];
-    for (out, sum) in out.iter_mut().zip(sums) {
-        let (halves, _) = out.as_chunks_mut::<4>();
-        sum[0].store(&mut halves[0]);
-        sum[1].store(&mut halves[1]);
+
+    /// As [`Self::new`], for one instruction set.
+    pub fn at(level: Level, b: &Matrix<'_>, depth: usize, columns: usize) -> Self {
+        let panels = Panels::new(level, depth, columns, |k, first, slots| {
+            if b.column_stride == 1 {
+                let row = &b.data[k * b.depth_stride + first..][..slots.len()];
+                slots.iter_mut().zip(row).for_each(|(slot, v)| *slot = v.to_bits());
+            } else {
+                slots.iter_mut().enumerate().for_each(|(i, slot)| *slot = b.at(k, first + i).to_bits());
+            }
+        });
+        Self { panels }
     }
-    out
+
+    /// `y = A · B`, and what `e` says; rows of `a` are `a_stride` apart, those of `y` `y_stride`.
+    pub fn run(&self, a: &[f32], a_stride: usize, rows: usize, e: &Epilogue<'_>, y: &mut [f32], y_stride: usize) {
+        let finish = ToFloats::new(e, y, rows, y_stride, 0, self.panels.columns);
+        self.multiply(a, a_stride, rows, finish);
+    }
+
+    /// `y += A · B`.
+    pub fn add_to(&self, a: &[f32], a_stride: usize, rows: usize, y: &mut [f32], y_stride: usize) {
+        let mut finish = ToFloats::new(&Epilogue::NONE, y, rows, y_stride, 0, self.panels.columns);
+        finish.residual = finish.y;
+        self.multiply(a, a_stride, rows, finish);
+    }
+
+    fn multiply(&self, a: &[f32], stride: usize, count: usize, finish: ToFloats) {
+        let rows = Rows::matrix(a, stride, count, self.panels.words);
+        super::arch::dispatch_at(self.panels.level, Multiply { product: Floats, panels: &self.panels, rows, finish });
+    }
+
+    /// Bytes that the packed matrix takes.
+    pub fn byte_len(&self) -> usize {
+        self.panels.byte_len()
+    }
 }
 
 /// `c[column] += sum over k of a[k] * b(k, column)`: one row needs no packing.
 pub fn row_times_matrix(a: &[f32], b: &Matrix<'_>, c: &mut [f32]) {
-    let columns = c.len();
+    if c.is_empty() || a.is_empty() {
+        return;
+    }
+    let last = (a.len() - 1) * b.depth_stride + (c.len() - 1) * b.column_stride;
+    assert!(last < b.data.len(), "a matrix of {} values, of which {last} is the last", b.data.len());
     if b.column_stride == 1 {
-        for (k, &value) in a.iter().enumerate() {
-            let start = k * b.depth_stride;
-            for (to, &v) in c.iter_mut().zip(&b.data[start..start + columns]) {
-                *to += value * v;
-            }
-        }
+        dispatch(SumOfRows { a, b, c });
     } else if b.depth_stride == 1 {
-        let depth = a.len();
-        let column = |index: usize| &b.data[index * b.column_stride..][..depth];
-        let mut fours = c.chunks_exact_mut(4);
-        let mut next = 0;
-        for four in &mut fours {
-            let sums = dots(a, [column(next), column(next + 1), column(next + 2), column(next + 3)]);
-            four.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
-            next += 4;
-        }
-        for to in fours.into_remainder() {
-            *to += dots(a, [column(next)])[0];
-            next += 1;
-        }
+        dispatch(Dots { a, b, c });
     } else {
         for (k, &value) in a.iter().enumerate() {
             for (column, to) in c.iter_mut().enumerate() {
-                *to += value * b.data[k * b.depth_stride + column * b.column_stride];
+                *to += value * b.at(k, column);
             }
         }
     }
 }
 
-/// The sum of products of `a` with each of a few columns, which need not wait for one another.
-#[inline]
-fn dots<const N: usize>(a: &[f32], columns: [&[f32]; N]) -> [f32; N] {
-    let (values, last) = a.as_chunks::<4>();
-    let split = columns.map(|c| c.as_chunks::<4>());
-    let mut sums = [Lanes::splat(0.0); N];
-    for (i, v) in values.iter().enumerate() {
-        let v = Lanes::load(v);
-        for (sum, (chunks, _)) in sums.iter_mut().zip(&split) {
-            *sum = v.mul_add(Lanes::load(&chunks[i]), *sum);
+/// `c` plus the rows of `b`, each times its value of `a`, four rows in one walk over `c`.
+struct SumOfRows<'a> {
+    a: &'a [f32],
+    b: &'a Matrix<'a>,
+    c: &'a mut [f32],
+}
+
+impl Kernel for SumOfRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { a, b, c } = self;
+        for (index, some) in a.chunks(4).enumerate() {
+            let mut rows = [std::ptr::null::<f32>(); 4];
+            for (k, row) in rows.iter_mut().enumerate().take(some.len()) {
+                *row = b.data[(4 * index + k) * b.depth_stride..].as_ptr();
+            }
+            let mut column = 0;
+            while column < c.len() {
+                let count = (c.len() - column).min(S::LANES);
+                // SAFETY: `row_times_matrix` held the last value of `b` against its slice.
+                unsafe {
+                    let mut sum = S::load_part(c.as_ptr().add(column), count);
+                    for k in 0..4 {
+                        if k < some.len() {
+                            sum = S::mul_add(S::splat(some[k]), S::load_part(rows[k].add(column), count), sum);
+                        }
+                    }
+                    S::store_part(c.as_mut_ptr().add(column), sum, count);
+                }
+                column += S::LANES;
+            }
         }
     }
-    let mut out = [0f32; N];
-    for ((out, sum), (_, rest)) in out.iter_mut().zip(sums).zip(split) {
-        let mut lanes = [0f32; 4];
-        sum.store(&mut lanes);
-        *out = lanes.iter().sum::<f32>() + last.iter().zip(rest).map(|(a, b)| a * b).sum::<f32>();
+}
+
+/// `c` plus the products of `a` and every column of `b`, whose values are neighbours.
+struct Dots<'a> {
+    a: &'a [f32],
+    b: &'a Matrix<'a>,
+    c: &'a mut [f32],
+}
+
+impl Kernel for Dots<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { a, b, c } = self;
+        let mut first = 0;
+        while first < c.len() {
+            // Four columns at a time need not wait for one another; past the last it is computed again.
+            let mut columns = [std::ptr::null::<f32>(); 4];
+            for (i, column) in columns.iter_mut().enumerate() {
+                *column = b.data[(first + i).min(c.len() - 1) * b.column_stride..].as_ptr();
+            }
+            // SAFETY: `row_times_matrix` held the last value of `b` against its slice.
+            unsafe {
+                let mut sums = [S::splat(0.0); 4];
+                let mut k = 0;
+                while k < a.len() {
+                    let count = (a.len() - k).min(S::LANES);
+                    let row = S::load_part(a.as_ptr().add(k), count);
+                    for i in 0..4 {
+                        sums[i] = S::mul_add(row, S::load_part(columns[i].add(k), count), sums[i]);
+                    }
+                    k += S::LANES;
+                }
+                for i in 0..4 {
+                    if first + i < c.len() {
+                        c[first + i] += S::sum(sums[i]);
+                    }
+                }
+            }
+            first += 4;
+        }
     }
-    out
 }
 
 /// Products of row-major matrices of any element type, `[batch, m, k]` by `[batch, k, n]`;
@@ -193,58 +295,6 @@ pub fn products<T: Copy>(a: &[T], b: &[T], [m, k, n]: [usize; 3], c: &mut [T], f
             for (&a, b) in a.iter().zip(b.chunks_exact(n)) {
                 c.iter_mut().zip(b).for_each(|(c, &b)| *c = f(*c, a, b));
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn values(count: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed;
-        let next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        };
-        std::iter::repeat_with(next).take(count).collect()
-    }
-
-    #[test]
-    fn products_match_a_naive_loop_at_every_edge() {
-        for (m, n, k) in [(1, 1, 1), (4, 8, 256), (5, 9, 257), (3, 300, 7), (17, 513, 300), (64, 64, 64), (2, 7, 600)] {
-            let (a, b) = (values(m * k, 1), values(k * n, 2));
-            let naive =
-                |i: usize, j: usize| (0..k).map(|p| f64::from(a[i * k + p]) * f64::from(b[p * n + j])).sum::<f64>();
-            let mut c = vec![1f32; m * n];
-            gemm(&PackedA::new(&a, m, k, k, 1), &Matrix { data: &b, depth_stride: n, column_stride: 1 }, n, &mut c);
-            for i in 0..m {
-                for j in 0..n {
-                    assert!((f64::from(c[i * n + j]) - 1.0 - naive(i, j)).abs() < 1e-4, "{m}x{n}x{k} at {i},{j}");
-                }
-            }
-            let mut row = vec![0f32; n];
-            row_times_matrix(&a[..k], &Matrix { data: &b, depth_stride: n, column_stride: 1 }, &mut row);
-            for (j, v) in row.iter().enumerate() {
-                assert!((f64::from(*v) - naive(0, j)).abs() < 1e-4);
-            }
-        }
-    }
-
-    #[test]
-    fn transposed_operands_give_the_same_product() {
-        let (m, n, k) = (6, 11, 13);
-        let (a, b) = (values(m * k, 3), values(k * n, 4));
-        let at: Vec<f32> = (0..k * m).map(|i| a[(i % m) * k + i / m]).collect();
-        let bt: Vec<f32> = (0..n * k).map(|i| b[(i % k) * n + i / k]).collect();
-        let (mut straight, mut turned, mut row) = (vec![0f32; m * n], vec![0f32; m * n], vec![0f32; n]);
-        gemm(&PackedA::new(&a, m, k, k, 1), &Matrix { data: &b, depth_stride: n, column_stride: 1 }, n, &mut straight);
-        let turned_b = Matrix { data: &bt, depth_stride: 1, column_stride: k };
-        gemm(&PackedA::new(&at, m, k, 1, m), &turned_b, n, &mut turned);
-        assert_eq!(straight, turned);
-        row_times_matrix(&a[..k], &turned_b, &mut row);
-        for (x, y) in row.iter().zip(&straight) {
-            assert!((x - y).abs() < 1e-5);
         }
     }
 }

@@ -1,15 +1,23 @@
 //! The loops that Burn does not have, or has with other results: written once over element
 //! types, safe except where a block says why not.
 
-mod arch;
+#[allow(dead_code)]
+pub mod arch;
 pub mod attention;
+#[allow(dead_code)]
 pub mod conv;
+mod depthwise;
 pub mod elementwise;
 pub mod fourier;
+#[allow(dead_code)]
 pub mod gemm;
 pub mod layout;
 pub mod normalize;
+#[cfg(any(test, feature = "kernel-tests"))]
+pub mod oracle;
 pub mod pool;
+#[allow(dead_code)]
+mod product;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;

@@ -3,7 +3,7 @@
 use num_traits::Float;
 
 use super::elementwise::Erf;
-use super::gemm::{Matrix, PackedA, ROWS, gemm, products, row_times_matrix};
+use super::gemm::{FEW_ROWS, GemmF32, Matrix, products, row_times_matrix};
 
 /// float32, or float64.
 pub trait Real: Float + Erf + 'static {
@@ -57,10 +57,10 @@ pub fn add_product<T: Real>(a: &[T], b: &[T], [m, k, n]: [usize; 3], turned: boo
     {
         let (depth_stride, column_stride) = if turned { (1, k) } else { (n, 1) };
         let b = Matrix { data: b, depth_stride, column_stride };
-        if m < ROWS {
+        if m < FEW_ROWS {
             a.chunks_exact(k).zip(c.chunks_exact_mut(n)).for_each(|(a, c)| row_times_matrix(a, &b, c));
         } else {
-            gemm(&PackedA::new(a, m, k, k, 1), &b, n, c);
+            GemmF32::new(&b, k, n).add_to(a, k, m, c, n);
         }
         return;
     }
@@ -79,32 +79,28 @@ pub fn add_product<T: Real>(a: &[T], b: &[T], [m, k, n]: [usize; 3], turned: boo
 pub struct Weights<'a, T> {
     data: &'a [T],
     sizes: [usize; 2],
-    packed: Option<PackedA>,
-    turned: Vec<f32>,
+    packed: Option<GemmF32>,
 }
 
 impl<'a, T: Real> Weights<'a, T> {
     /// Prepares `data` for products with matrices of `m` rows.
     pub fn new(data: &'a [T], [n, k]: [usize; 2], m: usize) -> Self {
         // Its product with few rows is bound by reading it, packed or not.
-        let packed = if m < ROWS { None } else { T::f32s(data).map(|d| PackedA::new(d, n, k, k, 1)) };
-        Self { data, sizes: [n, k], packed, turned: Vec::new() }
+        let packed = if m < FEW_ROWS {
+            None
+        } else {
+            T::f32s(data).map(|data| GemmF32::new(&Matrix { data, depth_stride: 1, column_stride: k }, k, n))
+        };
+        Self { data, sizes: [n, k], packed }
     }
 
     /// `c[m, n] += a[m, k] · weightsᵀ`.
-    pub fn add_product(&mut self, a: &[T], m: usize, c: &mut [T]) {
+    pub fn add_product(&self, a: &[T], m: usize, c: &mut [T]) {
         let [n, k] = self.sizes;
         if let (Some(packed), Some(a)) = (&self.packed, T::f32s(a))
             && let Some(c) = T::f32s_mut(c)
         {
-            self.turned.clear();
-            self.turned.resize(n * m, 0.0);
-            gemm(packed, &Matrix { data: a, depth_stride: 1, column_stride: k }, m, &mut self.turned);
-            for (column, values) in self.turned.chunks_exact(m).enumerate() {
-                for (row, value) in values.iter().enumerate() {
-                    c[row * n + column] += value;
-                }
-            }
+            packed.add_to(a, k, m, c, n);
             return;
         }
         add_product(a, self.data, [m, k, n], true, c);

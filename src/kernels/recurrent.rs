@@ -116,8 +116,8 @@ impl<T: Real> Layer<'_, T> {
         }
         // Rows of `r` that are multiplied by the state itself.
         let direct = if self.cell == (Cell::Gru { linear_before_reset: false }) { 2 * hidden } else { width };
-        let mut state = Weights::new(&self.r[..direct * hidden], [direct, hidden], batch);
-        let mut reset = Weights::new(&self.r[direct * hidden..], [width - direct, hidden], batch);
+        let state = Weights::new(&self.r[..direct * hidden], [direct, hidden], batch);
+        let reset = Weights::new(&self.r[direct * hidden..], [width - direct, hidden], batch);
         let mut recurrent = vec![T::zero(); batch * direct];
         let mut candidate = vec![T::zero(); batch * (width - direct)];
 
@@ -148,7 +148,7 @@ impl<T: Real> Layer<'_, T> {
                 });
                 state.add_product(rounded.as_deref().unwrap_or(h), batch, &mut recurrent);
                 if let Cell::Gru { .. } = self.cell {
-                    self.reset(gates, &recurrent, h, &mut reset, &mut candidate);
+                    self.reset(gates, &recurrent, h, &reset, &mut candidate);
                 } else {
                     gates.iter_mut().zip(&recurrent).for_each(|(g, &r)| *g = *g + r);
                 }
@@ -182,7 +182,7 @@ impl<T: Real> Layer<'_, T> {
     }
 
     /// GRU, up to the sums of the hidden gate; gates are update, reset, hidden.
-    fn reset(&self, gates: &mut [T], recurrent: &[T], h: &[T], weights: &mut Weights<T>, candidate: &mut [T]) {
+    fn reset(&self, gates: &mut [T], recurrent: &[T], h: &[T], weights: &Weights<T>, candidate: &mut [T]) {
         let hidden = self.hidden;
         let late = candidate.is_empty();
         let bias = self.bias.map(|b| &b[5 * hidden..]);

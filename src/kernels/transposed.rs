@@ -2,7 +2,7 @@
 
 use num_traits::Float;
 
-use super::gemm::{Matrix, PackedA, gemm, products};
+use super::gemm::{GemmF32, Matrix, products};
 use super::sample::linear;
 use super::window::Window3;
 use crate::backend::Window;
@@ -16,8 +16,12 @@ pub type Product<T> = fn(a: &[T], strides: [usize; 2], sizes: [usize; 3], b: &[T
 
 /// The product of float32.
 pub fn fast(a: &[f32], [row, term]: [usize; 2], [rows, depth, columns]: [usize; 3], b: &[f32], c: &mut [f32]) {
-    let b = Matrix { data: b, depth_stride: columns, column_stride: 1 };
-    gemm(&PackedA::new(a, rows, depth, row, term), &b, columns, c);
+    let b = GemmF32::new(&Matrix { data: b, depth_stride: columns, column_stride: 1 }, depth, columns);
+    if term == 1 {
+        return b.add_to(a, row, rows, c, columns);
+    }
+    let turned: Vec<f32> = (0..rows * depth).map(|i| a[i / depth * row + i % depth * term]).collect();
+    b.add_to(&turned, depth, rows, c, columns);
 }
 
 /// The product of float64.

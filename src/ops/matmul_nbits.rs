@@ -9,7 +9,7 @@ use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
 use crate::backend::Device;
 use crate::error::{Result, bail, ensure};
 use crate::graph::{DataType, Tensor, element_count};
-use crate::kernels::gemm::{Matrix, PackedA, gemm};
+use crate::kernels::gemm::{Epilogue, GemmF32, Matrix};
 
 /// MatMulNBits.
 pub const OPERATOR: Operator = Operator {
@@ -158,10 +158,9 @@ impl Op for MatMulNBits {
             let a = inputs.take_host(0)?;
             let rows = count / self.columns;
             let right = Matrix { data: &weight, depth_stride: 1, column_stride: self.depth };
-            gemm(&PackedA::new(&a.to_f32s()?, rows, self.depth, self.depth, 1), &right, self.columns, &mut out);
-            if let Some(bias) = bias {
-                out.chunks_exact_mut(self.columns).for_each(|row| row.iter_mut().zip(&bias).for_each(|(v, b)| *v += b));
-            }
+            let epilogue = Epilogue { bias: bias.as_deref(), ..Epilogue::NONE };
+            let packed = GemmF32::new(&right, self.depth, self.columns);
+            packed.run(&a.to_f32s()?, self.depth, rows, &epilogue, &mut out, self.columns);
         }
         output(Tensor::from_f32s(dtype, shape, out)?)
     }

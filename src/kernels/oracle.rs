@@ -1,0 +1,287 @@
+//! Every kernel, at every instruction set that this machine or build has, against naive loops.
+//!
+//! The checks are functions, not `#[test]`s, so that a WebAssembly build can run them too.
+
+use super::arch::Level;
+use super::conv::{ConvF32, Geometry};
+use super::gemm::{Activation, Epilogue, GemmF32, Matrix, row_times_matrix};
+
+/// A check and its name.
+pub type Check = (&'static str, fn() -> Result<(), String>);
+
+/// All checks.
+pub fn all() -> Vec<Check> {
+    vec![
+        ("products of float32 match a naive loop", products_of_floats),
+        ("one row by a matrix matches a naive loop", rows_by_matrices),
+        ("convolutions of float32 match a naive loop", convolutions_of_floats),
+    ]
+}
+
+/// Numbers that look random.
+struct Numbers(u32);
+
+impl Numbers {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 8
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.next() as usize % bound
+    }
+
+    fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.next() as f32 / (1 << 23) as f32 - 1.0).collect()
+    }
+}
+
+fn near(what: &str, got: &[f32], expected: &[f32]) -> Result<(), String> {
+    if got.len() != expected.len() {
+        return Err(format!("{what}: {} values, expected {}", got.len(), expected.len()));
+    }
+    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
+        if (a - b).abs() > 1e-4 * (1.0 + b.abs()) || a.is_nan() {
+            return Err(format!("{what}: {a} at {i}, expected {b}"));
+        }
+    }
+    Ok(())
+}
+
+/// Sizes around those of tiles and vectors.
+fn edges(level: Level) -> Vec<[usize; 3]> {
+    let lanes = level.lanes();
+    let mut sizes = vec![[0, 3, 3], [3, 0, 3], [3, 3, 0]];
+    for rows in 1..=14 {
+        sizes.push([rows, 5, lanes + 1]);
+    }
+    for columns in [1, lanes - 1, lanes, lanes + 1, 2 * lanes - 1, 2 * lanes, 2 * lanes + 1, 3 * lanes, 4 * lanes + 3] {
+        sizes.push([5, 7, columns]);
+    }
+    for depth in 1..=9 {
+        sizes.push([13, depth, 2 * lanes + 3]);
+    }
+    sizes.extend([[1, 130, 70], [2, 64, 5], [50, 33, 40], [700, 40, 9], [37, 300, 64]]);
+    sizes
+}
+
+fn finished(sums: &mut [f64], columns: usize, e: &Epilogue<'_>) -> Vec<f32> {
+    let mut y: Vec<f32> = sums
+        .iter()
+        .enumerate()
+        .map(|(i, &sum)| {
+            (sum + e.bias.map_or(0.0, |b| f64::from(b[i % columns])) + e.residual.map_or(0.0, |r| f64::from(r[i])))
+                as f32
+        })
+        .collect();
+    match e.activation {
+        Activation::None => {}
+        Activation::Clamp { min, max } => y.iter_mut().for_each(|v| *v = v.clamp(min, max)),
+        Activation::Map(f) => f(&mut y),
+    }
+    y
+}
+
+fn halve(values: &mut [f32]) {
+    values.iter_mut().for_each(|v| *v *= 0.5);
+}
+
+/// Every kind of epilogue.
+fn epilogues<'a>(bias: &'a [f32], residual: &'a [f32]) -> [Epilogue<'a>; 4] {
+    [
+        Epilogue::NONE,
+        Epilogue { bias: Some(bias), ..Epilogue::NONE },
+        Epilogue { bias: Some(bias), residual: Some(residual), activation: Activation::Clamp { min: -0.5, max: 0.75 } },
+        Epilogue { bias: None, residual: Some(residual), activation: Activation::Map(halve) },
+    ]
+}
+
+fn products_of_floats() -> Result<(), String> {
+    let mut numbers = Numbers(1);
+    for level in Level::available() {
+        for [rows, depth, columns] in edges(level) {
+            let what = format!("{level:?} {rows}x{depth}x{columns}");
+            let (stride, y_stride) = (depth + 3, columns + 2);
+            let a = numbers.floats(rows * stride);
+            let b = numbers.floats(depth * columns);
+            let turned: Vec<f32> =
+                (0..depth * columns).map(|i| b[i % depth.max(1) * columns + i / depth.max(1)]).collect();
+            let mut sums: Vec<f64> = (0..rows * columns)
+                .map(|i| {
+                    (0..depth)
+                        .map(|k| f64::from(a[i / columns * stride + k]) * f64::from(b[k * columns + i % columns]))
+                        .sum()
+                })
+                .collect();
+            let straight =
+                GemmF32::at(level, &Matrix { data: &b, depth_stride: columns, column_stride: 1 }, depth, columns);
+            let other =
+                GemmF32::at(level, &Matrix { data: &turned, depth_stride: 1, column_stride: depth }, depth, columns);
+            let (bias, residual) = (numbers.floats(columns), numbers.floats(rows * y_stride));
+            let dense: Vec<f32> = (0..rows * columns).map(|i| residual[i / columns * y_stride + i % columns]).collect();
+            for (given, plain) in epilogues(&bias, &residual).iter().zip(epilogues(&bias, &dense)) {
+                let expected = finished(&mut sums, columns, &plain);
+                for packed in [&straight, &other] {
+                    let mut y = vec![7f32; rows * y_stride];
+                    packed.run(&a, stride, rows, given, &mut y, y_stride);
+                    let got: Vec<f32> = (0..rows * columns).map(|i| y[i / columns * y_stride + i % columns]).collect();
+                    near(&what, &got, &expected)?;
+                    if y.chunks(y_stride).any(|row| row[columns..].iter().any(|&v| v != 7.0)) {
+                        return Err(format!("{what}: wrote beside the results"));
+                    }
+                }
+            }
+            let mut y = dense.clone();
+            straight.add_to(&a, stride, rows, &mut y, columns);
+            near(&what, &y, &finished(&mut sums, columns, &Epilogue { residual: Some(&dense), ..Epilogue::NONE }))?;
+        }
+    }
+    Ok(())
+}
+
+fn rows_by_matrices() -> Result<(), String> {
+    let mut numbers = Numbers(2);
+    for (depth, columns) in [(1, 1), (5, 3), (16, 33), (31, 64), (130, 17), (4, 100), (0, 4), (4, 0)] {
+        let (a, b, c) = (numbers.floats(depth), numbers.floats(2 * depth * columns), numbers.floats(columns));
+        for (depth_stride, column_stride) in [(columns, 1), (1, depth), (2 * columns, 2), (0, 1), (1, 0)] {
+            let matrix = Matrix { data: &b, depth_stride, column_stride };
+            let expected: Vec<f32> =
+                (0..columns).map(|j| c[j] + (0..depth).map(|k| a[k] * matrix.at(k, j)).sum::<f32>()).collect();
+            let mut got = c.clone();
+            row_times_matrix(&a, &matrix, &mut got);
+            near(&format!("1x{depth}x{columns}, strides {depth_stride} and {column_stride}"), &got, &expected)?;
+        }
+    }
+    Ok(())
+}
+
+/// Convolutions of every kind; `None` where padding and kernel leave no output.
+fn geometries() -> Vec<Geometry> {
+    let mut numbers = Numbers(3);
+    let mut all = Vec::new();
+    let mut add = |batch,
+                   group,
+                   [channels, outputs]: [usize; 2],
+                   input: [usize; 2],
+                   kernel: [usize; 2],
+                   strides: [usize; 2],
+                   dilations: [usize; 2],
+                   begin: [usize; 2],
+                   end: [usize; 2]| {
+        let size = |d: usize| {
+            let reach = (kernel[d] - 1) * dilations[d] + 1;
+            (input[d] + begin[d] + end[d]).checked_sub(reach).map_or(0, |left| left / strides[d] + 1)
+        };
+        let (channels, outputs) = (channels * group, outputs * group);
+        all.push(Geometry {
+            batch,
+            channels,
+            outputs,
+            group,
+            input,
+            output: [size(0), size(1)],
+            kernel,
+            strides,
+            dilations,
+            begin,
+        });
+    };
+    for kernel in [1, 2, 3, 5, 7] {
+        for stride in [1, 2, 3] {
+            let pad = kernel / 2;
+            add(1, 1, [3, 8], [11, 9], [kernel; 2], [stride; 2], [1; 2], [pad; 2], [pad; 2]);
+            add(2, 1, [16, 5], [6, 7], [kernel; 2], [stride; 2], [1; 2], [pad; 2], [pad; 2]);
+            add(2, 19, [1, 1], [9, 14], [kernel; 2], [stride; 2], [1; 2], [pad; 2], [pad; 2]);
+            add(1, 32, [1, 1], [8, 13], [kernel; 2], [stride; 2], [1; 2], [0; 2], [pad; 2]);
+            add(1, 3, [17, 5], [5, 6], [kernel; 2], [stride; 2], [1; 2], [pad, 0], [0, pad]);
+        }
+    }
+    add(1, 5, [1, 3], [6, 6], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]);
+    add(1, 1, [20, 40], [1, 33], [1, 5], [1, 2], [1, 3], [0, 2], [0, 4]);
+    add(1, 8, [1, 1], [1, 33], [1, 5], [1, 1], [1, 3], [0, 6], [0, 0]);
+    add(3, 1, [24, 33], [1, 1], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]);
+    add(1, 4, [1, 1], [2, 2], [5, 5], [2, 2], [2, 2], [6, 6], [6, 6]);
+    add(0, 1, [4, 4], [3, 3], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]);
+    add(1, 1, [64, 70], [14, 14], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]);
+    for _ in 0..60 {
+        let mut two = |from: usize, to: usize| [from + numbers.below(to - from), from + numbers.below(to - from)];
+        let (input, kernel, strides, dilations, begin, end) =
+            (two(1, 12), two(1, 5), two(1, 4), two(1, 4), two(0, 4), two(0, 4));
+        let [batch, kind] = two(1, 3);
+        let channels = if kind == 1 { [1, 1] } else { two(1, 40) };
+        let group = if kind == 1 { 1 + two(0, 40)[0] } else { two(1, 4)[0] };
+        add(batch, group, channels, input, kernel, strides, dilations, begin, end);
+    }
+    all
+}
+
+/// Calls `tap` with the places of every product: output, input (if inside) and weight.
+fn each_product(g: &Geometry, mut tap: impl FnMut(usize, Option<usize>, usize)) {
+    let (per_group, columns) = (g.channels / g.group, g.outputs / g.group);
+    for n in 0..g.batch {
+        for oy in 0..g.output[0] {
+            for ox in 0..g.output[1] {
+                for o in 0..g.outputs {
+                    let to = ((n * g.output[0] + oy) * g.output[1] + ox) * g.outputs + o;
+                    for c in 0..per_group {
+                        for ky in 0..g.kernel[0] {
+                            for kx in 0..g.kernel[1] {
+                                let iy = (oy * g.strides[0] + ky * g.dilations[0]) as isize - g.begin[0] as isize;
+                                let ix = (ox * g.strides[1] + kx * g.dilations[1]) as isize - g.begin[1] as isize;
+                                let inside = iy >= 0 && ix >= 0 && iy < g.input[0] as isize && ix < g.input[1] as isize;
+                                let channel = o / columns * per_group + c;
+                                let from = ((n as isize * g.input[0] as isize + iy) * g.input[1] as isize + ix)
+                                    * g.channels as isize
+                                    + channel as isize;
+                                tap(
+                                    to,
+                                    inside.then_some(from as usize),
+                                    ((o * per_group + c) * g.kernel[0] + ky) * g.kernel[1] + kx,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn convolutions_of_floats() -> Result<(), String> {
+    let mut numbers = Numbers(4);
+    for g in geometries() {
+        let per_group = g.channels / g.group;
+        let count = g.batch * g.output[0] * g.output[1] * g.outputs;
+        let x = numbers.floats(g.batch * g.input[0] * g.input[1] * g.channels);
+        let weight = numbers.floats(g.outputs * per_group * g.kernel[0] * g.kernel[1]);
+        let (bias, residual) = (numbers.floats(g.outputs), numbers.floats(count));
+        let mut sums = vec![0f64; count];
+        each_product(&g, |to, from, w| {
+            if let Some(from) = from {
+                sums[to] += f64::from(x[from]) * f64::from(weight[w]);
+            }
+        });
+        for level in Level::available() {
+            let conv = ConvF32::at(level, &weight, g.outputs, per_group, g.kernel, g.group);
+            for e in epilogues(&bias, &residual) {
+                let mut y = vec![7f32; count];
+                conv.run(&g, &x, &e, &mut y);
+                near(&format!("{level:?} {g:?}"), &y, &finished(&mut sums, g.outputs, &e))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_kernel_matches_its_naive_loop_at_every_instruction_set() {
+        assert!(super::Level::available().len() > 1 || !cfg!(target_arch = "x86_64"));
+        for (name, check) in super::all() {
+            if let Err(reason) = check() {
+                panic!("{name}: {reason}");
+            }
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! The one loop nest behind matrix products and convolutions, of float32 and of bytes: a block of
+//! rows that stays in the second cache, in it the panels of columns, in them tiles of rows. A tile
+//! walks the whole depth with its sums in registers.
+//!
+//! The right side is packed once ([`Panels`]). The left side is read where it lies: a tile takes a
+//! pointer per row and tap, so a convolution copies nothing, and padding is a pointer to a row of
+//! zeros. Rows that cannot be read so (few channels, bytes that must be widened, an end that
+//! would be read past) are copied once per block.
+
+// Loops over registers are plain: an iterator's closure does not inherit the instruction set.
+#![allow(clippy::needless_range_loop)]
+
+use bytemuck::{Pod, Zeroable};
+
+use super::arch::{Kernel, Level, Simd};
+use super::conv::Geometry;
+
+/// Bytes of rows and results that a block may touch.
+const BLOCK: usize = 256 << 10;
+/// Pointers of a block.
+const POINTERS: usize = 8 << 10;
+/// Channels from which on reading them where they lie beats copying.
+const CHANNELS: usize = 16;
+/// The sums of the largest tile of any instruction set.
+const SUMS: usize = 12 * 2 * 16;
+
+/// A cache line of a packed matrix.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+// SAFETY: 64 bytes of integers, no padding.
+unsafe impl Zeroable for Line {}
+// SAFETY: as above.
+unsafe impl Pod for Line {}
+
+/// The right side of a product, for one instruction set: groups of two vectors of columns (the last
+/// group of one, where that is enough), in each group 32 bits of every column for every step of the
+/// depth; zeros beside the last column.
+pub struct Panels {
+    pub level: Level,
+    /// Steps of the depth.
+    pub words: usize,
+    pub columns: usize,
+    lines: Vec<Line>,
+}
+
+impl Panels {
+    /// `fill(word, first, slots)` writes step `word` of the columns from `first` on.
+    pub fn new(level: Level, words: usize, columns: usize, mut fill: impl FnMut(usize, usize, &mut [u32])) -> Self {
+        let lanes = level.lanes();
+        let padded = columns.next_multiple_of(lanes);
+        let mut lines = vec![Line::zeroed(); (words * padded).div_ceil(16)];
+        let flat: &mut [u32] = bytemuck::cast_slice_mut(&mut lines);
+        for first in (0..columns).step_by(2 * lanes) {
+            let width = (padded - first).min(2 * lanes);
+            let used = (columns - first).min(width);
+            for (word, slots) in flat[first * words..][..width * words].chunks_exact_mut(width).enumerate() {
+                fill(word, first, &mut slots[..used]);
+            }
+        }
+        Self { level, words, columns, lines }
+    }
+
+    pub fn byte_len(&self) -> usize {
+        size_of_val(&self.lines[..])
+    }
+
+    fn as_ptr(&self) -> *const u32 {
+        self.lines.as_ptr().cast()
+    }
+}
+
+/// What 32 bits of a row and of a column are, and how they are multiplied.
+pub trait Product: Copy {
+    /// An element of the left side.
+    type In: Copy;
+    /// The element that is multiplied: `In`, or wider.
+    type Element: Copy + Default;
+    /// Elements in 32 bits.
+    const GROUP: usize;
+    type V<S: Simd>: Copy;
+
+    /// Whether rows can be multiplied where they lie.
+    fn in_place(self) -> bool;
+    fn convert(self, from: &[Self::In], to: &mut [Self::Element]);
+    unsafe fn zero<S: Simd>() -> Self::V<S>;
+    unsafe fn splat<S: Simd>(from: *const u8) -> Self::V<S>;
+    unsafe fn load<S: Simd>(from: *const u32) -> Self::V<S>;
+    unsafe fn store<S: Simd>(to: *mut u32, v: Self::V<S>);
+    unsafe fn add<S: Simd>(a: Self::V<S>, b: Self::V<S>) -> Self::V<S>;
+    unsafe fn step<S: Simd>(sum: Self::V<S>, row: Self::V<S>, column: Self::V<S>) -> Self::V<S>;
+}
+
+/// float32.
+#[derive(Clone, Copy)]
+pub struct Floats;
+
+impl Product for Floats {
+    type In = f32;
+    type Element = f32;
+    const GROUP: usize = 1;
+    type V<S: Simd> = S::F;
+
+    #[inline(always)]
+    fn in_place(self) -> bool {
+        true
+    }
+    #[inline(always)]
+    fn convert(self, from: &[f32], to: &mut [f32]) {
+        to.copy_from_slice(from);
+    }
+    #[inline(always)]
+    unsafe fn zero<S: Simd>() -> S::F {
+        // SAFETY: the caller's, here and below.
+        unsafe { S::splat(0.0) }
+    }
+    #[inline(always)]
+    unsafe fn splat<S: Simd>(from: *const u8) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { S::splat(from.cast::<f32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const u32) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { S::load(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store<S: Simd>(to: *mut u32, v: S::F) {
+        // SAFETY: the caller's.
+        unsafe { S::store(to.cast(), v) }
+    }
+    #[inline(always)]
+    unsafe fn add<S: Simd>(a: S::F, b: S::F) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { S::add(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn step<S: Simd>(sum: S::F, row: S::F, column: S::F) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { S::mul_add(row, column, sum) }
+    }
+}
+
+/// Where the rows of the left side lie.
+pub enum Rows<'a, T> {
+    /// `count` rows of `depth` elements, `stride` apart.
+    Matrix { x: &'a [T], stride: usize, count: usize, depth: usize },
+    /// The channels from `first` on under every tap of every window; `padding` holds as many
+    /// elements as a group has channels.
+    Windows { x: &'a [T], geometry: &'a Geometry, first: usize, padding: &'a [T] },
+}
+
+impl<'a, T: Copy> Rows<'a, T> {
+    pub fn matrix(x: &'a [T], stride: usize, count: usize, depth: usize) -> Self {
+        let reach = if count == 0 { 0 } else { (count - 1) * stride + depth };
+        assert!(x.len() >= reach, "{count} rows of {depth}, {stride} apart, in {} elements", x.len());
+        Self::Matrix { x, stride, count, depth }
+    }
+
+    /// `padding` is repeated for every channel of a group.
+    pub fn windows(x: &'a [T], geometry: &'a Geometry, first: usize, padding: &'a [T]) -> Self {
+        let elements = geometry.batch * geometry.input[0] * geometry.input[1] * geometry.channels;
+        assert!(x.len() >= elements && first + padding.len() <= geometry.channels, "an image of {} elements", x.len());
+        Self::Windows { x, geometry, first, padding }
+    }
+
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Matrix { count, .. } => *count,
+            Self::Windows { geometry, .. } => geometry.batch * geometry.output[0] * geometry.output[1],
+        }
+    }
+
+    /// Taps, elements under each, elements of the input that a row has for itself.
+    fn sizes(&self) -> (usize, usize, usize) {
+        match self {
+            Self::Matrix { depth, .. } => (1, *depth, *depth),
+            Self::Windows { geometry: g, padding, .. } => {
+                (g.kernel[0] * g.kernel[1], padding.len(), padding.len() * g.strides[0] * g.strides[1])
+            }
+        }
+    }
+
+    /// Writes the pointers of `row`, one per tap, `pitch` apart.
+    fn point(&self, row: usize, pitch: usize, to: &mut [*const u8]) {
+        match self {
+            Self::Matrix { x, stride, .. } => to[0] = x[row * stride..].as_ptr().cast(),
+            Self::Windows { x, geometry: g, first, padding } => {
+                let (n, oy, ox) = g.position(row);
+                let mut at = 0;
+                for ky in 0..g.kernel[0] {
+                    let iy = (oy * g.strides[0] + ky * g.dilations[0]).wrapping_sub(g.begin[0]);
+                    for kx in 0..g.kernel[1] {
+                        let ix = (ox * g.strides[1] + kx * g.dilations[1]).wrapping_sub(g.begin[1]);
+                        let inside = iy < g.input[0] && ix < g.input[1];
+                        to[at] = if inside {
+                            x[((n * g.input[0] + iy) * g.input[1] + ix) * g.channels + first..].as_ptr().cast()
+                        } else {
+                            padding.as_ptr().cast()
+                        };
+                        at += pitch;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the elements of `row`, tap after tap.
+    #[inline(always)]
+    fn gather<P: Product<In = T>>(&self, product: P, row: usize, to: &mut [P::Element]) {
+        match self {
+            Self::Matrix { x, stride, depth, .. } => product.convert(&x[row * stride..][..*depth], &mut to[..*depth]),
+            Self::Windows { x, geometry: g, first, padding } => {
+                let channels = padding.len();
+                let (n, oy, ox) = g.position(row);
+                let mut at = 0;
+                for ky in 0..g.kernel[0] {
+                    let iy = (oy * g.strides[0] + ky * g.dilations[0]).wrapping_sub(g.begin[0]);
+                    let left = (ox * g.strides[1]).wrapping_sub(g.begin[1]);
+                    let line = (n * g.input[0] + iy).wrapping_mul(g.input[1]);
+                    let whole = g.dilations[1] == 1 && channels == g.channels;
+                    if whole && iy < g.input[0] && left < g.input[1] && g.kernel[1] <= g.input[1] - left {
+                        let run = g.kernel[1] * channels;
+                        product.convert(&x[(line + left) * channels..][..run], &mut to[at..at + run]);
+                        at += run;
+                        continue;
+                    }
+                    for kx in 0..g.kernel[1] {
+                        let ix = left.wrapping_add(kx * g.dilations[1]);
+                        let from = if iy < g.input[0] && ix < g.input[1] {
+                            &x[(line + ix) * g.channels + first..][..channels]
+                        } else {
+                            padding
+                        };
+                        product.convert(from, &mut to[at..at + channels]);
+                        at += channels;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of sums.
+pub trait Finish {
+    /// Takes the sums of `rows` rows from `row` on and `width` columns from `first` on; the rows
+    /// are `pitch` apart.
+    ///
+    /// # Safety
+    /// The machine has the instruction set; `sums` are whole vectors.
+    unsafe fn tile<S: Simd>(&self, sums: *const u32, pitch: usize, row: usize, rows: usize, first: usize, width: usize);
+    /// All columns of these rows have been finished.
+    fn block(&self, rows: std::ops::Range<usize>);
+}
+
+/// A product of rows and panels; `finish` must be good for all of their rows and columns.
+pub struct Multiply<'a, P: Product, F> {
+    pub product: P,
+    pub panels: &'a Panels,
+    pub rows: Rows<'a, P::In>,
+    pub finish: F,
+}
+
+/// Rows of the tile that computes `rows` rows, the last of them again where it has more.
+#[inline(always)]
+fn tile_rows<S: Simd>(rows: usize) -> usize {
+    match rows {
+        1 => 1,
+        2..=4 => 4,
+        5..=8 if S::ROWS > 8 => 8,
+        _ => S::ROWS,
+    }
+}
+
+impl<P: Product, F: Finish> Kernel for Multiply<'_, P, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { product, panels, rows, finish } = self;
+        let (count, columns, lanes) = (rows.count(), panels.columns, S::LANES);
+        let (taps, channels, own) = rows.sizes();
+        let in_place = product.in_place() && channels.is_multiple_of(P::GROUP) && (taps == 1 || channels >= CHANNELS);
+        let (taps, words) = if in_place { (taps, channels / P::GROUP) } else { (1, panels.words) };
+        let read = if in_place { own * size_of::<P::In>() } else { words * 4 };
+        let block = (BLOCK / (read + columns * 4).max(1)).min(POINTERS / taps.max(1)).max(1);
+        let block = block.next_multiple_of(S::ROWS).min(count.next_multiple_of(S::ROWS));
+        let mut pointers = vec![std::ptr::null::<u8>(); block * taps];
+        let mut copies = vec![P::Element::default(); if in_place { 0 } else { block * words * P::GROUP }];
+        let mut sums = [0u32; SUMS];
+        for start in (0..count).step_by(block.max(1)) {
+            let end = count.min(start + block);
+            if !in_place {
+                for (row, copy) in (start..end).zip(copies.chunks_exact_mut((words * P::GROUP).max(1))) {
+                    rows.gather(product, row, copy);
+                }
+            }
+            let mut at = 0;
+            for row in (start..end).step_by(S::ROWS) {
+                let some = S::ROWS.min(end - row);
+                let tall = tile_rows::<S>(some);
+                for r in 0..tall {
+                    let row = row + r.min(some - 1);
+                    if in_place {
+                        rows.point(row, tall, &mut pointers[at + r..]);
+                    } else {
+                        pointers[at + r] = copies[(row - start) * words * P::GROUP..].as_ptr().cast();
+                    }
+                }
+                at += tall * taps;
+            }
+            for first in (0..columns).step_by(2 * lanes) {
+                let width = (columns - first).min(2 * lanes);
+                let wide = width > lanes;
+                let pitch = if wide { 2 * lanes } else { lanes };
+                let mut at = pointers.as_ptr();
+                for row in (start..end).step_by(S::ROWS) {
+                    let some = S::ROWS.min(end - row);
+                    let tall = tile_rows::<S>(some);
+                    // SAFETY: `pointers` has `tall * taps` of this tile from `at` on, each to `words`
+                    // words of the input, of `padding` or of `copies`; the panels of the columns from
+                    // `first` on start at `first * panels.words` and are `pitch` wide; `sums` holds the
+                    // largest tile.
+                    unsafe {
+                        let panel = panels.as_ptr().add(first * panels.words);
+                        let sums = sums.as_mut_ptr();
+                        macro_rules! tile {
+                            ($R:literal) => {
+                                if wide {
+                                    tile::<S, P, $R, 2>(at, taps, words, panel, sums)
+                                } else {
+                                    tile::<S, P, $R, 1>(at, taps, words, panel, sums)
+                                }
+                            };
+                        }
+                        if tall == 1 {
+                            if wide {
+                                single::<S, P, 2>(at, taps, words, panel, sums)
+                            } else {
+                                single::<S, P, 1>(at, taps, words, panel, sums)
+                            }
+                        } else if tall == 4 {
+                            tile!(4)
+                        } else if S::ROWS == 6 {
+                            tile!(6)
+                        } else if S::ROWS == 12 {
+                            if tall == 8 { tile!(8) } else { tile!(12) }
+                        }
+                        finish.tile::<S>(sums, pitch, row, some, first, width);
+                        at = at.add(tall * taps);
+                    }
+                }
+            }
+            finish.block(start..end);
+        }
+    }
+}
+
+/// The sums of `R` rows and `C` vectors of columns.
+// On WebAssembly a function of its own: engines replace functions by optimised ones between calls.
+#[cfg_attr(not(target_family = "wasm"), inline(always))]
+#[cfg_attr(target_family = "wasm", inline(never))]
+unsafe fn tile<S: Simd, P: Product, const R: usize, const C: usize>(
+    pointers: *const *const u8,
+    taps: usize,
+    words: usize,
+    panel: *const u32,
+    out: *mut u32,
+) {
+    // SAFETY: the caller's: `R` pointers per tap to `words` words, a panel of `taps * words` steps, `R * C` vectors.
+    unsafe {
+        let mut sums = [[P::zero::<S>(); C]; R];
+        let mut b = panel;
+        let mut next = pointers;
+        macro_rules! step {
+            ($a:ident, $word:expr) => {{
+                let mut column = [P::zero::<S>(); C];
+                for c in 0..C {
+                    column[c] = P::load::<S>(b.add(($word * C + c) * S::LANES));
+                }
+                for r in 0..R {
+                    let row = P::splat::<S>($a[r].add(4 * $word));
+                    for c in 0..C {
+                        sums[r][c] = P::step::<S>(sums[r][c], row, column[c]);
+                    }
+                }
+            }};
+        }
+        for _ in 0..taps {
+            let mut a = [std::ptr::null::<u8>(); R];
+            for r in 0..R {
+                a[r] = *next.add(r);
+            }
+            next = next.add(R);
+            let mut left = words;
+            while left >= S::UNROLL {
+                step!(a, 0);
+                if S::UNROLL > 1 {
+                    step!(a, 1);
+                }
+                if S::UNROLL > 2 {
+                    step!(a, 2);
+                    step!(a, 3);
+                }
+                b = b.add(S::UNROLL * C * S::LANES);
+                for r in 0..R {
+                    a[r] = a[r].add(4 * S::UNROLL);
+                }
+                left -= S::UNROLL;
+            }
+            while left > 0 {
+                step!(a, 0);
+                b = b.add(C * S::LANES);
+                for r in 0..R {
+                    a[r] = a[r].add(4);
+                }
+                left -= 1;
+            }
+        }
+        for r in 0..R {
+            for c in 0..C {
+                P::store::<S>(out.add((r * C + c) * S::LANES), sums[r][c]);
+            }
+        }
+    }
+}
+
+/// As [`tile`] for one row: four sums of each column, which need not wait for one another.
+#[cfg_attr(not(target_family = "wasm"), inline(always))]
+#[cfg_attr(target_family = "wasm", inline(never))]
+unsafe fn single<S: Simd, P: Product, const C: usize>(
+    pointers: *const *const u8,
+    taps: usize,
+    words: usize,
+    panel: *const u32,
+    out: *mut u32,
+) {
+    // SAFETY: as in `tile`.
+    unsafe {
+        let mut sums = [[P::zero::<S>(); C]; 4];
+        let mut b = panel;
+        for tap in 0..taps {
+            let mut a = *pointers.add(tap);
+            let mut left = words;
+            while left > 0 {
+                let some = left.min(4);
+                for k in 0..4 {
+                    if k < some {
+                        let row = P::splat::<S>(a.add(4 * k));
+                        for c in 0..C {
+                            sums[k][c] = P::step::<S>(sums[k][c], row, P::load::<S>(b.add((k * C + c) * S::LANES)));
+                        }
+                    }
+                }
+                a = a.add(4 * some);
+                b = b.add(some * C * S::LANES);
+                left -= some;
+            }
+        }
+        for c in 0..C {
+            let sum = P::add::<S>(P::add::<S>(sums[0][c], sums[1][c]), P::add::<S>(sums[2][c], sums[3][c]));
+            P::store::<S>(out.add(c * S::LANES), sum);
+        }
+    }
+}
