@@ -4,9 +4,10 @@
 
 use num_traits::Float;
 
-use super::arch::{Level, dispatch_at};
-use super::depthwise::Depthwise;
+use super::arch::{Dot, Level, dispatch_at};
+use super::depthwise::{Depthwise, DepthwiseI8};
 use super::gemm::{Epilogue, ToFloats};
+use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
 use super::product::{Floats, Multiply, Panels, Rows};
 use super::window::{Window3, fold_row};
 use crate::backend::Window;
@@ -157,6 +158,120 @@ impl ConvF32 {
         match &self.filters {
             Filters::Groups(groups) => groups.iter().map(Panels::byte_len).sum(),
             Filters::Depthwise { weights, .. } => size_of_val(&weights[..]),
+        }
+    }
+}
+
+/// A convolution's filters of bytes, or of bytes less a zero point, packed.
+pub struct ConvI8 {
+    filters: IntFilters,
+    level: Level,
+    /// Input channels of a group.
+    channels: usize,
+}
+
+enum IntFilters {
+    /// One matrix per group.
+    Groups(Vec<IntPanels>),
+    /// A line of `pitch` channels for every two taps, each two `i16`.
+    Depthwise { weights: Vec<i32>, pitch: usize, sums: Sums },
+}
+
+impl ConvI8 {
+    /// Packs a weight `[outputs, channels, kernel…]`, where `channels` are those of a group.
+    pub fn new(weight: &[i8], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
+        let level = Level::best();
+        Self::at(level, level.dot(), weight, outputs, channels, kernel, group)
+    }
+
+    /// As [`Self::new`], for one instruction set and way to multiply.
+    pub fn at(
+        level: Level,
+        dot: Dot,
+        weight: &[i8],
+        outputs: usize,
+        channels: usize,
+        kernel: [usize; 2],
+        group: usize,
+    ) -> Self {
+        Self::pack(level, dot, |i| i16::from(weight[i]), outputs, channels, kernel, group)
+    }
+
+    /// Packs a weight of -255 to 255: bytes of which a zero point was subtracted.
+    pub fn from_words(weight: &[i16], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
+        Self::words_at(Level::best(), weight, outputs, channels, kernel, group)
+    }
+
+    /// As [`Self::from_words`], for one instruction set.
+    pub fn words_at(
+        level: Level,
+        weight: &[i16],
+        outputs: usize,
+        channels: usize,
+        kernel: [usize; 2],
+        group: usize,
+    ) -> Self {
+        Self::pack(level, Dot::Words, |i| weight[i], outputs, channels, kernel, group)
+    }
+
+    fn pack(
+        level: Level,
+        dot: Dot,
+        weight: impl Fn(usize) -> i16,
+        outputs: usize,
+        channels: usize,
+        kernel: [usize; 2],
+        group: usize,
+    ) -> Self {
+        let taps = kernel[0] * kernel[1];
+        if channels == 1 && outputs == group {
+            let pitch = outputs.next_multiple_of(level.lanes());
+            let mut weights = vec![0i32; taps.div_ceil(2) * pitch];
+            for channel in 0..outputs {
+                for tap in 0..taps {
+                    let bits = i32::from(weight(channel * taps + tap)) & 0xFFFF;
+                    weights[tap / 2 * pitch + channel] |= bits << (tap % 2 * 16);
+                }
+            }
+            let sum = |channel| (0..taps).map(|tap| i32::from(weight(channel * taps + tap))).sum();
+            let sums = Sums::new(level, outputs, false, sum);
+            return Self { filters: IntFilters::Depthwise { weights, pitch, sums }, level, channels };
+        }
+        let (depth, columns) = (channels * taps, outputs / group);
+        let groups = (0..group)
+            .map(|g| {
+                IntPanels::new(level, dot, depth, columns, |k, column| {
+                    weight((g * columns + column) * depth + k % channels * taps + k / channels)
+                })
+            })
+            .collect();
+        Self { filters: IntFilters::Groups(groups), level, channels }
+    }
+
+    /// `x` `[batch, H, W, channels]`, of which `x_zero` is zero, to `[batch, H, W, outputs]`.
+    pub fn run(&self, g: &Geometry, x: &[u8], x_zero: u8, mut out: IntOutput<'_>) {
+        let (rows, zero) = (g.batch * g.output[0] * g.output[1], ZeroPoints::One(x_zero));
+        match &self.filters {
+            IntFilters::Depthwise { weights, pitch, sums } => {
+                let finish = ToIntegers::new(&mut out, sums, zero, rows, g.outputs, 0);
+                dispatch_at(self.level, DepthwiseI8 { geometry: g, weights, pitch: *pitch, x, x_zero, finish });
+            }
+            IntFilters::Groups(groups) => {
+                let padding = vec![x_zero; self.channels];
+                for (index, panels) in groups.iter().enumerate() {
+                    let first = index * (g.outputs / g.group);
+                    let finish = ToIntegers::new(&mut out, &panels.sums, zero, rows, g.outputs, first);
+                    panels.multiply(g.rows(x, index * self.channels, &padding), finish);
+                }
+            }
+        }
+    }
+
+    /// Bytes that the packed filters take.
+    pub fn byte_len(&self) -> usize {
+        match &self.filters {
+            IntFilters::Groups(groups) => groups.iter().map(IntPanels::byte_len).sum(),
+            IntFilters::Depthwise { weights, sums, .. } => size_of_val(&weights[..]) + sums.byte_len(),
         }
     }
 }

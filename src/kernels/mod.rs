@@ -11,6 +11,8 @@ pub mod elementwise;
 pub mod fourier;
 #[allow(dead_code)]
 pub mod gemm;
+#[allow(dead_code)]
+pub mod integer;
 pub mod layout;
 pub mod normalize;
 #[cfg(any(test, feature = "kernel-tests"))]

@@ -2,9 +2,10 @@
 //!
 //! The checks are functions, not `#[test]`s, so that a WebAssembly build can run them too.
 
-use super::arch::Level;
-use super::conv::{ConvF32, Geometry};
+use super::arch::{Dot, Level};
+use super::conv::{ConvF32, ConvI8, Geometry};
 use super::gemm::{Activation, Epilogue, GemmF32, Matrix, row_times_matrix};
+use super::integer::{GemmI8, IntOutput, Requantize, ZeroPoints};
 
 /// A check and its name.
 pub type Check = (&'static str, fn() -> Result<(), String>);
@@ -15,6 +16,8 @@ pub fn all() -> Vec<Check> {
         ("products of float32 match a naive loop", products_of_floats),
         ("one row by a matrix matches a naive loop", rows_by_matrices),
         ("convolutions of float32 match a naive loop", convolutions_of_floats),
+        ("products of bytes are exact", products_of_bytes),
+        ("convolutions of bytes are exact", convolutions_of_bytes),
     ]
 }
 
@@ -268,6 +271,172 @@ fn convolutions_of_floats() -> Result<(), String> {
                 conv.run(&g, &x, &e, &mut y);
                 near(&format!("{level:?} {g:?}"), &y, &finished(&mut sums, g.outputs, &e))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// The ways to multiply bytes that a level has.
+fn dots(level: Level) -> Vec<Dot> {
+    let mut dots = vec![Dot::Words];
+    if level.dot() != Dot::Words {
+        dots.push(level.dot());
+    }
+    dots
+}
+
+/// Bytes, the extreme ones more often than not.
+fn bytes(numbers: &mut Numbers, count: usize) -> Vec<u8> {
+    let mut byte = || match numbers.below(5) {
+        0 => 255,
+        1 => 0,
+        2 => 128,
+        _ => numbers.next() as u8,
+    };
+    (0..count).map(|_| byte()).collect()
+}
+
+fn signed(bytes: &[u8]) -> Vec<i8> {
+    bytes.iter().map(|&v| v.wrapping_add(127) as i8).collect()
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, got: &[T], expected: &[T]) -> Result<(), String> {
+    match got.iter().zip(expected).position(|(a, b)| a != b) {
+        Some(i) => Err(format!("{what}: {:?} at {i}, expected {:?}", got[i], expected[i])),
+        None if got.len() != expected.len() => {
+            Err(format!("{what}: {} values, expected {}", got.len(), expected.len()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Holds all outputs that `run` can be asked for to exact `sums` of `columns` columns.
+fn outputs_match(
+    what: &str,
+    numbers: &mut Numbers,
+    sums: &[i32],
+    columns: usize,
+    run: impl Fn(IntOutput<'_>),
+) -> Result<(), String> {
+    let count = sums.len();
+    let mut y = vec![7i32; count];
+    run(IntOutput::Sums(&mut y));
+    equal(what, &y, sums)?;
+
+    let bias: Vec<i32> = (0..columns).map(|_| numbers.below(20_000) as i32 - 10_000).collect();
+    let multipliers: Vec<f32> = numbers.floats(columns).iter().map(|v| v.abs() * 0.02 + 1e-6).collect();
+    let (zero_point, min) = (numbers.next() as u8, numbers.below(100) as u8);
+    let max = 255 - numbers.below(100) as u8;
+    for bias in [None, Some(&bias[..])] {
+        let mut y = vec![7u8; count];
+        run(IntOutput::Requantize(Requantize { bias, multipliers: &multipliers, zero_point, min, max }, &mut y));
+        let expected: Vec<u8> = (0..count)
+            .map(|i| {
+                let sum = sums[i].wrapping_add(bias.map_or(0, |b| b[i % columns]));
+                let rounded = (sum as f32 * multipliers[i % columns]).round_ties_even();
+                (f64::from(rounded) + f64::from(zero_point)).clamp(f64::from(min), f64::from(max)) as u8
+            })
+            .collect();
+        equal(what, &y, &expected)?;
+    }
+
+    let (row_scales, bias) = (numbers.floats(count / columns.max(1)), numbers.floats(columns));
+    for (row_scales, column_scales, bias, activation) in [
+        (&row_scales[..], &multipliers[..], Some(&bias[..]), Activation::Clamp { min: -3.0, max: 5.0 }),
+        (&[0.25], &[0.5], None, Activation::Map(halve)),
+        (&[0.1], &multipliers, None, Activation::None),
+    ] {
+        if row_scales.is_empty() || column_scales.is_empty() {
+            continue;
+        }
+        let mut y = vec![7f32; count];
+        run(IntOutput::Dequantize { row_scales, column_scales, bias, activation, y: &mut y });
+        let expected: Vec<f32> = (0..count)
+            .map(|i| {
+                let scale = |scales: &[f32], at: usize| scales[if scales.len() == 1 { 0 } else { at }];
+                let scale = scale(row_scales, i / columns) * scale(column_scales, i % columns);
+                let v = sums[i] as f32 * scale + bias.map_or(0.0, |b| b[i % columns]);
+                match activation {
+                    Activation::Clamp { min, max } => v.clamp(min, max),
+                    Activation::Map(_) => v * 0.5,
+                    Activation::None => v,
+                }
+            })
+            .collect();
+        equal(what, &y, &expected)?;
+    }
+    Ok(())
+}
+
+fn products_of_bytes() -> Result<(), String> {
+    let mut numbers = Numbers(5);
+    for level in Level::available() {
+        for dot in dots(level) {
+            for [rows, depth, columns] in edges(level) {
+                let what = format!("{level:?} {dot:?} {rows}x{depth}x{columns}");
+                let stride = depth + 3;
+                // No element follows the last row.
+                let a = bytes(&mut numbers, (rows * stride).saturating_sub(3));
+                let b = signed(&bytes(&mut numbers, depth * columns));
+                let words: Vec<i16> = b.iter().map(|&v| i16::from(v) * 2 - 1).collect();
+                let zeros = bytes(&mut numbers, rows);
+                let matrix = Matrix { data: &b, depth_stride: columns, column_stride: 1 };
+                let packed = GemmI8::at(level, dot, &matrix, depth, columns);
+                let matrix = Matrix { data: &words, depth_stride: columns, column_stride: 1 };
+                let wide = GemmI8::words_at(level, &matrix, depth, columns);
+                let naive = |zero: &dyn Fn(usize) -> u8, weight: &dyn Fn(usize) -> i32| -> Vec<i32> {
+                    (0..rows * columns)
+                        .map(|i| {
+                            let (row, column) = (i / columns, i % columns);
+                            let term = |k| {
+                                (i32::from(a[row * stride + k]) - i32::from(zero(row))) * weight(k * columns + column)
+                            };
+                            (0..depth).map(term).sum()
+                        })
+                        .collect()
+                };
+                for zero in [0, 128, 255, 3] {
+                    let sums = naive(&|_| zero, &|i| i32::from(b[i]));
+                    let run = |out: IntOutput<'_>| packed.run(&a, stride, rows, ZeroPoints::One(zero), out, columns);
+                    outputs_match(&what, &mut numbers, &sums, columns, run)?;
+                }
+                let sums = naive(&|row| zeros[row], &|i| i32::from(b[i]));
+                let run = |out: IntOutput<'_>| packed.run(&a, stride, rows, ZeroPoints::Rows(&zeros), out, columns);
+                outputs_match(&what, &mut numbers, &sums, columns, run)?;
+                let sums = naive(&|_| 77, &|i| i32::from(words[i]));
+                let run = |out: IntOutput<'_>| wide.run(&a, stride, rows, ZeroPoints::One(77), out, columns);
+                outputs_match(&what, &mut numbers, &sums, columns, run)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn convolutions_of_bytes() -> Result<(), String> {
+    let mut numbers = Numbers(6);
+    for g in geometries() {
+        let per_group = g.channels / g.group;
+        let count = g.batch * g.output[0] * g.output[1] * g.outputs;
+        let x = bytes(&mut numbers, g.batch * g.input[0] * g.input[1] * g.channels);
+        let weight = signed(&bytes(&mut numbers, g.outputs * per_group * g.kernel[0] * g.kernel[1]));
+        let words: Vec<i16> = weight.iter().map(|&v| i16::from(v) * 2 - 1).collect();
+        let zero = bytes(&mut numbers, 1)[0];
+        let (mut sums, mut wide) = (vec![0i32; count], vec![0i32; count]);
+        each_product(&g, |to, from, w| {
+            if let Some(from) = from {
+                sums[to] += (i32::from(x[from]) - i32::from(zero)) * i32::from(weight[w]);
+                wide[to] += (i32::from(x[from]) - i32::from(zero)) * i32::from(words[w]);
+            }
+        });
+        for level in Level::available() {
+            for dot in dots(level) {
+                let conv = ConvI8::at(level, dot, &weight, g.outputs, per_group, g.kernel, g.group);
+                let run = |out: IntOutput<'_>| conv.run(&g, &x, zero, out);
+                outputs_match(&format!("{level:?} {dot:?} {g:?}"), &mut numbers, &sums, g.outputs, run)?;
+            }
+            let conv = ConvI8::words_at(level, &words, g.outputs, per_group, g.kernel, g.group);
+            let run = |out: IntOutput<'_>| conv.run(&g, &x, zero, out);
+            outputs_match(&format!("{level:?} words {g:?}"), &mut numbers, &wide, g.outputs, run)?;
         }
     }
     Ok(())

@@ -81,6 +81,8 @@ pub trait Product: Copy {
     const GROUP: usize;
     type V<S: Simd>: Copy;
 
+    /// Whether the instruction set can multiply so.
+    fn possible<S: Simd>() -> bool;
     /// Whether rows can be multiplied where they lie.
     fn in_place(self) -> bool;
     fn convert(self, from: &[Self::In], to: &mut [Self::Element]);
@@ -102,6 +104,10 @@ impl Product for Floats {
     const GROUP: usize = 1;
     type V<S: Simd> = S::F;
 
+    #[inline(always)]
+    fn possible<S: Simd>() -> bool {
+        true
+    }
     #[inline(always)]
     fn in_place(self) -> bool {
         true
@@ -139,6 +145,104 @@ impl Product for Floats {
     unsafe fn step<S: Simd>(sum: S::F, row: S::F, column: S::F) -> S::F {
         // SAFETY: the caller's.
         unsafe { S::mul_add(row, column, sum) }
+    }
+}
+
+/// The methods of products whose vectors are of integers.
+macro_rules! integers {
+    () => {
+        #[inline(always)]
+        unsafe fn zero<S: Simd>() -> S::I {
+            // SAFETY: the caller's, here and below.
+            unsafe { S::splat_i32(0) }
+        }
+        #[inline(always)]
+        unsafe fn splat<S: Simd>(from: *const u8) -> S::I {
+            // SAFETY: the caller's.
+            unsafe { S::splat_i32(from.cast::<i32>().read_unaligned()) }
+        }
+        #[inline(always)]
+        unsafe fn load<S: Simd>(from: *const u32) -> S::I {
+            // SAFETY: the caller's.
+            unsafe { S::load_i32(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store<S: Simd>(to: *mut u32, v: S::I) {
+            // SAFETY: the caller's.
+            unsafe { S::store_i32(to.cast(), v) }
+        }
+        #[inline(always)]
+        unsafe fn add<S: Simd>(a: S::I, b: S::I) -> S::I {
+            // SAFETY: the caller's.
+            unsafe { S::add_i32(a, b) }
+        }
+    };
+}
+
+/// `u8` by `i8`, four at a time.
+#[derive(Clone, Copy)]
+pub struct Bytes {
+    /// The rows' top bits are flipped, which subtracts 128 from them as `i8`.
+    pub flipped: bool,
+}
+
+impl Product for Bytes {
+    type In = u8;
+    type Element = u8;
+    const GROUP: usize = 4;
+    type V<S: Simd> = S::I;
+
+    #[inline(always)]
+    fn possible<S: Simd>() -> bool {
+        S::BYTES
+    }
+    #[inline(always)]
+    fn in_place(self) -> bool {
+        !self.flipped
+    }
+    #[inline(always)]
+    fn convert(self, from: &[u8], to: &mut [u8]) {
+        if self.flipped {
+            to.iter_mut().zip(from).for_each(|(to, v)| *to = v ^ 0x80);
+        } else {
+            to.copy_from_slice(from);
+        }
+    }
+    integers!();
+    #[inline(always)]
+    unsafe fn step<S: Simd>(sum: S::I, row: S::I, column: S::I) -> S::I {
+        // SAFETY: the caller's; `possible` was asked.
+        unsafe { S::dot_u8i8(sum, row, column) }
+    }
+}
+
+/// `u8` widened to `i16` by `i16`, two at a time.
+#[derive(Clone, Copy)]
+pub struct Words;
+
+impl Product for Words {
+    type In = u8;
+    type Element = i16;
+    const GROUP: usize = 2;
+    type V<S: Simd> = S::I;
+
+    #[inline(always)]
+    fn possible<S: Simd>() -> bool {
+        true
+    }
+    #[inline(always)]
+    fn in_place(self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn convert(self, from: &[u8], to: &mut [i16]) {
+        to.iter_mut().zip(from).for_each(|(to, v)| *to = i16::from(*v));
+    }
+    integers!();
+    #[inline(always)]
+    unsafe fn step<S: Simd>(sum: S::I, row: S::I, column: S::I) -> S::I {
+        // SAFETY: the caller's.
+        unsafe { S::dot_i16(sum, row, column) }
     }
 }
 
@@ -218,7 +322,7 @@ impl<'a, T: Copy> Rows<'a, T> {
                 for ky in 0..g.kernel[0] {
                     let iy = (oy * g.strides[0] + ky * g.dilations[0]).wrapping_sub(g.begin[0]);
                     let left = (ox * g.strides[1]).wrapping_sub(g.begin[1]);
-                    let line = (n * g.input[0] + iy).wrapping_mul(g.input[1]);
+                    let line = (n * g.input[0]).wrapping_add(iy).wrapping_mul(g.input[1]);
                     let whole = g.dilations[1] == 1 && channels == g.channels;
                     if whole && iy < g.input[0] && left < g.input[1] && g.kernel[1] <= g.input[1] - left {
                         let run = g.kernel[1] * channels;
@@ -279,6 +383,9 @@ impl<P: Product, F: Finish> Kernel for Multiply<'_, P, F> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Self { product, panels, rows, finish } = self;
+        if !P::possible::<S>() {
+            return;
+        }
         let (count, columns, lanes) = (rows.count(), panels.columns, S::LANES);
         let (taps, channels, own) = rows.sizes();
         let in_place = product.in_place() && channels.is_multiple_of(P::GROUP) && (taps == 1 || channels >= CHANNELS);

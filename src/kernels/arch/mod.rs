@@ -76,6 +76,7 @@ pub trait Simd: Copy + 'static {
     unsafe fn store_i32(to: *mut i32, v: Self::I);
     unsafe fn add_i32(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn sub_i32(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn mul_i32(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn and(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn or(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn xor(a: Self::I, b: Self::I) -> Self::I;
@@ -151,6 +152,22 @@ pub trait Simd: Copy + 'static {
             }
             let mut lanes = [0f32; 16];
             Self::store(lanes.as_mut_ptr(), v);
+            for (i, lane) in lanes.iter().enumerate().take(count) {
+                *to.add(i) = *lane;
+            }
+        }
+    }
+
+    /// Stores the first `count` bytes of [`Simd::store_u8`], at most `LANES`.
+    #[inline(always)]
+    unsafe fn store_u8_part(to: *mut u8, v: Self::I, count: usize) {
+        // SAFETY: the caller's; no set has more than 16 lanes.
+        unsafe {
+            if count >= Self::LANES {
+                return Self::store_u8(to, v);
+            }
+            let mut lanes = [0u8; 16];
+            Self::store_u8(lanes.as_mut_ptr(), v);
             for (i, lane) in lanes.iter().enumerate().take(count) {
                 *to.add(i) = *lane;
             }

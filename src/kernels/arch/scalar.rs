@@ -127,6 +127,10 @@ impl Simd for Scalar {
         each!(i => a[i].wrapping_sub(b[i]))
     }
     #[inline(always)]
+    unsafe fn mul_i32(a: Self::I, b: Self::I) -> Self::I {
+        each!(i => a[i].wrapping_mul(b[i]))
+    }
+    #[inline(always)]
     unsafe fn and(a: Self::I, b: Self::I) -> Self::I {
         each!(i => a[i] & b[i])
     }

@@ -116,6 +116,10 @@ impl Simd for Wasm {
         i32x4_sub(a, b)
     }
     #[inline(always)]
+    unsafe fn mul_i32(a: v128, b: v128) -> v128 {
+        i32x4_mul(a, b)
+    }
+    #[inline(always)]
     unsafe fn and(a: v128, b: v128) -> v128 {
         v128_and(a, b)
     }

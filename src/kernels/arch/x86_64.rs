@@ -100,6 +100,7 @@ macro_rules! avx2 {
                 store_i32(to: *mut i32, v: __m256i) = _mm256_storeu_si256(to.cast(), v);
                 add_i32(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
                 sub_i32(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi32(a, b);
+                mul_i32(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi32(a, b);
                 and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
                 or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256(a, b);
                 xor(a: __m256i, b: __m256i) -> __m256i = _mm256_xor_si256(a, b);
@@ -162,6 +163,7 @@ impl Simd for Avx512 {
         store_i32(to: *mut i32, v: __m512i) = _mm512_storeu_si512(to.cast(), v);
         add_i32(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
         sub_i32(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32(a, b);
+        mul_i32(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
         and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
         or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512(a, b);
         xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);

@@ -1,0 +1,310 @@
+//! Products of bytes: `u8` by `i8` into `i32`, exact and wrapping, the same on every machine
+//! ([`super::arch`] says how), and what becomes of the sums.
+
+use super::arch::{Dot, Level, Simd, dispatch_at};
+use super::gemm::{Activation, Matrix};
+use super::product::{Bytes, Finish, Multiply, Panels, Rows, Words};
+
+/// `clamp(round_half_even((sum + bias) * multiplier) + zero_point, min, max)`, in float32 without a
+/// fused multiply-add.
+#[derive(Clone, Copy, Debug)]
+pub struct Requantize<'a> {
+    /// One per column.
+    pub bias: Option<&'a [i32]>,
+    /// One per column.
+    pub multipliers: &'a [f32],
+    pub zero_point: u8,
+    pub min: u8,
+    pub max: u8,
+}
+
+/// What becomes of sums, and where it goes. A sum is `Σ (x - x_zero) · w`.
+#[derive(Debug)]
+pub enum IntOutput<'a> {
+    Requantize(Requantize<'a>, &'a mut [u8]),
+    /// `activation(sum * (row_scale * column_scale) + bias)`.
+    Dequantize {
+        /// One, or one per row.
+        row_scales: &'a [f32],
+        /// One, or one per column.
+        column_scales: &'a [f32],
+        /// One per column.
+        bias: Option<&'a [f32]>,
+        activation: Activation,
+        y: &'a mut [f32],
+    },
+    Sums(&'a mut [i32]),
+}
+
+/// The zero points of a matrix's rows.
+#[derive(Clone, Copy, Debug)]
+pub enum ZeroPoints<'a> {
+    One(u8),
+    /// One per row.
+    Rows(&'a [u8]),
+}
+
+enum Target {
+    Requantize { multipliers: *const f32, zero_point: u8, min: u8, max: u8, y: *mut u8 },
+    Dequantize { scales: [(*const f32, bool); 2], bias: *const f32, activation: Activation, y: *mut f32 },
+    Sums(*mut i32),
+}
+
+/// An [`IntOutput`] of a group of columns.
+pub(super) struct ToIntegers<'a> {
+    target: Target,
+    /// Added to the sums; whole vectors.
+    offsets: Vec<i32>,
+    /// The sums of the weights and the zero points of the rows, where each row has its own.
+    zeros: Option<(&'a [i32], &'a [u8])>,
+    stride: usize,
+    columns: usize,
+}
+
+impl<'a> ToIntegers<'a> {
+    /// Results of `rows` rows, `stride` apart, of which the columns of `weights` from `first` on are
+    /// written.
+    pub fn new(
+        out: &mut IntOutput<'_>,
+        weights: &'a Sums,
+        zeros: ZeroPoints<'a>,
+        rows: usize,
+        stride: usize,
+        first: usize,
+    ) -> Self {
+        let columns = weights.columns;
+        let reach = if rows == 0 || columns == 0 { 0 } else { (rows - 1) * stride + first + columns };
+        let at = if reach == 0 { 0 } else { first };
+        let length = match out {
+            IntOutput::Requantize(_, y) => y.len(),
+            IntOutput::Dequantize { y, .. } => y.len(),
+            IntOutput::Sums(y) => y.len(),
+        };
+        assert!(length >= reach, "results of {rows} rows of {stride}");
+        let mut offsets = weights.offsets.clone();
+        let zeros = match zeros {
+            ZeroPoints::One(zero) => {
+                let shifts = offsets.iter_mut().zip(&weights.sums);
+                shifts.for_each(|(to, sum)| *to = to.wrapping_sub(sum.wrapping_mul(i32::from(zero))));
+                None
+            }
+            ZeroPoints::Rows(zeros) => {
+                assert!(zeros.len() >= rows, "{} zero points of {rows} rows", zeros.len());
+                Some((&weights.sums[..], zeros))
+            }
+        };
+        let target = match out {
+            IntOutput::Requantize(r, y) => {
+                assert!(r.multipliers.len() >= first + columns, "multipliers of {} columns", first + columns);
+                if let Some(bias) = r.bias {
+                    let bias = &bias[first..first + columns];
+                    offsets.iter_mut().zip(bias).for_each(|(to, bias)| *to = to.wrapping_add(*bias));
+                }
+                Target::Requantize {
+                    multipliers: r.multipliers[first..].as_ptr(),
+                    zero_point: r.zero_point,
+                    min: r.min,
+                    max: r.max,
+                    y: y[at..].as_mut_ptr(),
+                }
+            }
+            IntOutput::Dequantize { row_scales, column_scales, bias, activation, y } => {
+                let many = |scales: &[f32], count: usize| {
+                    assert!(scales.len() == 1 || scales.len() >= count, "{} scales of {count}", scales.len());
+                    scales.len() > 1
+                };
+                let (by_row, by_column) = (many(row_scales, rows), many(column_scales, first + columns));
+                assert!(bias.is_none_or(|b| b.len() >= first + columns), "a bias of {} columns", first + columns);
+                Target::Dequantize {
+                    scales: [
+                        (row_scales.as_ptr(), by_row),
+                        (column_scales[if by_column { first } else { 0 }..].as_ptr(), by_column),
+                    ],
+                    bias: bias.map_or(std::ptr::null(), |b| b[first..].as_ptr()),
+                    activation: *activation,
+                    y: y[at..].as_mut_ptr(),
+                }
+            }
+            IntOutput::Sums(y) => Target::Sums(y[at..].as_mut_ptr()),
+        };
+        Self { target, offsets, zeros, stride, columns }
+    }
+}
+
+impl Finish for ToIntegers<'_> {
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    unsafe fn tile<S: Simd>(
+        &self,
+        sums: *const u32,
+        pitch: usize,
+        row: usize,
+        rows: usize,
+        first: usize,
+        width: usize,
+    ) {
+        // SAFETY: the caller's; `new` held every row and column against the slices, and the offsets and
+        // the sums of weights are whole vectors.
+        unsafe {
+            let mut at = 0;
+            while at < width {
+                let (column, count) = (first + at, (width - at).min(S::LANES));
+                let offset = S::load_i32(self.offsets.as_ptr().add(column));
+                let scale = match &self.target {
+                    Target::Requantize { multipliers, .. } => S::load_part(multipliers.add(column), count),
+                    Target::Dequantize { scales: [_, (scales, true)], .. } => S::load_part(scales.add(column), count),
+                    Target::Dequantize { scales: [_, (scale, false)], .. } => S::splat(**scale),
+                    Target::Sums(_) => S::splat(1.0),
+                };
+                for r in 0..rows {
+                    let place = (row + r) * self.stride + column;
+                    let mut sum = S::add_i32(S::load_i32(sums.add(r * pitch + at).cast()), offset);
+                    if let Some((weights, zeros)) = self.zeros {
+                        let zero = S::splat_i32(i32::from(*zeros.as_ptr().add(row + r)));
+                        sum = S::sub_i32(sum, S::mul_i32(S::load_i32(weights.as_ptr().add(column)), zero));
+                    }
+                    match &self.target {
+                        Target::Requantize { zero_point, min, max, y, .. } => {
+                            let zero = i32::from(*zero_point);
+                            let low = S::splat((i32::from(*min) - zero) as f32);
+                            let high = S::splat((i32::from(*max) - zero) as f32);
+                            let v = S::max(S::min(S::mul(S::to_f32(sum), scale), high), low);
+                            S::store_u8_part(y.add(place), S::add_i32(S::to_i32(v), S::splat_i32(zero)), count);
+                        }
+                        Target::Dequantize { scales: [(row_scales, by_row), _], bias, activation, y } => {
+                            let by_row = S::splat(*row_scales.add(if *by_row { row + r } else { 0 }));
+                            let mut v = S::mul(S::to_f32(sum), S::mul(by_row, scale));
+                            if !bias.is_null() {
+                                v = S::add(v, S::load_part(bias.add(column), count));
+                            }
+                            if let Activation::Clamp { min, max } = activation {
+                                v = S::max(S::min(v, S::splat(*max)), S::splat(*min));
+                            }
+                            S::store_part(y.add(place), v, count);
+                        }
+                        Target::Sums(y) => S::store_part(y.add(place).cast(), S::from_bits(sum), count),
+                    }
+                }
+                at += S::LANES;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn block(&self, rows: std::ops::Range<usize>) {
+        if let Target::Dequantize { activation: Activation::Map(map), y, .. } = &self.target {
+            for row in rows {
+                // SAFETY: `new` held every row against the slice.
+                map(unsafe { std::slice::from_raw_parts_mut(y.add(row * self.stride), self.columns) });
+            }
+        }
+    }
+}
+
+/// What the weights of every column come to.
+pub(super) struct Sums {
+    /// Whole vectors.
+    sums: Vec<i32>,
+    /// What flipping the rows' top bits subtracted.
+    offsets: Vec<i32>,
+    columns: usize,
+}
+
+impl Sums {
+    pub fn new(level: Level, columns: usize, flipped: bool, sum: impl Fn(usize) -> i32) -> Self {
+        let mut sums = vec![0i32; columns.next_multiple_of(level.lanes())];
+        sums.iter_mut().enumerate().take(columns).for_each(|(column, to)| *to = sum(column));
+        let shift = if flipped { 128 } else { 0 };
+        let offsets = sums.iter().map(|sum| sum.wrapping_mul(shift)).collect();
+        Self { sums, offsets, columns }
+    }
+
+    pub fn byte_len(&self) -> usize {
+        8 * self.sums.len()
+    }
+}
+
+/// A matrix of bytes, or of bytes less a zero point, packed.
+pub(super) struct IntPanels {
+    panels: Panels,
+    dot: Dot,
+    pub sums: Sums,
+}
+
+impl IntPanels {
+    /// `at(k, column)` gives a weight, which fits `i8` unless `dot` is [`Dot::Words`].
+    pub fn new(level: Level, dot: Dot, depth: usize, columns: usize, at: impl Fn(usize, usize) -> i16) -> Self {
+        let group = if dot == Dot::Words { 2 } else { 4 };
+        let panels = Panels::new(level, depth.div_ceil(group), columns, |word, first, slots| {
+            for (i, slot) in slots.iter_mut().enumerate() {
+                let bits = 32 / group;
+                let mask = u32::MAX >> (32 - bits);
+                *slot = (0..group.min(depth - word * group))
+                    .fold(0, |all, k| all | (at(word * group + k, first + i) as u32 & mask) << (k * bits));
+            }
+        });
+        let sum = |column| (0..depth).fold(0i32, |sum, k| sum.wrapping_add(i32::from(at(k, column))));
+        Self { panels, dot, sums: Sums::new(level, columns, dot == Dot::FlippedBytes, sum) }
+    }
+
+    pub fn multiply(&self, rows: Rows<'_, u8>, finish: ToIntegers<'_>) {
+        let (panels, level) = (&self.panels, self.panels.level);
+        match self.dot {
+            Dot::Bytes => dispatch_at(level, Multiply { product: Bytes { flipped: false }, panels, rows, finish }),
+            Dot::FlippedBytes => {
+                dispatch_at(level, Multiply { product: Bytes { flipped: true }, panels, rows, finish })
+            }
+            Dot::Words => dispatch_at(level, Multiply { product: Words, panels, rows, finish }),
+        }
+    }
+
+    pub fn byte_len(&self) -> usize {
+        self.panels.byte_len() + self.sums.byte_len()
+    }
+}
+
+/// A matrix `[depth, columns]` of bytes, packed.
+pub struct GemmI8 {
+    panels: IntPanels,
+    depth: usize,
+}
+
+impl GemmI8 {
+    pub fn new(b: &Matrix<'_, i8>, depth: usize, columns: usize) -> Self {
+        let level = Level::best();
+        Self::at(level, level.dot(), b, depth, columns)
+    }
+
+    /// As [`Self::new`], for one instruction set and way to multiply.
+    pub fn at(level: Level, dot: Dot, b: &Matrix<'_, i8>, depth: usize, columns: usize) -> Self {
+        Self { panels: IntPanels::new(level, dot, depth, columns, |k, column| i16::from(b.at(k, column))), depth }
+    }
+
+    /// A matrix of -255 to 255: bytes of which a zero point was subtracted.
+    pub fn from_words(b: &Matrix<'_, i16>, depth: usize, columns: usize) -> Self {
+        Self::words_at(Level::best(), b, depth, columns)
+    }
+
+    /// As [`Self::from_words`], for one instruction set.
+    pub fn words_at(level: Level, b: &Matrix<'_, i16>, depth: usize, columns: usize) -> Self {
+        Self { panels: IntPanels::new(level, Dot::Words, depth, columns, |k, column| b.at(k, column)), depth }
+    }
+
+    /// Multiplies `rows` rows of `a`, `a_stride` apart; those of the results are `y_stride` apart.
+    pub fn run(
+        &self,
+        a: &[u8],
+        a_stride: usize,
+        rows: usize,
+        a_zero: ZeroPoints<'_>,
+        mut out: IntOutput<'_>,
+        y_stride: usize,
+    ) {
+        let finish = ToIntegers::new(&mut out, &self.panels.sums, a_zero, rows, y_stride, 0);
+        self.panels.multiply(Rows::matrix(a, a_stride, rows, self.depth), finish);
+    }
+
+    /// Bytes that the packed matrix takes.
+    pub fn byte_len(&self) -> usize {
+        self.panels.byte_len()
+    }
+}
