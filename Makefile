@@ -49,7 +49,8 @@ fuzz: ## look for inputs that panic or hang, for SECONDS (default 60)
 	@$(setup) rust fuzz
 	@node scripts/fuzz.mjs
 
-bench: pkg ## measure against other runtimes in one browser
-	@$(setup) chromium npm:bench models:all
+bench: pkg ## measure against other runtimes in one browser, and natively
+	@$(setup) chromium npm:bench models:bench
+	@cargo build --locked --release --quiet
 	@npm --prefix bench run --silent bench
 	@npm --prefix bench run --silent shapes

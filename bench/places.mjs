@@ -9,17 +9,27 @@ export const places = {
   here,
   repository,
   cache,
-  models: shared.models,
+  tools: shared.tools,
   wasm: shared.wasm,
+  target: shared.target,
+  targetPeers: join(cache, "target-peers"),
   cases: join(repository, "tests/models"),
   packages: join(here, "node_modules"),
   results: join(here, "results"),
   venv: join(cache, "bench-venv"),
   prepared: join(cache, "bench"),
+  models: join(cache, "bench/models"),
 };
 
-/** The models that are measured; all forms of one have the same float32 weights. */
+/** The models that are measured; all forms of one come from the same weights. `gpu`: on WebGPU too. */
 export const models = {
-  squeezenet: { title: "SqueezeNet 1.1", onnx: "squeezenet1.1.onnx", case: "squeezenet1.1/coffee" },
-  efficientnet: { title: "EfficientNet-Lite0", onnx: "efficientnet-lite0-folded.onnx", case: "efficientnet-lite0-folded/coffee" },
+  mobilenetv2: { title: "MobileNetV2", precisions: ["f32", "int8"] },
+  resnet18: { title: "ResNet-18", precisions: ["f32", "int8"] },
+  squeezenet: { title: "SqueezeNet 1.1", precisions: ["f32", "int8"], gpu: true },
+  efficientnet: { title: "EfficientNet-Lite0", precisions: ["f32", "int8"], gpu: true },
+  minilm: { title: "MiniLM-L6", precisions: ["f32", "int8"] },
+  silero: { title: "Silero VAD", precisions: ["f32"], onnxOnly: true },
+  mnist: { title: "MNIST CNN", precisions: ["f32", "int8"] },
 };
+
+export const precisions = { f32: "float32", int8: "int8" };

@@ -1,6 +1,6 @@
 // Measures Firebrand and its peers in one headless Chromium, in turns.
-//   node bench/run.mjs [--only firebrand,ort,litert,tfjs] [--models squeezenet,efficientnet] [--devices cpu,webgpu]
-//                      [--rounds 8] [--cold 3] [--round-ms 800]
+//   node bench/run.mjs [--models mobilenetv2,minilm] [--precision f32,int8] [--only firebrand,litert]
+//                      [--devices cpu,webgpu,native] [--rounds 6] [--cold 3] [--round-ms 600]
 // Prints the tables; a run of everything also writes results/latest.md, .json and .svg, any other results/partial.*.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
@@ -10,12 +10,15 @@ import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
 import { openBrowser } from "./browser.mjs";
+import { chart } from "./chart.mjs";
+import { measureNative } from "./native.mjs";
 import { peers } from "./peers.mjs";
-import { models, places } from "./places.mjs";
+import { models, places, precisions } from "./places.mjs";
 import { prepare } from "./prepare.mjs";
-import { chart, report, verdicts } from "./report.mjs";
+import { report } from "./report.mjs";
 import { serve } from "./server.mjs";
 import { median, quantile, ratio, shuffled } from "./statistics.mjs";
+import { limits, targets } from "./targets.mjs";
 
 const compress = promisify(brotliCompress);
 
@@ -38,8 +41,8 @@ async function brotliSizes(files) {
   return sizes;
 }
 
-const isHarness = (path) => ["/page/", "/peers/", "/prepared/cases/", "/prepared/tiny/"].some((folder) => path.startsWith(folder));
-const isModel = (path) => path.startsWith("/models/") || path.startsWith("/prepared/converted/");
+const isHarness = (path) => ["/page/", "/peers/", "/cases/", "/prepared/tiny/"].some((folder) => path.startsWith(folder)) || path.endsWith(".npy");
+const isModel = (path) => path.startsWith("/prepared/models/");
 const isRuntime = (path) => !isHarness(path) && !isModel(path);
 
 function options() {
@@ -47,14 +50,15 @@ function options() {
     options: {
       only: { type: "string" },
       models: { type: "string" },
+      precision: { type: "string" },
       devices: { type: "string" },
-      rounds: { type: "string", default: "8" },
+      rounds: { type: "string", default: "6" },
       cold: { type: "string", default: "3" },
-      "round-ms": { type: "string", default: "800" },
+      "round-ms": { type: "string", default: "600" },
     },
   });
-  const choose = (flag, given, all) => {
-    const chosen = given?.split(",") ?? all;
+  const choose = (flag, all) => {
+    const chosen = values[flag]?.split(",") ?? all;
     const unknown = chosen.filter((name) => !all.includes(name));
     if (unknown.length) throw new Error(`--${flag}: there is no ${unknown.join(", ")}; there are ${all.join(", ")}`);
     return chosen;
@@ -65,123 +69,145 @@ function options() {
     return value;
   };
   return {
-    peers: choose("only", values.only, Object.keys(peers)),
-    models: choose("models", values.models, Object.keys(models)),
-    devices: choose("devices", values.devices, ["cpu", "webgpu"]),
+    peers: choose("only", Object.keys(peers)),
+    models: choose("models", Object.keys(models)),
+    precisions: choose("precision", Object.keys(precisions)),
+    devices: choose("devices", ["cpu", "webgpu", "native"]),
     rounds: number("rounds"),
     cold: number("cold"),
     roundMs: number("round-ms"),
-    isWhole: !values.only && !values.models && !values.devices,
+    isWhole: !["only", "models", "precision", "devices"].some((flag) => values[flag]),
   };
 }
 
-/** The arguments of a page: where each peer finds its form of the model. */
-async function modelFor(name) {
-  const about = JSON.parse(await readFile(join(places.prepared, "cases", name, "case.json"), "utf8"));
-  return {
-    ...about,
-    onnx: `/models/${models[name].onnx}`,
-    tflite: `/prepared/converted/${name}/model.tflite`,
-    tfjs: `/prepared/converted/${name}/model.json`,
-    case: `/prepared/cases/${name}`,
-  };
+/** Who takes part in a model's measurement, each with a form of it; and who does not, with the reason. */
+async function contestants(name, device, asked, unusable) {
+  const about = JSON.parse(await readFile(join(places.models, name, "case.json"), "utf8"));
+  const taking = [];
+  const leftOut = [];
+  for (const precision of asked.precisions.filter((one) => models[name].precisions.includes(one) && (device === "cpu" || one === "f32"))) {
+    for (const peer of asked.peers.filter((one) => peers[one].devices.includes(device))) {
+      try {
+        if (unusable.has(peer)) throw new Error(unusable.get(peer));
+        const { file, expected } = peers[peer].form(name, precision);
+        const at = (path) => `/prepared/models/${name}/${path}`;
+        const isChannelsLast = peers[peer].layout === "nhwc" && about.channelsLast;
+        const model = {
+          file: at(file),
+          inputs: about.inputs.map((input) => ({ name: input.name, int32: peers[peer].int32 ?? false, url: at(isChannelsLast ? about.channelsLast : input.file) })),
+          output: about.output.name,
+          expected: expected && at(about.expected[expected]),
+        };
+        taking.push({ peer, precision, model, cold: [], rounds: [], cpu: 0, runs: 0 });
+      } catch (error) {
+        leftOut.push({ peer, precision, reason: error.message });
+      }
+    }
+  }
+  return { taking, leftOut, multiplyAdds: about.multiplyAdds, range: about.range };
 }
 
-async function measureModel({ name, device, names, asked, browser, server }) {
-  const model = await modelFor(name);
+async function measureModel({ name, device, taking, asked, browser, server }) {
   const isCpu = device === "cpu";
   const timeout = isCpu ? 60_000 : 120_000;
-  const results = Object.fromEntries(names.map((peer) => [peer, { cold: [], rounds: [], cpu: 0, runs: 0 }]));
-  const pages = new Map();
-  const fail = async (peer, error) => {
-    results[peer].failed = error.message;
-    console.error(`${peers[peer].title}, ${models[name].title}, ${device}: ${error.message}`);
-    await pages.get(peer)?.close();
-    pages.delete(peer);
+  const fail = async (one, error) => {
+    one.failed = error.message;
+    console.error(`${peers[one.peer].title}, ${models[name].title}, ${precisions[one.precision]}, ${device}: ${error.message}`);
+    await one.page?.close();
+    one.page = undefined;
   };
-  const living = () => names.filter((peer) => !results[peer].failed);
+  const living = () => taking.filter(({ failed }) => !failed);
 
   // SwiftShader draws with the CPU: a few runs show that the answer stays right, none how quick a GPU is.
   // The first pass is traced, for the longest task; where there are others, only they are timed.
   const passes = isCpu ? asked.cold + 1 : 1;
   for (let pass = 0; pass < passes; pass++) {
-    for (const peer of shuffled(living())) {
+    for (const one of shuffled(living())) {
       try {
         server.takeFetched();
-        const page = await browser.openPage(peers[peer].adapter, { model }, timeout);
-        pages.set(peer, page);
-        const result = results[peer];
-        const start = async () => result.cold.push(await page.call("cold", { device }));
+        one.page = await browser.openPage(peers[one.peer].adapter, { model: one.model }, timeout);
+        const start = async () => one.cold.push(await one.page.call("cold", { device }));
         if (pass === 0) {
-          result.longestTaskMs = await page.longestTask(async () => {
+          one.longestTaskMs = await one.page.longestTask(async () => {
             await start();
-            result.rounds.push(await page.call("round", { milliseconds: 0, count: isCpu ? 5 : 2 }));
+            one.rounds.push(await one.page.call("round", { milliseconds: 0, count: isCpu ? 5 : 2 }));
           });
         } else {
-          if (pass === 1) Object.assign(result, { cold: [], rounds: [] });
+          if (pass === 1) Object.assign(one, { cold: [], rounds: [] });
           await start();
         }
-        result.fetched = server.takeFetched();
+        one.fetched = server.takeFetched();
         if (pass < passes - 1) {
-          await page.close();
-          pages.delete(peer);
+          await one.page.close();
+          one.page = undefined;
         }
       } catch (error) {
-        await fail(peer, error);
+        await fail(one, error);
       }
     }
   }
 
   const rounds = isCpu ? asked.rounds : 0;
   if (rounds > 0) {
-    for (const peer of living()) await pages.get(peer).call("round", { milliseconds: 1500 }).catch((error) => fail(peer, error));
+    for (const one of living()) await one.page.call("round", { milliseconds: 1000 }).catch((error) => fail(one, error));
   }
   for (let round = 0; round < rounds; round++) {
-    for (const peer of shuffled(living())) {
+    for (const one of shuffled(living())) {
       try {
         const before = await browser.rendererCpu();
-        const measured = await pages.get(peer).call("round", { milliseconds: asked.roundMs });
+        const measured = await one.page.call("round", { milliseconds: asked.roundMs });
         const after = await browser.rendererCpu();
-        const result = results[peer];
-        result.rounds.push(measured);
-        result.cpu += after - before;
-        result.runs += measured.samples.length;
+        one.rounds.push(measured);
+        one.cpu += after - before;
+        one.runs += measured.samples.length;
       } catch (error) {
-        await fail(peer, error);
+        await fail(one, error);
       }
     }
   }
-  for (const page of pages.values()) await page.close();
-  return results;
+  for (const one of living()) await one.page.close();
 }
 
-/** What is kept of one peer's measurement. */
-function summary(result, ours, sizes) {
-  if (result.failed) return { failed: result.failed };
-  const { cold, rounds, fetched, cpu, runs } = result;
-  const samples = rounds.flatMap((round) => round.samples);
-  const middle = (key) => median(cold.map((one) => one[key]));
-  const total = (list, pick) => list.reduce((sum, one) => sum + pick(one), 0);
+const samplesOf = ({ rounds }) => rounds.map(({ samples }) => samples);
+
+/** What is kept of one contestant's measurement. */
+function summary(one, taking, multiplyAdds, sizes) {
+  const { peer, precision } = one;
+  if (one.failed) return { peer, precision, failed: one.failed };
+  const { cold, rounds, fetched, cpu, runs } = one;
+  const samples = samplesOf(one).flat();
+  const middle = (key) => median(cold.map((pass) => pass[key]));
+  const total = (list, pick) => list.reduce((sum, each) => sum + pick(each), 0);
   const files = [...fetched].filter(([path]) => isRuntime(path)).map(([path, bytes]) => ({ path, raw: bytes.length, brotli: sizes.get(path) }));
-  const most = (pick) => Math.max(...pick);
+  const most = (values) => Math.max(...values);
+  const differences = [...cold, ...rounds].map(({ difference }) => difference).filter((value) => value !== undefined);
+  const ours = (wanted) => taking.find((other) => other.peer === "firebrand" && other.precision === wanted && !other.failed);
+  const medianMs = median(samples);
   return {
+    peer,
+    precision,
     about: cold[0].about,
     download: { raw: total(files, ({ raw }) => raw), brotli: total(files, ({ brotli }) => brotli), files },
-    modelBytes: total([...fetched].filter(([path]) => isModel(path)), ([, bytes]) => bytes.length),
+    modelBytes: total([...fetched].filter(([path]) => isModel(path) && !isHarness(path)), ([, bytes]) => bytes.length),
     cold: { runtimeMs: middle("runtimeMs"), modelMs: middle("modelMs"), firstRunMs: middle("firstRunMs"), totalMs: middle("totalMs"), passes: cold.length },
     steady: {
-      medianMs: median(samples),
+      medianMs,
       p95Ms: quantile(samples, 0.95),
       runs: samples.length,
       cpuMsPerRun: runs > 0 && Number.isFinite(cpu) ? cpu / runs : undefined,
-      ...(ours && { ratio: ratio(rounds.map((round) => round.samples), ours.rounds.map((round) => round.samples)) }),
+      gigaOpsPerSecond: multiplyAdds ? (2 * multiplyAdds) / (medianMs * 1e6) : undefined,
+      // Part of the other's time that Firebrand takes at the same precision.
+      ratio: ours(precision) && ratio(samplesOf(ours(precision)), samplesOf(one)),
+      // Part of its own time in float32.
+      ofFloat: peer === "firebrand" && precision !== "f32" && ours("f32") ? ratio(samplesOf(one), samplesOf(ours("f32"))) : undefined,
     },
+    memoryBytes: most(rounds.map(({ memoryBytes }) => memoryBytes)) || undefined,
     stall: {
-      taskCpuMs: result.longestTaskMs,
-      coldMs: most(cold.map((one) => one.stall.milliseconds)),
-      runMs: most(rounds.map((round) => round.stall.milliseconds)),
+      taskCpuMs: one.longestTaskMs,
+      coldMs: most(cold.map(({ stall }) => stall.milliseconds)),
+      runMs: most(rounds.map(({ stall }) => stall.milliseconds)),
     },
-    difference: most([...cold, ...rounds].map((one) => one.difference)),
+    difference: differences.length ? most(differences) : undefined,
   };
 }
 
@@ -194,39 +220,34 @@ function buildSteps() {
   });
 }
 
-async function main() {
-  const asked = options();
-  const missingForms = await prepare(asked.models);
-  const skipped = {};
+/** Everything that runs in the browser. */
+async function measureInBrowser(asked) {
+  const unusable = await prepare(asked.models, asked.peers);
   const mounts = {};
-  const usable = asked.peers.filter((peer) => {
+  for (const peer of asked.peers.filter((one) => !unusable.has(one))) {
     try {
-      if (peers[peer].needsConversion && missingForms) throw new Error(`its form of the models could not be made: ${missingForms}`);
       Object.assign(mounts, peers[peer].mounts());
-      return true;
     } catch (error) {
-      skipped[peer] = error.message;
-      console.error(`${peers[peer].title} is left out: ${error.message}`);
-      return false;
+      unusable.set(peer, error.message);
     }
-  });
+  }
+  for (const [peer, reason] of unusable) console.error(`${peers[peer].title} is left out: ${reason}`);
   const server = await serve({
     "/peers/": join(places.here, "peers"),
     "/page/": join(places.here, "page"),
+    "/cases/": join(places.repository, "tests/web/pages"),
     "/prepared/": places.prepared,
-    "/models/": places.models,
     ...mounts,
   });
-  const load = loadavg()[0];
-  if (load > 0.5) console.error(`other work is running on this machine (load average ${load.toFixed(1)}): the times below are not worth much`);
   const browser = await openBrowser(server.origin);
   const measured = [];
   try {
-    for (const device of asked.devices) {
-      for (const name of asked.models) {
-        const names = usable.filter((peer) => peers[peer].devices.includes(device));
-        console.error(`measure ${models[name].title} on ${device}: ${names.join(", ")}`);
-        measured.push({ name, device, results: await measureModel({ name, device, names, asked, browser, server }) });
+    for (const device of asked.devices.filter((one) => one !== "native")) {
+      for (const name of asked.models.filter((one) => device === "cpu" || models[one].gpu)) {
+        const about = await contestants(name, device, asked, unusable);
+        console.error(`measure ${models[name].title} on ${device}: ${about.taking.map(({ peer, precision }) => `${peer} ${precision}`).join(", ")}`);
+        await measureModel({ name, device, taking: about.taking, asked, browser, server });
+        measured.push({ name, device, ...about });
       }
     }
   } finally {
@@ -234,27 +255,36 @@ async function main() {
     await server.close();
   }
 
-  const files = new Map(measured.flatMap(({ results }) => Object.values(results).flatMap(({ fetched }) => [...(fetched ?? [])])));
+  const files = new Map(measured.flatMap(({ taking }) => taking.flatMap(({ fetched }) => [...(fetched ?? [])])));
   const sizes = await brotliSizes([...files].filter(([path]) => isRuntime(path)));
+  return {
+    chromium: browser.version,
+    peers: Object.fromEntries(asked.peers.map((peer) => [peer, unusable.has(peer) ? { skipped: unusable.get(peer) } : { version: peers[peer].version() }])),
+    measurements: measured.map(({ name, device, taking, leftOut, multiplyAdds, range }) => ({
+      model: name,
+      device,
+      multiplyAdds,
+      range,
+      results: taking.map((one) => summary(one, taking, multiplyAdds, sizes)),
+      leftOut,
+    })),
+  };
+}
+
+async function main() {
+  const asked = options();
+  const load = loadavg()[0];
+  if (load > 0.5) console.error(`other work is running on this machine (load average ${load.toFixed(1)}): the times below are not worth much`);
   const outcome = {
     date: new Date().toISOString().slice(0, 10),
     machine: { cpu: cpus()[0].model, cores: cpus().length, loadBefore: load, system: `${process.platform} ${process.arch}` },
-    chromium: browser.version,
     rounds: asked.rounds,
-    peers: Object.fromEntries(asked.peers.map((peer) => [peer, skipped[peer] ? { skipped: skipped[peer] } : { version: peers[peer].version() }])),
-    measurements: measured.map(({ name, device, results }) => ({
-      model: name,
-      device,
-      results: Object.fromEntries(
-        Object.entries(results).map(([peer, result]) => {
-          const ours = results.firebrand && !results.firebrand.failed ? results.firebrand : undefined;
-          return [peer, summary(result, ours, sizes)];
-        }),
-      ),
-    })),
+    ...(await measureInBrowser(asked)),
+    native: asked.devices.includes("native") ? await measureNative(asked) : undefined,
     builds: buildSteps(),
   };
-  outcome.targets = verdicts(outcome);
+  outcome.limits = limits(outcome);
+  outcome.targets = targets(outcome);
 
   const text = report(outcome);
   console.log(text);
@@ -263,7 +293,7 @@ async function main() {
   await writeFile(`${base}.json`, `${JSON.stringify(outcome, null, 2)}\n`);
   await writeFile(`${base}.md`, text);
   await writeFile(`${base}.svg`, chart(outcome));
-  if (outcome.targets.some(({ verdict }) => verdict === "FAIL")) process.exitCode = 1;
+  if (outcome.limits.some(({ verdict }) => verdict === "FAIL")) process.exitCode = 1;
 }
 
 try {

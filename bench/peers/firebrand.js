@@ -3,8 +3,7 @@ import { load, Tensor } from "/firebrand/index.js";
 
 let device;
 let session;
-let shape;
-let names;
+let output;
 
 export async function start(options) {
   device = options.device;
@@ -13,21 +12,18 @@ export async function start(options) {
 /** Runtime and model are fetched at the same time; what is not preparing counts as the runtime's. */
 export async function prepare(model) {
   const begin = performance.now();
-  session = await load(model.onnx, { device });
+  session = await load(model.file, { device });
   const { prepareMs } = session.info.timings;
-  shape = [1, 3, model.height, model.width];
-  names = model;
+  output = model.output;
   return { runtimeMs: performance.now() - begin - prepareMs, modelMs: prepareMs };
 }
 
-export const layout = "nchw";
-
-export async function run(image) {
-  const outputs = await session.run({ [names.input]: new Tensor("float32", image, shape) });
-  return outputs[names.output].data;
+export async function run(inputs) {
+  const outputs = await session.run(Object.fromEntries(inputs.map(({ name, dtype, data, shape }) => [name, new Tensor(dtype, data, shape)])));
+  return outputs[output].data;
 }
 
 export function about() {
-  const { device, simd, threads, adapter } = session.info;
-  return { device, simd, threads, adapter, place: "worker" };
+  const { device, simd, threads, adapter, memoryBytes } = session.info;
+  return { device, simd, threads, adapter, memoryBytes, place: "worker" };
 }

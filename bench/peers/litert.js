@@ -3,7 +3,6 @@ import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 
 let device;
 let compiled;
-let shape;
 
 export async function start(options) {
   device = options.device;
@@ -13,19 +12,16 @@ export async function start(options) {
 
 export async function prepare(model) {
   const accelerator = device === "webgpu" ? "webgpu" : "wasm";
-  compiled = await loadAndCompile(model.tflite, { accelerator, gpuOptions: { precision: "fp32" } });
-  shape = [1, model.height, model.width, 3];
+  compiled = await loadAndCompile(model.file, { accelerator, gpuOptions: { precision: "fp32" } });
 }
 
-export const layout = "nhwc";
-
-export async function run(image) {
-  const input = new Tensor(image, shape);
-  const [output] = await compiled.run([input]);
+export async function run(inputs) {
+  const given = Object.fromEntries(inputs.map(({ name, data, shape }) => [name, new Tensor(data, shape)]));
+  const [output] = Object.values(await compiled.run(given));
   const onHost = device === "webgpu" ? await output.moveTo("wasm") : output;
   const data = onHost.toTypedArray().slice();
   onHost.delete();
-  input.delete();
+  for (const tensor of Object.values(given)) tensor.delete();
   return data;
 }
 

@@ -1,8 +1,7 @@
 // onnxruntime-web: the WebAssembly execution provider from its smallest build, or the WebGPU one.
 let ort;
 let session;
-let shape;
-let names;
+let output;
 let providers;
 
 export async function start({ device }) {
@@ -15,18 +14,14 @@ export async function start({ device }) {
 }
 
 export async function prepare(model) {
-  session = await ort.InferenceSession.create(model.onnx, { executionProviders: providers });
-  shape = [1, 3, model.height, model.width];
-  names = model;
+  session = await ort.InferenceSession.create(model.file, { executionProviders: providers, graphOptimizationLevel: "all" });
+  output = model.output;
 }
 
-export const layout = "nchw";
-
-export async function run(image) {
-  const input = new ort.Tensor("float32", image, shape);
-  const outputs = await session.run({ [names.input]: input });
-  const data = await outputs[names.output].getData();
-  outputs[names.output].dispose();
+export async function run(inputs) {
+  const outputs = await session.run(Object.fromEntries(inputs.map(({ name, dtype, data, shape }) => [name, new ort.Tensor(dtype, data, shape)])));
+  const data = await outputs[output].getData();
+  outputs[output].dispose();
   return data;
 }
 

@@ -4,7 +4,6 @@ import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import { env, ready, setBackend, tensor } from "@tensorflow/tfjs-core";
 
 let graph;
-let shape;
 
 export async function start() {
   setWasmPaths("/tfjs-wasm/");
@@ -16,18 +15,15 @@ export async function start() {
 }
 
 export async function prepare(model) {
-  graph = await loadGraphModel(model.tfjs);
-  shape = [1, model.height, model.width, 3];
+  graph = await loadGraphModel(model.file);
 }
 
-export const layout = "nhwc";
-
-export async function run(image) {
-  const input = tensor(image, shape, "float32");
-  const output = graph.predict(input);
+export async function run(inputs) {
+  const given = Object.fromEntries(inputs.map(({ name, dtype, data, shape }) => [name, tensor(data, shape, dtype)]));
+  const output = graph.predict(given);
   const data = await output.data();
   output.dispose();
-  input.dispose();
+  for (const one of Object.values(given)) one.dispose();
   return data;
 }
 

@@ -1,0 +1,2 @@
+//! rten with its own JavaScript surface, as its npm package has it.
+pub use rten::*;
