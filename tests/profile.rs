@@ -22,7 +22,7 @@ fn every_node_that_ran_is_told_in_order() {
     let model = model.node("Sqrt", &["b"], &["root"], &[]).node("MatMul", &["x", "w"], &["product"], &[]);
     let model = model.node("Add", &["product", "root"], &["y"], &[]).node("Relu", &["y"], &["other"], &[]);
     let session = model.output("y").output("other").load().unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(session.info().peak_bytes, 0);
+    assert_eq!(session.peak_bytes(), 0);
     let feeds = || vec![("x".to_string(), f32s(&[2, 3], vec![1.0; 6]).into())];
     let mut profile = profiled(&session, feeds());
     let told: Vec<(&str, &str)> = profile.nodes.iter().map(|n| (n.name.as_str(), n.op_type.as_str())).collect();
@@ -30,7 +30,7 @@ fn every_node_that_ran_is_told_in_order() {
     let bytes: Vec<(u64, u64)> = profile.nodes.iter().map(|n| (n.bytes_read, n.bytes_written)).collect();
     assert_eq!(bytes, [(4 * 18, 4 * 8), (4 * 12, 4 * 8), (4 * 8, 4 * 8)]);
     // The input and the product; then the sum, and then the outputs beside nothing else.
-    assert_eq!(session.info().peak_bytes, 4 * 16);
+    assert_eq!(session.peak_bytes(), 4 * 16);
     let mut end = std::time::Duration::ZERO;
     for node in &profile.nodes {
         assert_eq!((node.device, node.outputs.len()), (DeviceKind::Cpu, 1));

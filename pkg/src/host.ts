@@ -3,12 +3,13 @@
 import { chooseDevice, surroundings, type Choice } from "./device.js";
 import { FirebrandError, describe } from "./error.js";
 import { progressOf, type ReportBytes } from "./progress.js";
-import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo, type WireValue } from "./protocol.js";
+import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo } from "./protocol.js";
 import { abandonRuntime, buildWithAll, chooseBuild, openRuntime, type Build, type Glue, type WasmSession } from "./runtime.js";
 import { besideModel, checkModelBytes, fileNameOf, read, readExternal } from "./source.js";
 
 type Send = (reply: Reply, transfer?: Transferable[]) => void;
 type LoadRequest = Extract<Request, { type: "load" }>;
+type RunRequest = Extract<Request, { type: "run" }>;
 
 /** Over HTTP/1.1 a browser allows six connections; a model in many files must not take them all. */
 const filesAtOnce = 4;
@@ -67,7 +68,7 @@ export class Host {
       case "load":
         return this.#load(request);
       case "run":
-        return this.#run(request.inputs, request.outputs);
+        return this.#run(request);
       case "inspect":
         return this.#inspect(request);
     }
@@ -127,14 +128,14 @@ export class Host {
     this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info });
   }
 
-  async #run(inputs: WireValue[], outputs: string[] | undefined): Promise<void> {
+  async #run({ inputs, outputs, profile }: RunRequest): Promise<void> {
     const session = this.#session;
     if (!session) throw new FirebrandError("internal", "a run came before its model was loaded");
     const began = performance.now();
-    const results = await session.run(inputs, outputs);
-    for (const tensor of results.flatMap(tensorsOf)) tensor.data = ownElements(tensor.data);
+    const ran = await session.run(inputs, outputs, profile);
+    for (const tensor of ran.outputs.flatMap(tensorsOf)) tensor.data = ownElements(tensor.data);
     const lastRunMs = performance.now() - began;
-    this.#send({ type: "ran", outputs: results, lastRunMs, memoryBytes: session.info().memoryBytes }, buffersOf(results));
+    this.#send({ type: "ran", ...ran, lastRunMs }, buffersOf(ran.outputs));
   }
 
   async #inspect({ source }: Extract<Request, { type: "inspect" }>): Promise<void> {

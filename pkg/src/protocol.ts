@@ -1,6 +1,7 @@
 //! The messages between a session and the host that holds its model, in a worker or in place.
 //! A session sends one request at a time; a host answers each with progress and then one reply.
 import { FirebrandError, describe, type ErrorKind } from "./error.js";
+import type { Profile } from "./profile.js";
 import type { DType } from "./tensor.js";
 
 /** Where bytes come from, in a form that crosses to a worker at little cost. */
@@ -96,6 +97,11 @@ export interface SessionInfo {
   };
   /** The latest run, without waiting in line and crossing to the worker. */
   readonly lastRunMs?: number;
+  /**
+   * The most bytes of tensors, without weights, that the latest run held between its nodes. Tensors that share
+   * their elements count for each.
+   */
+  readonly lastRunPeakBytes?: number;
 }
 
 /** How often a model uses an operator. */
@@ -151,7 +157,7 @@ export type Request =
       /** Why `"auto"` must stay off the GPU, if it must. */
       avoidGpu?: string;
     }
-  | { type: "run"; inputs: WireValue[]; outputs?: string[] }
+  | { type: "run"; inputs: WireValue[]; outputs?: string[]; profile: boolean }
   | { type: "inspect"; source: Source };
 
 export interface Failure {
@@ -168,7 +174,7 @@ export interface Failure {
 export type Reply =
   | { type: "progress"; progress: Progress }
   | { type: "loaded"; inputs: ValueInfo[]; outputs: ValueInfo[]; info: SessionInfo }
-  | { type: "ran"; outputs: WireValue[]; lastRunMs: number; memoryBytes: number }
+  | { type: "ran"; outputs: WireValue[]; lastRunMs: number; memoryBytes: number; peakBytes: number; profile?: Profile }
   | { type: "inspected"; report: ModelReport }
   | { type: "failed"; failure: Failure };
 

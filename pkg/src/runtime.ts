@@ -2,6 +2,7 @@
 //! a host sends something else.
 import { FirebrandError, abortedError, describe } from "./error.js";
 import { builtin } from "./platform.js";
+import type { Profile } from "./profile.js";
 import type { Device, ModelReport, SessionInfo, ValueInfo, WireValue } from "./protocol.js";
 import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
 
@@ -16,11 +17,19 @@ export interface Glue {
   };
 }
 
+/** What came of a run; {@link SessionInfo} says what the numbers are. */
+export interface Ran {
+  outputs: WireValue[];
+  memoryBytes: number;
+  peakBytes: number;
+  profile?: Profile;
+}
+
 export interface WasmSession {
   inputs(): ValueInfo[];
   outputs(): ValueInfo[];
-  info(): Omit<SessionInfo, "deviceReason" | "timings" | "lastRunMs">;
-  run(inputs: WireValue[], outputs?: string[]): Promise<WireValue[]>;
+  info(): Omit<SessionInfo, "deviceReason" | "timings" | "lastRunMs" | "lastRunPeakBytes">;
+  run(inputs: WireValue[], outputs: string[] | undefined, profile: boolean): Promise<Ran>;
   free(): void;
 }
 

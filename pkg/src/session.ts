@@ -2,8 +2,9 @@
 import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
 import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
 import { prefersWorker } from "./platform.js";
+import type { Profile } from "./profile.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
-import { buffersOf, type Device, type ModelReport, type Progress, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
+import { buffersOf, type Device, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
 import { toSource, type DataSource, type ModelSource } from "./source.js";
 import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, typeName, zeros, type AnyTensor } from "./tensor.js";
 
@@ -42,6 +43,19 @@ export interface RunOptions {
   outputs?: readonly string[];
   /** Ends the run when it aborts; the run rejects with a {@link FirebrandError} of kind `aborted`. */
   signal?: AbortSignal;
+  /** Without a profile, a run gives the outputs alone. */
+  profile?: false;
+}
+
+/** How one run is made that tells what each node took. */
+export interface ProfiledRunOptions extends Omit<RunOptions, "profile"> {
+  profile: true;
+}
+
+/** What a profiled run gives. */
+export interface ProfiledRun<Outputs> {
+  outputs: Outputs;
+  profile: Profile;
 }
 
 /**
@@ -56,6 +70,8 @@ export type InputValue = Tensor | readonly Tensor[] | null;
  * tells which.
  */
 export type OutputValue = AnyTensor | AnyTensor[] | null | Map<bigint, number>[] | Map<string, number>[];
+
+type RunRequest = Extract<Request, { type: "run" }>;
 
 interface Plan {
   source: Source;
@@ -169,13 +185,24 @@ export class Session {
    *   `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`, `out_of_memory`,
    *   `device_lost`, `internal`. The session answers the next call after any of them but `disposed`.
    */
-  async run<Outputs extends Record<string, OutputValue> = Record<string, AnyTensor>>(inputs: Record<string, InputValue>, options: RunOptions = {}): Promise<Outputs> {
+  async run<Outputs extends Record<string, OutputValue> = Record<string, AnyTensor>>(inputs: Record<string, InputValue>, options?: RunOptions): Promise<Outputs>;
+  /**
+   * Runs the model once, and tells what each node took:
+   *
+   * ```js
+   * const { outputs, profile } = await session.run({ data }, { profile: true });
+   * ```
+   */
+  async run<Outputs extends Record<string, OutputValue> = Record<string, AnyTensor>>(inputs: Record<string, InputValue>, options: ProfiledRunOptions): Promise<ProfiledRun<Outputs>>;
+  async run(inputs: Record<string, InputValue>, options: RunOptions | ProfiledRunOptions = {}): Promise<Record<string, OutputValue> | ProfiledRun<Record<string, OutputValue>>> {
     this.#checkUsable();
     const wire = toWire(inputs, this.inputs);
     const { signal } = options;
     if (signal?.aborted) throw abortedError(signal);
     const outputs = outputNames(options.outputs);
-    return this.#takeTurn(signal, (either) => this.#perform(wire, outputs, either) as Promise<Outputs>);
+    const request = { type: "run" as const, inputs: wire, ...(outputs && { outputs }), profile: options.profile === true };
+    const { profile, ...ran } = await this.#takeTurn(signal, (either) => this.#perform(request, either));
+    return profile ? { ...ran, profile } : ran.outputs;
   }
 
   /**
@@ -230,23 +257,22 @@ export class Session {
     });
   }
 
-  async #perform(inputs: WireValue[], outputs: string[] | undefined, signal: AbortSignal): Promise<Record<string, OutputValue>> {
+  async #perform(request: RunRequest, signal: AbortSignal): Promise<{ outputs: Record<string, OutputValue>; profile?: Profile }> {
     const { link } = await this.#open(signal);
     // Where the GPU may be given up, the inputs are needed again.
     const mayRepeat = this.#plan.device === "auto" && this.info.device === "webgpu";
-    const buffers = mayRepeat ? [] : buffersOf(inputs);
+    const buffers = mayRepeat ? [] : buffersOf(request.inputs);
     try {
-      const request = { type: "run" as const, inputs, ...(outputs && { outputs }) };
-      const { outputs: results, lastRunMs, memoryBytes } = await link.exchange(request, buffers, { signal });
-      this.#loaded.info = Object.freeze({ ...this.info, lastRunMs, memoryBytes });
-      return Object.fromEntries(results.map((value) => [value.name, fromWire(value)]));
+      const { outputs: results, profile, lastRunMs, memoryBytes, peakBytes } = await link.exchange(request, buffers, { signal });
+      this.#loaded.info = Object.freeze({ ...this.info, lastRunMs, memoryBytes, lastRunPeakBytes: peakBytes });
+      return { outputs: Object.fromEntries(results.map((value) => [value.name, fromWire(value)])), ...(profile && { profile }) };
     } catch (error) {
       const { kind, message } = error as FirebrandError;
       if (!mayRepeat || !gpuFailures.includes(kind)) throw error;
       link.close();
       this.#avoidGpu = `the GPU failed in an earlier run (${message})`;
       if (kind !== "device_lost") throw error;
-      return this.#perform(inputs, outputs, signal);
+      return this.#perform(request, signal);
     }
   }
 

@@ -1,6 +1,25 @@
 import { vi } from "vitest";
-import type { ValueInfo, WireTensor } from "../src/protocol.js";
-import type { Glue, WasmSession } from "../src/runtime.js";
+import type { Profile } from "../src/profile.js";
+import type { ValueInfo, WireTensor, WireValue } from "../src/protocol.js";
+import type { Glue, Ran, WasmSession } from "../src/runtime.js";
+
+/** What a profiled run of it tells. */
+export const profile: Profile = {
+  durationMs: 1.5,
+  nodes: [
+    {
+      name: "double",
+      operator: "Mul",
+      device: "cpu",
+      startMs: 0.25,
+      durationMs: 1,
+      multiplyAdds: 6,
+      bytesRead: 12,
+      bytesWritten: 8,
+      outputs: [{ dtype: "float32", shape: [1, 2] }, null],
+    },
+  ],
+};
 
 /** A stand-in for the WebAssembly: y = 2 x, with switches for what the real one may do. */
 export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[]; inputs?: ValueInfo[] } = {}) {
@@ -31,9 +50,13 @@ export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" |
   return { glue, load, free };
 }
 
-export const double: WasmSession["run"] = async (inputs) => {
+/** What a run tells that gave `outputs`. */
+export const ran = (outputs: WireValue[]): Ran => ({ outputs, memoryBytes: 131072, peakBytes: 16 });
+
+export const double: WasmSession["run"] = async (inputs, _outputs, profiled) => {
   const x = inputs.find(({ name }) => name === "x") as WireTensor | undefined;
   if (!x) throw { kind: "missing_input", message: 'input "x" was not given' };
   const values = new Float32Array((x.data as Uint8Array).slice().buffer).map((value) => value * 2);
-  return [{ name: "y", dtype: "float32", shape: x.shape, data: new Uint8Array(values.buffer) }];
+  const told = ran([{ name: "y", dtype: "float32", shape: x.shape, data: new Uint8Array(values.buffer) }]);
+  return profiled ? { ...told, profile } : told;
 };

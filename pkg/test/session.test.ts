@@ -5,7 +5,7 @@ import * as runtime from "../src/runtime.js";
 import { buffersOf, type ValueInfo, type WireValue } from "../src/protocol.js";
 import { inspect, load, type InputValue } from "../src/session.js";
 import { Tensor, zeros, type AnyTensor } from "../src/tensor.js";
-import { double, fakeGlue } from "./fake-runtime.js";
+import { double, fakeGlue, profile, ran } from "./fake-runtime.js";
 import { rejectionOf } from "./thrown.js";
 
 vi.mock("../src/runtime.js", async (original) => ({ ...(await original<typeof runtime>()), openRuntime: vi.fn(), abandonRuntime: vi.fn() }));
@@ -44,6 +44,14 @@ describe("a session in place", () => {
     const { y } = await session.run({ x: x(1, 2) });
     expect(y).toEqual(x(2, 4));
     expect(session.info.lastRunMs).toBeGreaterThanOrEqual(0);
+    expect(session.info).toMatchObject({ memoryBytes: 131072, lastRunPeakBytes: 16 });
+  });
+
+  it("gives a profile beside the outputs where one is asked for", async () => {
+    runtimeIs(fakeGlue());
+    const session = await load(bytes, inPlace);
+    expect(await session.run({ x: x(1, 2) }, { profile: true })).toEqual({ outputs: { y: x(2, 4) }, profile });
+    expect(await session.run({ x: x(1, 2) }, { profile: false })).toEqual({ y: x(2, 4) });
   });
 
   it("opens the runtime with all operators where the small one lacks some", async () => {
@@ -133,7 +141,7 @@ describe("a session in place", () => {
     runtimeIs(fakeGlue({ run }));
     const session = await load(bytes, inPlace);
     await session.warmup();
-    expect(run).toHaveBeenCalledWith([{ name: "x", dtype: "float32", shape: [1], data: new Uint8Array(4) }], undefined);
+    expect(run).toHaveBeenCalledWith([{ name: "x", dtype: "float32", shape: [1], data: new Uint8Array(4) }], undefined, false);
   });
 
   it("passes the names of outputs on", async () => {
@@ -192,7 +200,7 @@ describe("sequences, optionals and maps", () => {
   const inputs = [list, maybe, maybeList];
 
   async function sessionOf(outputs: WireValue[] = []) {
-    const run = vi.fn<typeof double>(async () => outputs);
+    const run = vi.fn<typeof double>(async () => ran(outputs));
     runtimeIs(fakeGlue({ run, inputs }));
     return { run, session: await load(bytes, inPlace) };
   }

@@ -79,9 +79,6 @@ pub struct SessionInfo {
     pub nodes: Vec<NodeFate>,
     /// Bytes of constants held.
     pub weight_bytes: usize,
-    /// The most bytes of values, without constants, that the last run held between its nodes;
-    /// elements that values share are counted for each. 0 before the first run.
-    pub peak_bytes: u64,
 }
 
 /// A model, ready to run any number of times.
@@ -156,8 +153,13 @@ impl Session {
             adapter,
             nodes: self.plan.fates.clone(),
             weight_bytes: self.plan.constants.values().map(Value::byte_len).sum(),
-            peak_bytes: self.peak_bytes.load(Ordering::Relaxed),
         }
+    }
+
+    /// The most bytes of values, without constants, that the last run held between its nodes;
+    /// elements that values share are counted for each. 0 before the first run.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes.load(Ordering::Relaxed)
     }
 
     /// Runs the model once. Outputs come in the order asked for.

@@ -10,8 +10,8 @@ use wasm_bindgen_futures::future_to_promise;
 
 use crate::graph::{Data, ValueInfo, ValueType};
 use crate::onnx::{self, ExternalData, IoDim, IoInfo, Model};
-use crate::runtime::{Fate, Feed, RunOptions, Session, SessionOptions};
-use crate::{DataType, DeviceKind, Error, ErrorKind, Tensor};
+use crate::runtime::{Fate, Feed, NodeProfile, Profile, RunOptions, Session, SessionOptions};
+use crate::{DataType, DeviceKind, Error, ErrorKind, Tensor, ops};
 
 #[derive(Serialize)]
 struct JsError<'a> {
@@ -145,6 +145,68 @@ struct Nodes {
     cpu: usize,
 }
 
+/// What came of a run beside its outputs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ran<'a> {
+    memory_bytes: usize,
+    peak_bytes: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profiled<'a>>,
+}
+
+/// A [`Profile`] as JavaScript sees it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Profiled<'a> {
+    duration_ms: f64,
+    nodes: Vec<ProfiledNode<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProfiledNode<'a> {
+    name: &'a str,
+    operator: &'a str,
+    device: &'static str,
+    start_ms: f64,
+    duration_ms: f64,
+    multiply_adds: f64,
+    bytes_read: f64,
+    bytes_written: f64,
+    outputs: Vec<Option<ProfiledOutput<'a>>>,
+}
+
+#[derive(Serialize)]
+struct ProfiledOutput<'a> {
+    dtype: &'static str,
+    shape: &'a [usize],
+}
+
+impl<'a> From<&'a Profile> for Profiled<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
+        let node = |node: &'a NodeProfile| ProfiledNode {
+            name: &node.name,
+            operator: &node.op_type,
+            device: node.device.as_str(),
+            start_ms: ms(node.start),
+            duration_ms: ms(node.duration),
+            multiply_adds: node.multiply_adds.total() as f64,
+            bytes_read: node.bytes_read as f64,
+            bytes_written: node.bytes_written as f64,
+            outputs: node.outputs.iter().map(|info| info.as_ref().map(ProfiledOutput::from)).collect(),
+        };
+        Self { duration_ms: ms(profile.duration), nodes: profile.nodes.iter().map(node).collect() }
+    }
+}
+
+impl<'a> From<&'a ops::Info> for ProfiledOutput<'a> {
+    fn from(info: &'a ops::Info) -> Self {
+        Self { dtype: info.dtype.name(), shape: &info.shape }
+    }
+}
+
 #[wasm_bindgen]
 impl WasmSession {
     /// Loads `model` with the weight files it refers to, on `"cpu"` or `"webgpu"`.
@@ -196,19 +258,27 @@ impl WasmSession {
         })
     }
 
-    /// Runs the model once; `inputs` and what it resolves to are lists of values, each a tensor
-    /// `{ name, dtype, shape, data }`, a sequence `{ name, sequence: { dtype, shape, data }[] }`,
+    /// Runs the model once, and resolves to a [`Ran`] with the list `outputs`. Inputs and outputs are
+    /// tensors `{ name, dtype, shape, data }`, sequences `{ name, sequence: { dtype, shape, data }[] }`,
     /// nothing `{ name, absent: true }`, or, as an output only, maps `{ name, maps: { keys, values } }`.
-    pub fn run(&self, inputs: Array, outputs: Option<Vec<String>>) -> Promise {
+    pub fn run(&self, inputs: Array, outputs: Option<Vec<String>>, profile: bool) -> Promise {
         let session = self.0.clone();
         future_to_promise(async move {
             let feeds = inputs.iter().map(|input| read_feed(&input, &session)).collect::<Result<Vec<_>, JsValue>>()?;
-            let results = session.run(feeds, RunOptions { outputs, ..RunOptions::default() }).await?;
+            let mut profile = profile.then(Profile::default);
+            let options = RunOptions { outputs, profile: profile.as_mut(), ..RunOptions::default() };
+            let results = session.run(feeds, options).await?;
             let list = Array::new();
             for (name, feed) in results {
                 list.push(&write_feed(&name, feed)?);
             }
-            Ok(list.into())
+            let ran = to_js(&Ran {
+                memory_bytes: memory_bytes(),
+                peak_bytes: session.peak_bytes() as f64,
+                profile: profile.as_ref().map(Profiled::from),
+            });
+            set(&ran, "outputs", &list)?;
+            Ok(ran)
         })
     }
 }

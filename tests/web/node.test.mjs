@@ -114,7 +114,7 @@ describe("Node", () => {
 
 describe("types", () => {
   const program = `
-    import { load, inspect, Tensor, FirebrandError, type AnyTensor, type ErrorKind, type InputValue, type LoadOptions, type Session, type SessionInfo } from "firebrand";
+    import { load, inspect, Tensor, FirebrandError, toChromeTrace, type AnyTensor, type ErrorKind, type InputValue, type LoadOptions, type Profile, type Session, type SessionInfo } from "firebrand";
     const options: LoadOptions = { device: "auto", threads: "auto", onProgress: ({ phase, loaded, total }) => void [phase, loaded, total?.toFixed()] };
     const session: Session = await load(new URL("https://x.test/m.onnx"), options);
     const results: Record<string, AnyTensor> = await session.run({ x: new Tensor("float32", new Float32Array(1), [1]) }, { outputs: ["y"] });
@@ -123,6 +123,11 @@ describe("types", () => {
     if (y?.dtype === "int64") { const data: BigInt64Array = y.data; void data; }
     const mixed = await session.run<{ parts: AnyTensor[]; maybe: AnyTensor | null; scores: Map<string, number>[] }>({ list: [new Tensor("int4", new Int8Array(1), [1])], maybe: null });
     const size: number | undefined = mixed.parts[0]?.shape[0] ?? mixed.scores[0]?.get("cat");
+    const profiled = await session.run({ x: null }, { profile: true, outputs: ["y"] });
+    const profile: Profile = profiled.profile;
+    const traced: [AnyTensor | undefined, string, number | undefined] = [profiled.outputs["y"], toChromeTrace(profile), profile.nodes[0]?.outputs[0]?.shape[0]];
+    // @ts-expect-error outputs alone have no profile
+    (await session.run({ x: null }, { profile: false })).profile.nodes;
     const given = session.inputs.map((input): InputValue => (input.optional ? null : input.kind === "sequence" ? [] : new Tensor(input.dtype, [] as never, [0])));
     const info: SessionInfo = session.info;
     const kind: ErrorKind = new FirebrandError("aborted", "x").kind;
@@ -133,7 +138,7 @@ describe("types", () => {
     await session[Symbol.asyncDispose]();
     // @ts-expect-error a list of numbers is no sequence
     await session.run({ list: [1, 2] });
-    export { info, kind, inspect, size, given };
+    export { info, kind, inspect, size, given, traced };
   `;
   for (const [moduleResolution, module] of [["bundler", "esnext"], ["node16", "node16"], ["nodenext", "nodenext"]]) {
     test(`of the tarball hold under strict TypeScript, moduleResolution ${moduleResolution}`, async () => {

@@ -126,6 +126,44 @@ test.describe("the contract", () => {
     });
   }
 
+  test("a profile tells what each node took, and becomes a trace", async ({ page }) => {
+    await open(page);
+    const { top, profile, trace, info } = await page.evaluate(async (model) => {
+      const session = await load(model, { device: "cpu" });
+      await session.warmup();
+      const blank = { data: new Tensor("float32", new Float32Array(3 * 227 * 227), [1, 3, 227, 227]) };
+      const { outputs, profile } = await session.run(blank, { profile: true });
+      return { top: outputs.probabilities.shape, profile, trace: JSON.parse(firebrand.toChromeTrace(profile)), info: session.info };
+    }, squeezenet);
+    expect(top).toEqual([1, 1000]);
+    expect(profile.nodes).toHaveLength(info.nodes.total);
+    const first = profile.nodes.find(({ name }: any) => name === "conv1");
+    // 64 channels of 114 × 114 sums of 3 · 3 · 3 products; the photo, the kernel and the bias.
+    expect(first).toMatchObject({ operator: "Conv", device: "cpu", multiplyAdds: 64 * 114 * 114 * 27, bytesRead: 4 * (3 * 227 * 227 + 64 * 27 + 64), bytesWritten: 4 * 64 * 114 * 114 });
+    expect(first.outputs).toEqual([{ dtype: "float32", shape: [1, 64, 114, 114] }]);
+    const sum = (of: (node: any) => number) => profile.nodes.map(of).reduce((a: number, b: number) => a + b, 0);
+    expect(sum(({ multiplyAdds }) => multiplyAdds)).toBeGreaterThan(3.4e8);
+    expect(sum(({ multiplyAdds }) => multiplyAdds)).toBeLessThan(3.6e8);
+    const took = sum(({ durationMs }) => durationMs);
+    expect(took).toBeLessThanOrEqual(profile.durationMs + 0.1 * profile.nodes.length);
+    expect(took).toBeGreaterThan(profile.durationMs / 2);
+    expect(profile.durationMs).toBeLessThanOrEqual(info.lastRunMs + 1);
+    expect(info.lastRunPeakBytes).toBeGreaterThanOrEqual(first.bytesWritten);
+    expect(trace.traceEvents.filter(({ ph }: any) => ph === "X").map(({ name }: any) => name)).toEqual(["run", ...profile.nodes.map(({ name }: any) => name)]);
+  });
+
+  test("a profile on WebGPU waits for each node", async ({ page }) => {
+    await open(page);
+    const { sum, profile } = await page.evaluate(async () => {
+      const session = await load("../made/add.onnx", { device: "webgpu" });
+      const { outputs, profile } = await session.run({ pixels: pixels(10, 20, 30) }, { profile: true });
+      return { sum: [...outputs.sum.data], profile };
+    });
+    expect(sum).toEqual([11, 22, 33]);
+    expect(profile.nodes).toEqual([expect.objectContaining({ operator: "Add", device: "webgpu", bytesWritten: 12 })]);
+    expect(profile.nodes[0].durationMs).toBeGreaterThan(0);
+  });
+
   test("float16 is bits, also where the platform has Float16Array", async ({ page }) => {
     await open(page);
     const bits = await page.evaluate(() => {
