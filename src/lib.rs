@@ -27,6 +27,7 @@ pub mod backend;
 mod error;
 pub mod graph;
 mod kernels;
+mod lower;
 pub mod onnx;
 pub mod ops;
 pub mod runtime;
@@ -37,7 +38,7 @@ pub use backend::DeviceKind;
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{DataType, Tensor};
 pub use onnx::{ExternalData, Model};
-pub use runtime::{Feed, RunOptions, Session, SessionOptions};
+pub use runtime::{Feed, GraphOptimizationLevel, RunOptions, Session, SessionOptions};
 
 /// The version of this runtime.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,6 @@
 //! The CPU device: tensors and views are burn-flex's, the arithmetic is [`crate::kernels`]'s.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn_flex::{FlexTensor, Layout};
@@ -95,10 +96,10 @@ pub(crate) fn elements<T: Element>(tensor: &FlexTensor) -> Vec<T> {
 }
 
 /// The row-major elements of `tensor`, borrowed where they lie so already.
-fn row_major_slice<T: Element>(tensor: &FlexTensor) -> std::borrow::Cow<'_, [T]> {
+pub(crate) fn row_major_slice<T: Element>(tensor: &FlexTensor) -> Cow<'_, [T]> {
     match tensor.layout().contiguous_offsets() {
-        Some((start, end)) => std::borrow::Cow::Borrowed(&bytemuck::cast_slice(tensor.bytes())[start..end]),
-        None => std::borrow::Cow::Owned(elements(tensor)),
+        Some((start, end)) => Cow::Borrowed(&bytemuck::cast_slice(tensor.bytes())[start..end]),
+        None => Cow::Owned(elements(tensor)),
     }
 }
 
@@ -128,6 +129,28 @@ pub(crate) fn from_channels_last<T: Element>(dtype: DataType, shape: &[usize], e
     let stored: Vec<usize> = shape[..1].iter().chain(&shape[2..]).chain(&shape[1..2]).copied().collect();
     let axes: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
     tensor_of(dtype, &stored, elements).permute(&axes)
+}
+
+/// Puts `f` of the bytes in their place, in the order of the memory, which stays.
+pub(crate) fn map_bytes(x: FlexTensor, dtype: DataType, f: impl FnOnce(&mut [u8])) -> FlexTensor {
+    let (x, order) = in_memory(x);
+    let shape = x.layout().shape().to_vec();
+    let mut bytes = into_elements::<u8>(x);
+    f(&mut bytes);
+    logical(tensor_of(dtype, &shape, bytes), &order)
+}
+
+/// `f` of the bytes of two tensors, both broadcast to `shape`; the result lies as one of them does.
+pub(crate) fn zip_bytes(
+    a: FlexTensor,
+    b: FlexTensor,
+    shape: &[usize],
+    f: impl FnOnce(&[u8], &[u8]) -> Vec<u8>,
+) -> FlexTensor {
+    let dtype = dtype_of(&a);
+    let ([a, b], order) = aligned([a, b], shape);
+    let bytes = f(&row_major_slice::<u8>(&a), &row_major_slice::<u8>(&b));
+    logical(tensor_of(dtype, a.layout().shape(), bytes), &order)
 }
 
 fn dtype_of(tensor: &FlexTensor) -> DataType {

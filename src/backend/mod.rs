@@ -12,7 +12,8 @@ use burn_flex::FlexTensor;
 
 pub use cpu::Cpu;
 pub(crate) use cpu::{
-    cast, compare, contiguous, elements, in_memory, logical, max_pool, place, select, strided, tensor_of,
+    cast, channels_last, compare, contiguous, elements, from_channels_last, in_memory, logical, map_bytes, max_pool,
+    place, row_major_slice, select, strided, tensor_of, zip_bytes,
 };
 #[cfg(feature = "webgpu")]
 pub use wgpu::{Gpu, GpuTensor};
@@ -50,6 +51,12 @@ pub enum Array {
     Cpu(FlexTensor),
     #[cfg(feature = "webgpu")]
     Gpu(GpuTensor),
+}
+
+impl From<FlexTensor> for Array {
+    fn from(tensor: FlexTensor) -> Self {
+        Self::Cpu(tensor)
+    }
 }
 
 impl Array {

@@ -4,12 +4,10 @@
 #[allow(dead_code)]
 pub mod arch;
 pub mod attention;
-#[allow(dead_code)]
 pub mod conv;
 mod depthwise;
 pub mod elementwise;
 pub mod fourier;
-#[allow(dead_code)]
 pub mod gemm;
 #[allow(dead_code)]
 pub mod integer;
@@ -18,8 +16,8 @@ pub mod normalize;
 #[cfg(any(test, feature = "kernel-tests"))]
 pub mod oracle;
 pub mod pool;
-#[allow(dead_code)]
 mod product;
+pub mod quantized;
 pub mod real;
 pub mod recurrent;
 pub mod reduce;
@@ -27,4 +25,9 @@ pub mod resample;
 pub mod roi;
 pub mod sample;
 pub mod transposed;
+pub mod vector;
 mod window;
+
+pub use conv::{ConvF32, ConvI8, Geometry};
+pub use gemm::{Activation, Epilogue, GemmF32, Matrix};
+pub use integer::{GemmI8, IntOutput, Requantize, ZeroPoints};

@@ -60,7 +60,7 @@ impl Body {
             let Some(Some(ty)) = captured.get(*at) else { bail!(Internal, "value \"{name}\" has no type") };
             graph.inputs.push(crate::graph::ValueInfo { name: name.clone(), ty: ty.declared() });
         }
-        let plan = Plan::new(graph, DeviceKind::Cpu)?;
+        let plan = Plan::new(graph, DeviceKind::Cpu, Default::default())?;
         let types = plan.output_types.clone();
         let _ = self.plan.set(plan);
         Ok(types)

@@ -316,9 +316,13 @@ operators!(
 use std::ops::RangeInclusive;
 
 pub use attributes::Attributes;
+pub(crate) use geometry::WindowAttributes;
 pub use geometry::broadcast;
 pub use inputs::{Context, Info, Inputs, Type, Value};
+pub(crate) use inputs::{one, output};
 pub use multiply_adds::MultiplyAdds;
+pub(crate) use multiply_adds::count_of;
+pub(crate) use quantized::codes;
 
 use crate::backend::Device;
 use crate::error::{Error, ErrorKind, Result, ensure};
@@ -423,6 +427,11 @@ pub trait Op: Send + Sync {
     /// Whether equal inputs always give equal outputs, so that constants are computed at load.
     fn is_pure(&self) -> bool {
         true
+    }
+
+    /// Bytes of constants that the node holds itself, packed.
+    fn weight_bytes(&self) -> usize {
+        0
     }
 
     /// What `run` multiplies and adds, for a profile; the shapes were checked by `infer`.

@@ -5,7 +5,7 @@ mod plan;
 mod profile;
 mod session;
 
-pub use plan::{Fate, NodeFate};
-pub(crate) use plan::{Plan, declared_type};
+pub use plan::{Fate, GraphOptimizationLevel, NodeFate};
+pub(crate) use plan::{Plan, Step, declared_type, execute, fold};
 pub use profile::{NodeProfile, Profile};
 pub use session::{Feed, RunOptions, Session, SessionInfo, SessionOptions};

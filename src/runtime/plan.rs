@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::profile::NodeProfile;
 use crate::backend::{Array, Cpu, Device, DeviceKind};
 use crate::error::{Error, ErrorKind, Result, bail};
-use crate::graph::{Attribute, DataType, Graph, Tensor, ValueInfo, ValueType};
+use crate::graph::{Attribute, DataType, Graph, Node, Tensor, ValueInfo, ValueType};
+use crate::lower::{Draft, Finished, Item, lower};
 use crate::ops::{Context, Info, Inputs, NEWEST_OPSET, Op, Operator, Type, Value};
 
 /// A constant is computed at load unless that would make it larger than this and than its
@@ -65,6 +66,16 @@ pub enum Fate {
     Removed,
 }
 
+/// What is done to a graph at load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GraphOptimizationLevel {
+    /// Nodes run as they are written; what depends on constants alone is computed at load.
+    Disabled,
+    /// Nodes are fused, weights packed, and quantised regions computed in integers.
+    #[default]
+    All,
+}
+
 /// How a graph is run.
 pub struct Plan {
     pub steps: Vec<Step>,
@@ -83,7 +94,7 @@ impl Plan {
     /// Plans `graph` for `device`.
     ///
     /// Errors: `UnsupportedOperator` with all of them at once, `InvalidModel`, `Unsupported`.
-    pub fn new(graph: Graph, device: DeviceKind) -> Result<Self> {
+    pub fn new(mut graph: Graph, device: DeviceKind, level: GraphOptimizationLevel) -> Result<Self> {
         refuse_unsupported(&graph)?;
         let order = graph.topological_order()?;
 
@@ -108,14 +119,17 @@ impl Plan {
             inputs.push((info.clone(), at));
         }
 
-        let mut steps = Vec::with_capacity(order.len());
+        // Lowering wants to see how weights are quantised; it computes what is left of that.
+        let lowers = device == DeviceKind::Cpu && level == GraphOptimizationLevel::All;
+        let mut items = Vec::with_capacity(order.len());
         let mut fates = Vec::with_capacity(order.len());
+        let mut nodes: Vec<Option<Node>> = std::mem::take(&mut graph.nodes).into_iter().map(Some).collect();
         for index in order {
-            let node = &graph.nodes[index];
+            let Some(node) = nodes[index].take() else { bail!(Internal, "a node is ordered twice") };
             let Some(operator) = Operator::find(&node.domain, &node.op_type) else {
                 bail!(Internal, "operator {} went missing", node.op_type)
             };
-            let op = operator.prepare(node)?;
+            let op = operator.prepare(&node)?;
             let captures = node.captures();
             let in_slots: Vec<Option<usize>> =
                 node.inputs.iter().chain(&captures).map(|n| (!n.is_empty()).then(|| slot(n, &mut types))).collect();
@@ -146,12 +160,13 @@ impl Plan {
             };
             // A body may draw random numbers, or never end.
             let has_body = node.attributes.values().any(|a| matches!(a, Attribute::Graph(_)));
-            let runs = has_body || !fold(&step, &mut constants)?;
+            let waits = has_body || lowers && step.op_type == "DequantizeLinear";
+            let runs = waits || !fold(&step, &mut constants)?;
             let fate =
                 if runs { Fate::Runs { as_op: step.op_type.clone(), device: step.device } } else { Fate::Folded };
             fates.push(NodeFate { name: step.name.clone(), op_type: node.op_type.clone(), fate, note: None });
             if runs {
-                steps.push(step);
+                items.push(Item { node, step, covers: vec![fates.len() - 1] });
             }
         }
 
@@ -169,7 +184,14 @@ impl Plan {
             }
             outputs.push((info, at));
         }
-        let mut plan = Self { steps, slots: types.len(), constants, inputs, outputs, output_types, fates };
+        drop(graph);
+        let wanted = outputs.iter().map(|(_, slot)| *slot).collect();
+        let mut draft = Draft::new(items, constants, types, wanted, fates);
+        if lowers {
+            lower(&mut draft)?;
+        }
+        let Finished { steps, constants, slots, fates } = draft.finish()?;
+        let mut plan = Self { steps, slots, constants, inputs, outputs, output_types, fates };
         plan.find_last_uses();
         Ok(plan)
     }
@@ -232,6 +254,12 @@ impl Plan {
         self.outputs.iter().map(found).collect()
     }
 
+    /// Bytes of constants, those that nodes hold among them.
+    pub fn weight_bytes(&self) -> usize {
+        let own: usize = self.steps.iter().map(|step| step.op.weight_bytes()).sum();
+        own + self.constants.values().map(Value::byte_len).sum::<usize>()
+    }
+
     /// Which steps are needed for the outputs in `wanted` slots.
     pub fn needed(&self, wanted: &[usize]) -> Vec<bool> {
         let mut needed_slot = vec![false; self.slots];
@@ -266,7 +294,7 @@ pub fn execute(
     }
     let Some(profile) = profile else { return ready.run(device) };
     let inputs = (0..ready.inputs.count()).filter_map(|i| ready.inputs.value(i).ok());
-    profile.bytes_read = inputs.map(|value| value.byte_len() as u64).sum();
+    profile.bytes_read = inputs.map(|value| value.byte_len() as u64).sum::<u64>() + step.op.weight_bytes() as u64;
     profile.multiply_adds = step.op.multiply_adds(&ready.inputs, &ready.infos).map_err(|e| step.place(e))?;
     let outputs = ready.run(device)?;
     profile.bytes_written = outputs.iter().map(|value| value.byte_len() as u64).sum();
@@ -323,7 +351,7 @@ impl<'a> Ready<'a> {
 }
 
 /// Computes a step at load where all its inputs are known. Whether it was.
-fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
+pub fn fold(step: &Step, constants: &mut HashMap<usize, Value>) -> Result<bool> {
     let known = step.inputs.iter().flatten().all(|slot| constants.contains_key(slot));
     if !known || !step.op.is_pure() {
         return Ok(false);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::plan::{NodeFate, Plan, declared_type, execute};
+use super::plan::{GraphOptimizationLevel, NodeFate, Plan, declared_type, execute};
 use super::profile::{Profile, Recorder};
 #[cfg(feature = "webgpu")]
 use crate::backend::Array;
@@ -45,11 +45,17 @@ pub struct SessionOptions {
     pub device: DeviceKind,
     /// The largest tensor that a node may make, in bytes.
     pub max_tensor_bytes: usize,
+    /// What is done to the graph at load, on the CPU.
+    pub graph_optimization_level: GraphOptimizationLevel,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { device: DeviceKind::Cpu, max_tensor_bytes: Context::default().max_tensor_bytes }
+        Self {
+            device: DeviceKind::Cpu,
+            max_tensor_bytes: Context::default().max_tensor_bytes,
+            graph_optimization_level: GraphOptimizationLevel::default(),
+        }
     }
 }
 
@@ -115,7 +121,7 @@ impl Session {
             DeviceUnavailable,
             "this build of Firebrand runs on the CPU only; ask for device \"cpu\""
         );
-        let plan = Plan::new(model.graph, options.device)?;
+        let plan = Plan::new(model.graph, options.device, options.graph_optimization_level)?;
         #[cfg(feature = "webgpu")]
         let gpu = match options.device {
             DeviceKind::WebGpu => Some(crate::backend::Gpu::new().await?),
@@ -152,7 +158,7 @@ impl Session {
             device: self.options.device,
             adapter,
             nodes: self.plan.fates.clone(),
-            weight_bytes: self.plan.constants.values().map(Value::byte_len).sum(),
+            weight_bytes: self.plan.weight_bytes(),
         }
     }
 

@@ -1,0 +1,73 @@
+//! What lowering makes steps of: operators with their constants packed inside, on the CPU alone.
+
+mod average_pool;
+mod binary;
+mod conv;
+mod matmul;
+mod quantized_conv;
+mod quantized_matmul;
+mod table;
+
+pub use average_pool::AveragePool;
+pub use binary::Binary;
+pub use conv::Conv;
+pub use matmul::MatMul;
+pub use quantized_conv::QuantizedConv;
+pub use quantized_matmul::{DynamicMatMul, QuantizedMatMul};
+pub use table::Table;
+
+pub use crate::kernels::quantized::{Reading, Writing};
+
+use crate::backend::{Array, BinaryOp, Cpu, Device, tensor_of};
+use crate::error::Result;
+use crate::graph::DataType;
+use crate::kernels::{Activation, GemmI8, Matrix};
+use crate::ops::Value;
+
+/// What becomes of the sums of a quantised product.
+#[derive(Debug, Clone, Copy)]
+pub enum Result8 {
+    /// Codes of another scale.
+    Codes(Writing),
+    /// Real numbers.
+    Float(Activation),
+}
+
+/// Integers as bytes where all of them fit, else as words.
+enum Codes {
+    Bytes(Vec<i8>),
+    Words(Vec<i16>),
+}
+
+impl Codes {
+    /// `codes` are differences of two bytes.
+    fn of(codes: &[i32]) -> Self {
+        match codes.iter().map(|&c| i8::try_from(c)).collect() {
+            Ok(bytes) => Self::Bytes(bytes),
+            Err(_) => Self::Words(codes.iter().map(|&c| c as i16).collect()),
+        }
+    }
+}
+
+/// A packed matrix of `codes`, row-major `[depth, columns]`, or `[columns, depth]` where `transposed`.
+fn packed(codes: &[i32], [depth, columns]: [usize; 2], transposed: bool) -> GemmI8 {
+    let (depth_stride, column_stride) = if transposed { (1, depth) } else { (columns, 1) };
+    match Codes::of(codes) {
+        Codes::Bytes(data) => GemmI8::new(&Matrix { data: &data, depth_stride, column_stride }, depth, columns),
+        Codes::Words(data) => GemmI8::from_words(&Matrix { data: &data, depth_stride, column_stride }, depth, columns),
+    }
+}
+
+/// Adds a residual that broadcasts, which no kernel does, and applies the activation.
+fn add_broadcast(y: Array, residual: Array, shape: &[usize], activation: Activation) -> Result<Value> {
+    let sum = Cpu.binary(BinaryOp::Add, y, residual, shape)?.into_cpu()?;
+    let mut values = crate::backend::elements::<f32>(&sum);
+    match activation {
+        Activation::None => {}
+        Activation::Clamp { min, max } => {
+            values.iter_mut().filter(|v| !v.is_nan()).for_each(|v| *v = v.max(min).min(max));
+        }
+        Activation::Map(map) => map(&mut values),
+    }
+    Ok(Value::from(tensor_of(DataType::Float32, shape, values)))
+}

@@ -1,0 +1,156 @@
+//! Patterns that exporters write out, as the one operator that they mean.
+
+use super::draft::{Draft, Item};
+use crate::error::Result;
+use crate::graph::{Attribute, DataType};
+
+/// Removes nodes that hand their input on.
+pub fn drop_identities(draft: &mut Draft) {
+    for place in draft.places() {
+        let Some(item) = draft.item(place) else { continue };
+        let hands_on = item.is("Identity")
+            || item.is("Dropout") && item.step.outputs.len() == 1 && item.node.opset < 12
+            || item.is("Dropout") && item.step.outputs.len() == 1 && item.input(2).is_none();
+        let (Some(from), Some(to)) = (item.input(0), item.output()) else { continue };
+        if hands_on && draft.redirect(to, from) {
+            // It was just looked at, so it is there.
+            let _ = draft.remove(place);
+        }
+    }
+}
+
+/// Puts standard operators in the place of the nodes that spell them out.
+pub fn fuse(draft: &mut Draft) -> Result<()> {
+    for place in draft.places() {
+        let Some(item) = draft.item(place) else { continue };
+        if item.is("Erf") {
+            fuse_gelu(draft, place)?;
+        } else if item.is("ReduceMean") {
+            fuse_layer_norm(draft, place)?;
+        }
+    }
+    Ok(())
+}
+
+/// The input of `item` that is not `slot`.
+fn other(item: &Item, slot: usize) -> Option<usize> {
+    match [item.input(0)?, item.input(1)?] {
+        [a, b] if a == slot => Some(b),
+        [a, b] if b == slot => Some(a),
+        _ => None,
+    }
+}
+
+fn near(a: f32, b: f32) -> bool {
+    (a - b).abs() <= 1e-5 * b.abs()
+}
+
+/// `x / sqrt(2)`, Erf, `+ 1`, and the products with `x` and one half in either order.
+fn fuse_gelu(draft: &mut Draft, erf: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(erf)?;
+        let (scaled, scale) = draft.maker_of(item, 0)?;
+        let x = match scale.node.op_type.as_str() {
+            "Div" if near(draft.scalar(scale.input(1))?, std::f32::consts::SQRT_2) => scale.input(0)?,
+            "Mul" => {
+                let constant =
+                    |at| draft.scalar(scale.input(at)).is_some_and(|s| near(s, std::f32::consts::FRAC_1_SQRT_2));
+                if constant(1) { scale.input(0)? } else { constant(0).then(|| scale.input(1))?? }
+            }
+            _ => return None,
+        };
+        draft.only_user(scale.output()?)?;
+        let erfed = item.output()?;
+        let (added, plus) = draft.only_user(erfed).filter(|(_, user)| user.is("Add"))?;
+        if !near(draft.scalar(other(plus, erfed))?, 1.0) {
+            return None;
+        }
+        let sum = plus.output()?;
+        let (first, product) = draft.only_user(sum).filter(|(_, user)| user.is("Mul"))?;
+        let factor = other(product, sum)?;
+        let mut places = vec![scaled, erf, added];
+        if factor == x {
+            let slot = product.output()?;
+            let (last, half) = draft.only_user(slot).filter(|(_, user)| user.is("Mul"))?;
+            if !near(draft.scalar(other(half, slot))?, 0.5) {
+                return None;
+            }
+            places.extend([first, last]);
+        } else {
+            let (halved, half) = draft.maker(factor).filter(|(_, maker)| maker.is("Mul"))?;
+            let is_half = near(draft.scalar(other(half, x))?, 0.5) && draft.only_user(factor).is_some();
+            places.extend(is_half.then_some([halved, first])?);
+        }
+        Some((x, places))
+    };
+    match found() {
+        Some((x, places)) if draft.dtype(x) == Some(DataType::Float32) => {
+            draft.replace_by_node(&places, "Gelu", 20, &[], vec![Some(x)])
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The mean over the last axis, what is left of `x`, its variance, and the scale and bias.
+fn fuse_layer_norm(draft: &mut Draft, mean: usize) -> Result<()> {
+    let last_axis = |item: &Item| {
+        let axes = match item.node.attributes.get("axes") {
+            Some(Attribute::Ints(axes)) => axes.clone(),
+            _ => draft.constant(item.input(1))?.to_i64s().ok()?,
+        };
+        (item.is("ReduceMean") && axes == [-1] && item.int("keepdims", 1) == 1).then_some(())
+    };
+    let found = || {
+        let item = draft.item(mean)?;
+        last_axis(item)?;
+        let x = item.input(0)?;
+        let (centred, sub) = draft.only_user(item.output()?).filter(|(_, user)| user.is("Sub"))?;
+        let difference = sub.output().filter(|_| sub.input(0) == Some(x) && sub.input(1) == item.output())?;
+        // The difference is squared and divided; some exporters compute it twice.
+        let mut users = draft.users(difference).to_vec();
+        users.sort_unstable();
+        users.dedup();
+        let [a, b] = users[..] else { return None };
+        let is_square = |item: &Item| {
+            item.is("Pow") && draft.scalar(item.input(1)) == Some(2.0)
+                || item.is("Mul") && item.input(0) == item.input(1)
+        };
+        let (squared, divided) = if is_square(draft.item(a)?) { (a, b) } else { (b, a) };
+        let (square, divide) =
+            (draft.item(squared).filter(|i| is_square(i))?, draft.item(divided).filter(|i| i.is("Div"))?);
+        let (averaged, average) = draft.only_user(square.output()?)?;
+        last_axis(average)?;
+        let variance = average.output()?;
+        let (added, plus) = draft.only_user(variance).filter(|(_, user)| user.is("Add"))?;
+        let epsilon = draft.scalar(other(plus, variance))?;
+        let (rooted, root) = draft.only_user(plus.output()?).filter(|(_, user)| user.is("Sqrt"))?;
+        draft.only_user(root.output()?)?;
+        if divide.input(0) != Some(difference) || divide.input(1) != root.output() {
+            return None;
+        }
+        let slot = divide.output()?;
+        let (multiplied, multiply) = draft.only_user(slot).filter(|(_, user)| user.is("Mul"))?;
+        let scale = other(multiply, slot)?;
+        let (size, shape) = draft.floats(Some(scale)).map(|(v, s)| (v.len(), s))?;
+        let slot = multiply.output()?;
+        let mut places = vec![mean, centred, squared, averaged, added, rooted, divided, multiplied];
+        let mut inputs = vec![Some(x), Some(scale)];
+        if let Some((shifted, shift)) = draft.only_user(slot).filter(|(_, user)| user.is("Add")) {
+            let bias = other(shift, slot)?;
+            if draft.floats(Some(bias)).is_some_and(|(_, shape)| shape == [size]) {
+                inputs.push(Some(bias));
+                places.push(shifted);
+            }
+        }
+        (shape == [size] && draft.dtype(x) == Some(DataType::Float32)).then_some((places, inputs, epsilon))
+    };
+    // The scale must be as long as the last axis, which only a run tells: LayerNormalization checks it,
+    // where a scale of one element would have broadcast.
+    match found() {
+        Some((places, inputs, epsilon)) if draft.floats(inputs[1]).is_some_and(|(v, _)| v.len() > 1) => {
+            let attributes = [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(epsilon))];
+            draft.replace_by_node(&places, "LayerNormalization", 17, &attributes, inputs)
+        }
+        _ => Ok(()),
+    }
+}

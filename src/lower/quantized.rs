@@ -1,0 +1,616 @@
+//! Quantised regions: nodes between DequantizeLinear and QuantizeLinear that compute on 8-bit codes.
+//!
+//! Inside, codes are uint8 whatever the model's type: int8 codes and zero points are moved by 128.
+//! A node becomes quantised where all that it reads was dequantised with one scale for the tensor,
+//! and weights are constants. What it gives is quantised in the same pass where a QuantizeLinear
+//! follows, and float32 where none does.
+
+use super::draft::{Draft, Item};
+use super::float::{activation_after, bounds};
+use super::ops::{AveragePool, Binary, QuantizedConv, QuantizedMatMul, Reading, Result8, Table, Writing};
+use crate::backend::{Cpu, tensor_of};
+use crate::error::Result;
+use crate::graph::{Attribute, DataType, Tensor};
+use crate::kernels::Activation;
+use crate::ops::{Attributes, Context, Inputs, Value};
+use crate::runtime::execute;
+
+/// Scale and zero point of a DequantizeLinear or QuantizeLinear of a whole tensor by constants, in the
+/// codes' own type.
+fn parameters(draft: &Draft, item: &Item) -> Option<(f32, i32)> {
+    let scale = draft.scalar(item.input(1))?;
+    let zero = match item.input(2) {
+        Some(slot) => match codes(&draft.constant(Some(slot))?)?[..] {
+            [zero] => zero,
+            _ => return None,
+        },
+        None => 0,
+    };
+    (scale.is_finite() && scale > 0.0 && item.int("block_size", 0) == 0).then_some((scale, zero))
+}
+
+/// The integers of a tensor of 8 or 32 bits.
+fn codes(tensor: &Tensor) -> Option<Vec<i32>> {
+    match tensor.dtype() {
+        DataType::Int8 | DataType::Uint8 | DataType::Int32 => crate::ops::codes(tensor).ok(),
+        _ => None,
+    }
+}
+
+fn is_quantize(item: &Item) -> bool {
+    item.node.op_type == "QuantizeLinear" && matches!(item.node.domain.as_str(), "" | "com.microsoft")
+}
+
+fn is_dequantize(item: &Item) -> bool {
+    item.node.op_type == "DequantizeLinear" && matches!(item.node.domain.as_str(), "" | "com.microsoft")
+}
+
+/// Writes the QLinear operators as what they mean: dequantise, compute, quantise.
+pub fn expand(draft: &mut Draft) -> Result<()> {
+    for place in draft.places() {
+        let Some(item) = draft.item(place) else { continue };
+        // Places of (codes, scale, zero point) to read, the operator, where the written scale stands.
+        let name = item.node.op_type.clone();
+        let (reads, op_type, write, bias): (&[usize], &str, usize, Option<usize>) =
+            match (item.node.domain.as_str(), name.as_str()) {
+                ("", "QLinearConv") => (&[0, 3], "Conv", 6, Some(8)),
+                ("", "QLinearMatMul") => (&[0, 3], "MatMul", 6, None),
+                ("com.microsoft", "QLinearAdd") => (&[0, 3], "Add", 6, None),
+                ("com.microsoft", "QLinearMul") => (&[0, 3], "Mul", 6, None),
+                ("com.microsoft", "QLinearSigmoid") => (&[0], "Sigmoid", 3, None),
+                ("com.microsoft", "QLinearLeakyRelu") => (&[0], "LeakyRelu", 3, None),
+                ("com.microsoft", "QLinearGlobalAveragePool") if item.int("channels_last", 0) == 0 => {
+                    (&[0], "GlobalAveragePool", 3, None)
+                }
+                _ => continue,
+            };
+        let known = |at: usize| item.input(at).is_none_or(|slot| draft.constants.contains_key(&slot));
+        let fits = reads.iter().all(|&at| known(at + 1) && known(at + 2)) && known(write) && known(write + 1);
+        let scalar = |at: usize| draft.scalar(item.input(at)).is_some();
+        let weighs = matches!(op_type, "Conv" | "MatMul");
+        if !fits || !scalar(1) || !scalar(write) || bias.is_some_and(|at| !known(at)) || weighs && !known(3) {
+            continue;
+        }
+        let item = draft.take(place)?;
+        let mut inputs = Vec::new();
+        for (n, &at) in reads.iter().enumerate() {
+            let real = draft.slot(DataType::Float32);
+            // Channels of a convolution's weight are its first dimension, of a matrix's its last.
+            let axis = if n == 1 && op_type == "Conv" { 0 } else { 1 };
+            let read = vec![item.input(at), item.input(at + 1), item.input(at + 2)];
+            draft.put_node(
+                &item.step.name,
+                "DequantizeLinear",
+                13,
+                &[("axis", Attribute::Int(axis))],
+                read,
+                real,
+                vec![],
+            )?;
+            inputs.push(Some(real));
+        }
+        if let Some(slot) = bias.and_then(|at| item.input(at)) {
+            let (x, (w, _)) =
+                (draft.scalar(item.input(1)).unwrap_or(1.0), draft.floats(item.input(4)).unwrap_or_default());
+            let Some(sums) = draft.constant(Some(slot)).and_then(|t| codes(&t)) else { continue };
+            let values = sums.iter().enumerate().map(|(c, &v)| v as f32 * (x * w[if w.len() == 1 { 0 } else { c }]));
+            let values: Vec<f32> = values.collect();
+            inputs.push(Some(draft.add_floats(&[values.len()], values)));
+        }
+        let attributes: Vec<(&str, Attribute)> = item
+            .node
+            .attributes
+            .iter()
+            .filter(|(k, _)| *k != "channels_last")
+            .map(|(k, v)| (k.as_str(), v.clone()))
+            .collect();
+        let real = draft.slot(DataType::Float32);
+        draft.put_node(&item.step.name, op_type, 13, &attributes, inputs, real, item.covers.clone())?;
+        let write = vec![Some(real), item.input(write), item.input(write + 1)];
+        let Some(output) = item.output() else { continue };
+        draft.put_node(&item.step.name, "QuantizeLinear", 13, &[], write, output, vec![])?;
+    }
+    Ok(())
+}
+
+/// Moves int8 codes of activations to uint8, with their zero points.
+pub fn to_unsigned(draft: &mut Draft) -> Result<()> {
+    for place in draft.places() {
+        let Some(item) = draft.item(place).filter(|item| is_dequantize(item) || is_quantize(item)) else { continue };
+        let Some((_, zero)) = parameters(draft, item) else { continue };
+        let reads = is_dequantize(item);
+        let Some(slot) = (if reads { item.input(0) } else { item.output() }) else { continue };
+        if draft.dtype(slot) != Some(DataType::Int8) || draft.constants.contains_key(&slot) {
+            continue;
+        }
+        let unsigned = draft.slot(DataType::Uint8);
+        let zeros = tensor_of(DataType::Uint8, &[], vec![(zero + 128) as u8]);
+        let zeros = draft.add_constant(DataType::Uint8, Value::from(zeros));
+        let mut item = draft.take(place)?;
+        item.step.inputs.resize(3, None);
+        item.step.inputs[2] = Some(zeros);
+        let name = item.step.name.clone();
+        // Pairs of these that meet cancel: see `cancel_flips`.
+        let (from, to, dtype) = if reads {
+            item.step.inputs[0] = Some(unsigned);
+            (slot, unsigned, DataType::Uint8)
+        } else {
+            item.step.outputs[0] = Some(unsigned);
+            (unsigned, slot, DataType::Int8)
+        };
+        draft.put(item);
+        draft.put(Draft::made(name, "Flip", Box::new(Table::flip(dtype)), vec![Some(from)], vec![Some(to)], vec![]));
+    }
+    // One flip after another gives what was there.
+    for place in draft.places() {
+        let Some(second) = draft.item(place).filter(|item| item.node.op_type == "Flip") else { continue };
+        let Some((_, first)) = draft.maker_of(second, 0).filter(|(_, item)| item.node.op_type == "Flip") else {
+            continue;
+        };
+        let (Some(before), Some(after)) = (first.input(0), second.output()) else { continue };
+        if draft.redirect(after, before) {
+            draft.remove(place)?;
+        }
+    }
+    draft.drop_unused();
+    Ok(())
+}
+
+/// What a DequantizeLinear of uint8 codes reads, given the slot of its result.
+fn reading(draft: &Draft, slot: usize) -> Option<(usize, Reading)> {
+    let (_, item) = draft.maker(slot).filter(|(_, item)| is_dequantize(item))?;
+    let codes = item.input(0)?;
+    let (scale, zero) = parameters(draft, item)?;
+    let fits = draft.dtype(codes) == Some(DataType::Uint8) && !draft.constants.contains_key(&codes);
+    fits.then_some((codes, Reading { scale, zero: zero as u8 }))
+}
+
+/// The QuantizeLinear to uint8 that is all that `slot` is used for.
+fn writing(draft: &Draft, slot: usize) -> Option<(usize, Writing)> {
+    let (place, item) = draft.only_user(slot).filter(|(_, item)| is_quantize(item))?;
+    let (scale, zero) = parameters(draft, item)?;
+    let fits = draft.dtype(item.output()?) == Some(DataType::Uint8) && item.input(0) == Some(slot);
+    fits.then_some((place, Writing { scale, zero: zero as u8, min: 0, max: 255 }))
+}
+
+/// As [`writing`], with the bounds of a Relu or Clip before it; the items passed, in order.
+fn bounded_writing(draft: &Draft, slot: usize) -> Option<(Vec<usize>, Writing)> {
+    if let Some((place, writing)) = writing(draft, slot) {
+        return Some((vec![place], writing));
+    }
+    let (clip, item) = draft.only_user(slot)?;
+    let (low, high) = bounds(draft, item)?;
+    let (place, mut writing) = writing(draft, item.output()?)?;
+    // Quantising keeps the order, so the bounds are quantised instead of the values.
+    (writing.min, writing.max) = (writing.code(low), writing.code(high));
+    Some((vec![clip, place], writing))
+}
+
+/// Quantised weights: codes less their zero points, and a scale for each output.
+struct Weight {
+    codes: Vec<i32>,
+    scales: Vec<f32>,
+    shape: Vec<usize>,
+}
+
+/// The weight that a DequantizeLinear of constants makes; `axis` is that of the outputs.
+fn weight(draft: &Draft, slot: Option<usize>, axis: usize) -> Option<Weight> {
+    let (_, item) = draft.maker(slot?).filter(|(_, item)| is_dequantize(item))?;
+    let tensor = draft.constant(item.input(0))?;
+    if !matches!(tensor.dtype(), DataType::Int8 | DataType::Uint8) || item.int("block_size", 0) != 0 {
+        return None;
+    }
+    let (mut codes, shape) = (codes(&tensor)?, tensor.shape().to_vec());
+    let outputs = *shape.get(axis)?;
+    let (scales, _) = draft.floats(item.input(1))?;
+    let zeros = match item.input(2) {
+        Some(slot) => self::codes(&draft.constant(Some(slot))?)?,
+        None => vec![0],
+    };
+    let along = item.int("axis", 1).rem_euclid(shape.len().max(1) as i64) as usize;
+    let each = |count: usize| count == 1 || count == outputs && along == axis;
+    if !each(scales.len()) || !each(zeros.len()) || outputs == 0 || codes.is_empty() {
+        return None;
+    }
+    let inner: usize = shape[axis + 1..].iter().product();
+    if zeros.iter().any(|&z| z != 0) {
+        for (i, code) in codes.iter_mut().enumerate() {
+            *code -= zeros[if zeros.len() == 1 { 0 } else { i / inner % outputs }];
+        }
+    }
+    let scales = if scales.len() == 1 { vec![scales[0]; outputs] } else { scales };
+    scales.iter().all(|s| s.is_finite() && *s > 0.0).then_some(Weight { codes, scales, shape })
+}
+
+/// A float32 bias, of constants or of a DequantizeLinear of them: `[outputs]`.
+fn bias(draft: &Draft, slot: Option<usize>, outputs: usize) -> Option<Vec<f32>> {
+    let Some(slot) = slot else { return Some(vec![0.0; outputs]) };
+    let values = match draft.floats(Some(slot)) {
+        Some((values, _)) => values,
+        None => {
+            let (_, item) = draft.maker(slot).filter(|(_, item)| is_dequantize(item))?;
+            let codes = codes(&draft.constant(item.input(0))?)?;
+            let (scales, _) = draft.floats(item.input(1))?;
+            if item.input(2).is_some_and(|z| {
+                draft.constant(Some(z)).and_then(|t| self::codes(&t)).is_none_or(|z| z.iter().any(|&z| z != 0))
+            }) {
+                return None;
+            }
+            if scales.len() != 1 && scales.len() != codes.len() {
+                return None;
+            }
+            codes.iter().enumerate().map(|(i, &c)| c as f32 * scales[if scales.len() == 1 { 0 } else { i }]).collect()
+        }
+    };
+    (values.len() == outputs).then_some(values)
+}
+
+/// Lets nodes compute on codes.
+pub fn fuse(draft: &mut Draft) -> Result<()> {
+    // A pass lets the next see further; regions are seldom deep.
+    for place in draft.places() {
+        sink(draft, place)?;
+    }
+    for place in draft.places() {
+        let Some(item) = draft.item(place) else { continue };
+        match item.node.op_type.as_str() {
+            _ if !item.node.domain.is_empty() => {}
+            "Conv" => fuse_conv(draft, place)?,
+            "MatMul" | "Gemm" => fuse_matmul(draft, place)?,
+            "Add" | "Mul" | "Sub" => fuse_binary(draft, place)?,
+            "GlobalAveragePool" | "AveragePool" | "ReduceMean" => fuse_average(draft, place)?,
+            _ => {}
+        }
+    }
+    for place in draft.places() {
+        tabulate(draft, place)?;
+    }
+    draft.drop_unused();
+    Ok(())
+}
+
+fn result(draft: &Draft, slot: usize) -> (Vec<usize>, Result8) {
+    if let Some((places, writing)) = bounded_writing(draft, slot) {
+        return (places, Result8::Codes(writing));
+    }
+    match activation_after(draft, slot) {
+        Some((activation, places)) => (places, Result8::Float(activation)),
+        None => (vec![], Result8::Float(Activation::None)),
+    }
+}
+
+fn fuse_conv(draft: &mut Draft, place: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(place)?;
+        let (x, reading) = reading(draft, item.input(0)?)?;
+        let weight = weight(draft, item.input(1), 0)?;
+        if !(3..=4).contains(&weight.shape.len()) {
+            return None;
+        }
+        let bias = bias(draft, item.input(2), weight.shape[0])?;
+        let (after, result) = result(draft, item.output()?);
+        Some((x, reading, weight, bias, after, result))
+    };
+    let Some((x, reading, weight, bias, after, result)) = found() else { return Ok(()) };
+    let Some(item) = draft.item(place) else { return Ok(()) };
+    let attributes = Attributes::new(&item.node);
+    let Some(op) = QuantizedConv::new(&attributes, &weight.codes, &weight.shape, weight.scales, bias, reading, result)?
+    else {
+        return Ok(());
+    };
+    let places = [&[place], &after[..]].concat();
+    draft.replace(&places, "QuantizedConv", Box::new(op), vec![Some(x)])
+}
+
+fn fuse_matmul(draft: &mut Draft, place: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(place)?;
+        let is_gemm = item.is("Gemm");
+        let plain = !is_gemm
+            || item.int("transA", 0) == 0
+                && item.float("alpha").unwrap_or(1.0) == 1.0
+                && (item.float("beta").unwrap_or(1.0) == 1.0 || item.input(2).is_none());
+        let transposed = is_gemm && item.int("transB", 0) != 0;
+        let (x, reading) = plain.then(|| reading(draft, item.input(0)?))??;
+        let weight = weight(draft, item.input(1), if transposed { 0 } else { 1 }).filter(|w| w.shape.len() == 2)?;
+        let columns = weight.scales.len();
+        let mut bias = bias(draft, if is_gemm { item.input(2) } else { None }, columns)?;
+        let mut places = vec![place];
+        let mut slot = item.output()?;
+        // MatMul and the bias that follows.
+        if let Some((at, add)) = draft.only_user(slot).filter(|(_, user)| !is_gemm && user.is("Add")) {
+            let other = if add.input(0) == Some(slot) { add.input(1) } else { add.input(0) };
+            if let Some(values) = self::bias(draft, other, columns).filter(|_| other.is_some()) {
+                bias = values;
+                places.push(at);
+                slot = add.output()?;
+            }
+        }
+        let (after, result) = result(draft, slot);
+        places.extend(after);
+        Some((x, reading, weight, transposed, bias, places, result, is_gemm))
+    };
+    let Some((x, reading, weight, transposed, bias, places, result, is_gemm)) = found() else { return Ok(()) };
+    let op =
+        QuantizedMatMul::new(&weight.codes, &weight.shape, transposed, weight.scales, bias, reading, result, is_gemm);
+    draft.replace(&places, "QuantizedMatMul", Box::new(op), vec![Some(x)])
+}
+
+fn fuse_binary(draft: &mut Draft, place: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(place)?;
+        let (a, read_a) = reading(draft, item.input(0)?)?;
+        let (b, read_b) = reading(draft, item.input(1)?)?;
+        let (after, writing) = bounded_writing(draft, item.output()?)?;
+        Some((a, read_a, b, read_b, after, writing))
+    };
+    let Some((a, read_a, b, read_b, after, writing)) = found() else { return Ok(()) };
+    let Some(op) = draft.item(place).and_then(|item| Binary::new(&item.node.op_type, [read_a, read_b], writing)) else {
+        return Ok(());
+    };
+    draft.replace(&[&[place], &after[..]].concat(), "QuantizedBinary", Box::new(op), vec![Some(a), Some(b)])
+}
+
+fn fuse_average(draft: &mut Draft, place: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(place)?;
+        let (x, reading) = reading(draft, item.input(0)?)?;
+        let (after, writing) = bounded_writing(draft, item.output()?)?;
+        let axes = match item.node.op_type.as_str() {
+            "ReduceMean" => Some(match item.node.attributes.get("axes") {
+                Some(Attribute::Ints(axes)) => axes.clone(),
+                _ => draft.constant(item.input(1))?.to_i64s().ok()?,
+            }),
+            _ => None,
+        };
+        Some((x, reading, after, writing, axes))
+    };
+    let Some((x, reading, after, writing, axes)) = found() else { return Ok(()) };
+    let Some(item) = draft.item(place) else { return Ok(()) };
+    let Some(op) = AveragePool::new(&item.node, axes, reading, writing)? else { return Ok(()) };
+    draft.replace(&[&[place], &after[..]].concat(), "QuantizedAveragePool", Box::new(op), vec![Some(x)])
+}
+
+/// Whether the operator gives elements of its first input at other places, or keeps their order.
+fn moves_codes(draft: &Draft, item: &Item) -> bool {
+    if !item.node.domain.is_empty() || item.step.outputs.len() != 1 && item.node.op_type != "Split" {
+        return false;
+    }
+    match item.node.op_type.as_str() {
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" | "Gather" | "Split" | "Expand"
+        | "Tile" | "DepthToSpace" | "SpaceToDepth" => true,
+        "MaxPool" | "GlobalMaxPool" => true,
+        "Resize" => {
+            matches!(item.node.attributes.get("mode"), None | Some(Attribute::String(_)))
+                && !matches!(item.node.attributes.get("mode"), Some(Attribute::String(m)) if m != b"nearest")
+        }
+        "Pad" => {
+            let constant = !matches!(item.node.attributes.get("mode"), Some(Attribute::String(m)) if m != b"constant");
+            constant && item.node.opset >= 11 && item.input(2).is_none_or(|slot| draft.scalar(Some(slot)) == Some(0.0))
+        }
+        _ => false,
+    }
+}
+
+/// Moves a DequantizeLinear behind an operator that only moves its elements.
+fn sink(draft: &mut Draft, place: usize) -> Result<()> {
+    let Some(item) = draft.item(place) else { return Ok(()) };
+    if item.is("Concat") {
+        return sink_concat(draft, place);
+    }
+    if !moves_codes(draft, item) {
+        return Ok(());
+    }
+    let Some((codes, reading)) = item.input(0).and_then(|slot| reading(draft, slot)) else { return Ok(()) };
+    let Some((dequantize, before)) = draft.maker_of(item, 0) else { return Ok(()) };
+    let (scale, zero) = (before.input(1), before.input(2));
+    let alone = before.output().is_some_and(|slot| draft.only_user(slot).is_some());
+    let mut covers = if alone { draft.take(dequantize)?.covers } else { Vec::new() };
+    let mut item = draft.take(place)?;
+    item.step.inputs[0] = Some(codes);
+    if item.is("Pad") {
+        let fill = tensor_of(DataType::Uint8, &[], vec![reading.zero]);
+        let fill = draft.add_constant(DataType::Uint8, Value::from(fill));
+        item.step.inputs.resize(item.step.inputs.len().max(3), None);
+        item.step.inputs[2] = Some(fill);
+    }
+    let name = item.step.name.clone();
+    let outputs: Vec<usize> = item.step.outputs.iter().flatten().copied().collect();
+    for output in outputs {
+        let moved = draft.slot(DataType::Uint8);
+        for slot in item.step.outputs.iter_mut().filter(|slot| **slot == Some(output)) {
+            *slot = Some(moved);
+        }
+        let covers = std::mem::take(&mut covers);
+        draft.put_node(&name, "DequantizeLinear", 13, &[], vec![Some(moved), scale, zero], output, covers)?;
+    }
+    draft.put(item);
+    Ok(())
+}
+
+/// Joins codes instead of reals, each part brought to the scale in which the whole is written.
+fn sink_concat(draft: &mut Draft, place: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(place)?;
+        let parts = item.step.inputs.iter().map(|slot| reading(draft, (*slot)?)).collect::<Option<Vec<_>>>()?;
+        let first = parts.first()?.1;
+        let (quantize, scale, zero, to) = match writing(draft, item.output()?) {
+            Some((at, writing)) => {
+                let quantize = draft.item(at)?;
+                (Some(at), quantize.input(1), quantize.input(2), Reading { scale: writing.scale, zero: writing.zero })
+            }
+            None if parts.iter().all(|(_, reading)| *reading == first) => {
+                let (_, before) = draft.maker_of(item, 0)?;
+                (None, before.input(1), before.input(2), first)
+            }
+            None => return None,
+        };
+        Some((parts, quantize, scale, zero, to))
+    };
+    let Some((parts, quantize, scale, zero, to)) = found() else { return Ok(()) };
+    let mut item = draft.take(place)?;
+    let name = item.step.name.clone();
+    for (input, (codes, reading)) in item.step.inputs.iter_mut().zip(parts) {
+        *input = Some(codes);
+        if reading != to {
+            let moved = draft.slot(DataType::Uint8);
+            let table = Box::new(Table::requantize(reading, to));
+            draft.put(Draft::made(name.clone(), "Table", table, vec![Some(codes)], vec![Some(moved)], vec![]));
+            *input = Some(moved);
+        }
+    }
+    match quantize {
+        Some(at) => {
+            let quantize = draft.take(at)?;
+            item.step.outputs = quantize.step.outputs;
+            item.covers.extend(quantize.covers);
+        }
+        None => {
+            let moved = draft.slot(DataType::Uint8);
+            let output = item.output();
+            item.step.outputs = vec![Some(moved)];
+            if let Some(output) = output {
+                draft.put_node(&name, "DequantizeLinear", 13, &[], vec![Some(moved), scale, zero], output, vec![])?;
+            }
+        }
+    }
+    draft.put(item);
+    Ok(())
+}
+
+/// Operators that give for each element what depends on it alone, other inputs being one number.
+const POINTWISE: &[&str] = &[
+    "Abs",
+    "Add",
+    "Clip",
+    "Div",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Log",
+    "Mish",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Sub",
+    "Tanh",
+];
+
+/// Most items that a table may stand for.
+const LONGEST_REGION: usize = 16;
+
+/// That slot of codes on which alone the item at `place` depends, element by element, the items from
+/// there up to it, in order, and the dimensions that constants among them have at most.
+fn region(draft: &Draft, place: usize) -> Option<(usize, Vec<usize>, usize)> {
+    let (mut places, mut open, mut source, mut rank) = (Vec::new(), vec![place], None, 0);
+    while let Some(at) = open.pop() {
+        if places.contains(&at) {
+            continue;
+        }
+        places.push(at);
+        let item = draft.item(at)?;
+        let quantises = is_quantize(item) || is_dequantize(item);
+        let pointwise = item.node.domain.is_empty() && POINTWISE.contains(&item.node.op_type.as_str());
+        if places.len() > LONGEST_REGION || !(pointwise || quantises && parameters(draft, item).is_some()) {
+            return None;
+        }
+        for slot in item.step.inputs.iter().flatten() {
+            if draft.constants.contains_key(slot) {
+                let constant = draft.constant(Some(*slot))?;
+                if constant.len() != 1 {
+                    return None;
+                }
+                if !quantises {
+                    rank = rank.max(constant.shape().len());
+                }
+                continue;
+            }
+            let continues = |p: usize| {
+                draft.item(p).is_some_and(|i| {
+                    is_quantize(i)
+                        || is_dequantize(i)
+                        || i.node.domain.is_empty() && POINTWISE.contains(&i.node.op_type.as_str())
+                })
+            };
+            match draft.maker(*slot) {
+                Some((maker, _)) if continues(maker) => open.push(maker),
+                _ if is_dequantize(item) && draft.dtype(*slot) == Some(DataType::Uint8) => {
+                    if *source.get_or_insert(*slot) != *slot {
+                        return None;
+                    }
+                }
+                _ => return None,
+            }
+        }
+    }
+    // Makers before users: the draft keeps no order, so by rounds.
+    let mut ordered: Vec<usize> = Vec::new();
+    while ordered.len() < places.len() {
+        let ready = |p: &usize| {
+            draft.item(*p).is_some_and(|item| {
+                item.step.inputs.iter().flatten().all(|slot| {
+                    draft.maker(*slot).is_none_or(|(maker, _)| !places.contains(&maker) || ordered.contains(&maker))
+                })
+            })
+        };
+        let next = places.iter().copied().find(|p| !ordered.contains(p) && ready(p))?;
+        ordered.push(next);
+    }
+    Some((source?, ordered, rank))
+}
+
+/// Puts a table of all 256 codes in the place of a QuantizeLinear whose value depends on one code.
+fn tabulate(draft: &mut Draft, place: usize) -> Result<()> {
+    let Some(item) = draft.item(place).filter(|item| is_quantize(item)) else { return Ok(()) };
+    let Some(output) = item.output().filter(|slot| draft.dtype(*slot) == Some(DataType::Uint8)) else { return Ok(()) };
+    let Some((source, places, rank)) = region(draft, place) else { return Ok(()) };
+    // The region itself computes the table, so it has the very results that it would have had.
+    let mut values: std::collections::HashMap<usize, Value> = Default::default();
+    values.insert(source, Value::from(tensor_of(DataType::Uint8, &[256], (0..=255u8).collect())));
+    for &at in &places {
+        let Some(item) = draft.item(at) else { return Ok(()) };
+        let value = |slot: &usize| values.get(slot).or_else(|| draft.constants.get(slot)).cloned();
+        let inputs = item.step.inputs.iter().map(|slot| slot.as_ref().and_then(value)).collect();
+        let Ok(outputs) = execute(&item.step, &Cpu, Inputs::new(inputs, Context::default()), None) else {
+            return Ok(());
+        };
+        let slots: Vec<Option<usize>> = item.step.outputs.clone();
+        values.extend(slots.into_iter().zip(outputs).filter_map(|(slot, value)| Some((slot?, value))));
+    }
+    let Some(table) = values.remove(&output).and_then(|value| value.into_host().ok()) else { return Ok(()) };
+    let Some(table) = table.bytes().and_then(|bytes| <[u8; 256]>::try_from(bytes).ok()) else { return Ok(()) };
+    if (0..=255u8).eq(table.iter().copied()) && draft.redirect(output, source) {
+        return draft.remove(place);
+    }
+    let own = |at: &usize| {
+        let Some(item) = draft.item(*at) else { return false };
+        let inside =
+            |slot: &usize| draft.users(*slot).iter().all(|user| places.contains(user)) && !draft.is_wanted(*slot);
+        *at == place || item.step.outputs.iter().flatten().all(inside)
+    };
+    let places: Vec<usize> = places.iter().copied().filter(own).collect();
+    draft.replace(&places, "Table", Box::new(Table::new(table, DataType::Uint8, rank)), vec![Some(source)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Operator;
+
+    #[test]
+    fn pointwise_operators_exist() {
+        for name in POINTWISE {
+            assert!(Operator::find("", name).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Lowered graphs against the same graphs run node by node: fused and quantised steps must give what
+//! their nodes give, and must have been made.
+
+mod support;
+
+use firebrand::graph::{Attribute, ValueType};
+use firebrand::runtime::Fate;
+use firebrand::{DataType, Feed, GraphOptimizationLevel, RunOptions, Session, SessionOptions, Tensor};
+use support::{Builder, Random, compare, f32s, i64s, into_tensor};
+
+fn any(dtype: DataType) -> ValueType {
+    ValueType::Tensor { dtype, shape: None }
+}
+
+fn ints(values: &[i64]) -> Attribute {
+    Attribute::Ints(values.to_vec())
+}
+
+fn text(value: &str) -> Attribute {
+    Attribute::String(value.as_bytes().to_vec())
+}
+
+fn codes(dtype: DataType, shape: &[usize], values: Vec<i32>) -> Tensor {
+    let bytes = values.into_iter().map(|v| v as u8).collect();
+    Tensor::from_bytes(dtype, shape.to_vec(), bytes).expect("as many as the shape asks for")
+}
+
+/// Runs the graph node by node and lowered, gives the largest difference, and checks that the steps
+/// that run are `steps`.
+fn lowered(build: impl Fn() -> Builder, feeds: &[(&str, Tensor)], steps: &[&str], relative: f64, absolute: f64) -> f64 {
+    let session = |level| {
+        let options = SessionOptions { graph_optimization_level: level, ..SessionOptions::default() };
+        Session::load_blocking(build().model(), options).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let run = |session: &Session| -> Vec<(String, Tensor)> {
+        let feeds: Vec<(String, Feed)> = feeds.iter().map(|(n, t)| (n.to_string(), t.clone().into())).collect();
+        let outputs = session.run_blocking(feeds, RunOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+        outputs.into_iter().map(|(name, feed)| (name, into_tensor(feed))).collect()
+    };
+    let plain = session(GraphOptimizationLevel::Disabled);
+    let quick = session(GraphOptimizationLevel::All);
+    let mut found: Vec<String> = (quick.info().nodes.into_iter())
+        .filter_map(|node| if let Fate::Runs { as_op, .. } = node.fate { Some(as_op) } else { None })
+        .collect();
+    found.sort();
+    let mut expected: Vec<&str> = steps.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "the steps");
+    let mut largest = 0f64;
+    for ((name, got), (_, expected)) in run(&quick).iter().zip(run(&plain)) {
+        match compare(got, &expected, relative, absolute) {
+            Ok(difference) => largest = largest.max(difference),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    largest
+}
+
+fn close(build: impl Fn() -> Builder, feeds: &[(&str, Tensor)], steps: &[&str]) {
+    lowered(build, feeds, steps, 1e-5, 1e-5);
+}
+
+/// Scales are powers of two here, so that float32 computes exactly what integers do.
+fn equal(build: impl Fn() -> Builder, feeds: &[(&str, Tensor)], steps: &[&str]) {
+    lowered(build, feeds, steps, 0.0, 0.0);
+}
+
+#[test]
+fn a_convolution_takes_its_normalisation_and_activation_along() {
+    let mut random = Random::new(1);
+    let (w, b) = (random.tensor(&[6, 4, 3, 3]), random.tensor(&[6]));
+    let norm: Vec<Tensor> = (0..3).map(|_| random.tensor(&[6])).collect();
+    let variance = f32s(&[6], (0..6).map(|_| random.float().abs() + 0.1).collect());
+    let x = random.tensor(&[2, 4, 9, 7]);
+    for after in ["Relu", "Clip", "Sigmoid", "Silu", "Tanh", "HardSwish"] {
+        let build = || {
+            let builder = Builder::new(17)
+                .input("x", any(DataType::Float32))
+                .constant("w", w.clone())
+                .constant("b", b.clone())
+                .constant("scale", norm[0].clone())
+                .constant("shift", norm[1].clone())
+                .constant("mean", norm[2].clone())
+                .constant("variance", variance.clone())
+                .constant("low", f32s(&[], vec![0.0]))
+                .constant("high", f32s(&[], vec![0.5]))
+                .node("Conv", &["x", "w", "b"], &["c"], &[("pads", ints(&[1, 0, 1, 2])), ("strides", ints(&[2, 1]))])
+                .node("BatchNormalization", &["c", "scale", "shift", "mean", "variance"], &["n"], &[]);
+            let builder = match after {
+                "Clip" => builder.node("Clip", &["n", "low", "high"], &["y"], &[]),
+                "Silu" => builder.node("Sigmoid", &["n"], &["s"], &[]).node("Mul", &["s", "n"], &["y"], &[]),
+                other => builder.node(other, &["n"], &["y"], &[]),
+            };
+            builder.output("y")
+        };
+        close(build, &[("x", x.clone())], &["FusedConv"]);
+    }
+}
+
+#[test]
+fn a_residual_is_added_in_the_same_step_whatever_it_broadcasts_to() {
+    let mut random = Random::new(2);
+    let (w, x) = (random.tensor(&[5, 3, 1, 1]), random.tensor(&[1, 3, 4, 6]));
+    for residual in [vec![1, 5, 4, 6], vec![5, 1, 1], vec![2, 5, 4, 6], vec![6]] {
+        let build = || {
+            Builder::new(17)
+                .input("x", any(DataType::Float32))
+                .input("r", any(DataType::Float32))
+                .constant("w", w.clone())
+                .node("Conv", &["x", "w"], &["c"], &[])
+                .node("Add", &["r", "c"], &["a"], &[])
+                .node("Relu", &["a"], &["y"], &[])
+                .output("y")
+        };
+        close(build, &[("x", x.clone()), ("r", random.tensor(&residual))], &["FusedConv"]);
+    }
+}
+
+#[test]
+fn what_a_caller_or_another_node_needs_is_not_fused_away() {
+    let mut random = Random::new(3);
+    let (w, x) = (random.tensor(&[5, 3, 1, 1]), random.tensor(&[1, 3, 4, 6]));
+    let base = || {
+        Builder::new(17)
+            .input("x", any(DataType::Float32))
+            .constant("w", w.clone())
+            .node("Conv", &["x", "w"], &["c"], &[])
+            .node("Relu", &["c"], &["y"], &[])
+            .output("y")
+    };
+    close(|| base().output("c"), &[("x", x.clone())], &["FusedConv", "Relu"]);
+    close(|| base().node("Neg", &["c"], &["z"], &[]).output("z"), &[("x", x.clone())], &["FusedConv", "Relu", "Neg"]);
+}
+
+#[test]
+fn convolutions_of_every_kind_are_packed() {
+    let mut random = Random::new(4);
+    for (x, w, group, kernel) in [
+        (vec![2, 8, 7, 9], vec![8, 1, 3, 3], 8, 2),
+        (vec![1, 8, 7, 9], vec![16, 1, 5, 5], 8, 2),
+        (vec![1, 6, 7, 9], vec![9, 2, 3, 2], 3, 2),
+        (vec![2, 5, 11], vec![4, 5, 3], 1, 1),
+        (vec![1, 3, 8, 8], vec![10, 3, 1, 1], 1, 2),
+    ] {
+        let (weight, input) = (random.tensor(&w), random.tensor(&x));
+        let build = || {
+            Builder::new(17)
+                .input("x", any(DataType::Float32))
+                .constant("w", weight.clone())
+                .node(
+                    "Conv",
+                    &["x", "w"],
+                    &["y"],
+                    &[
+                        ("group", Attribute::Int(group)),
+                        ("auto_pad", text("SAME_UPPER")),
+                        ("strides", ints(&vec![2; kernel])),
+                    ],
+                )
+                .output("y")
+        };
+        close(build, &[("x", input)], &["FusedConv"]);
+    }
+}
+
+#[test]
+fn matrix_products_take_bias_residual_and_activation_along() {
+    let mut random = Random::new(5);
+    let (w, b) = (random.tensor(&[12, 7]), random.tensor(&[7]));
+    let (x, r) = (random.tensor(&[2, 5, 12]), random.tensor(&[2, 5, 7]));
+    let build = || {
+        Builder::new(20)
+            .input("x", any(DataType::Float32))
+            .input("r", any(DataType::Float32))
+            .constant("w", w.clone())
+            .constant("b", b.clone())
+            .node("MatMul", &["x", "w"], &["m"], &[])
+            .node("Add", &["b", "m"], &["a"], &[])
+            .node("Add", &["a", "r"], &["s"], &[])
+            .node("Gelu", &["s"], &["y"], &[])
+            .output("y")
+    };
+    close(build, &[("x", x), ("r", r)], &["FusedMatMul"]);
+
+    let (w, x) = (random.tensor(&[7, 12]), random.tensor(&[3, 12]));
+    let build = || {
+        let scaled = [("transB", Attribute::Int(1)), ("alpha", Attribute::Float(0.5)), ("beta", Attribute::Float(2.0))];
+        Builder::new(17)
+            .input("x", any(DataType::Float32))
+            .constant("w", w.clone())
+            .constant("b", b.clone())
+            .node("Gemm", &["x", "w", "b"], &["g"], &scaled)
+            .node("Relu", &["g"], &["y"], &[])
+            .output("y")
+    };
+    close(build, &[("x", x)], &["FusedMatMul"]);
+}
+
+#[test]
+fn patterns_of_exporters_become_the_operators_they_spell_out() {
+    let mut random = Random::new(6);
+    let (scale, bias, x) = (random.tensor(&[16]), random.tensor(&[16]), random.tensor(&[2, 3, 16]));
+    let build = || {
+        Builder::new(17)
+            .input("x", any(DataType::Float32))
+            .constant("two", f32s(&[], vec![2.0]))
+            .constant("eps", f32s(&[], vec![1e-5]))
+            .constant("scale", scale.clone())
+            .constant("bias", bias.clone())
+            .node("ReduceMean", &["x"], &["m"], &[("axes", ints(&[-1]))])
+            .node("Sub", &["x", "m"], &["d"], &[])
+            .node("Pow", &["d", "two"], &["q"], &[])
+            .node("ReduceMean", &["q"], &["v"], &[("axes", ints(&[-1]))])
+            .node("Add", &["v", "eps"], &["e"], &[])
+            .node("Sqrt", &["e"], &["s"], &[])
+            .node("Div", &["d", "s"], &["n"], &[])
+            .node("Mul", &["n", "scale"], &["g"], &[])
+            .node("Add", &["g", "bias"], &["y"], &[])
+            .output("y")
+    };
+    close(build, &[("x", x.clone())], &["LayerNormalization"]);
+    for half_first in [false, true] {
+        let build = || {
+            let builder = Builder::new(17)
+                .input("x", any(DataType::Float32))
+                .constant("root", f32s(&[], vec![std::f32::consts::SQRT_2]))
+                .constant("one", f32s(&[], vec![1.0]))
+                .constant("half", f32s(&[], vec![0.5]))
+                .node("Div", &["x", "root"], &["d"], &[])
+                .node("Erf", &["d"], &["e"], &[])
+                .node("Add", &["e", "one"], &["a"], &[]);
+            let builder = if half_first {
+                builder.node("Mul", &["x", "half"], &["h"], &[]).node("Mul", &["h", "a"], &["y"], &[])
+            } else {
+                builder.node("Mul", &["x", "a"], &["h"], &[]).node("Mul", &["h", "half"], &["y"], &[])
+            };
+            builder.output("y")
+        };
+        close(build, &[("x", x.clone())], &["Gelu"]);
+    }
+}
+
+/// `name` dequantised with scale 2^`exponent` and a zero point of `dtype`.
+fn dequantized(builder: Builder, name: &str, dtype: DataType, exponent: i32, zero: i32) -> Builder {
+    let (scale, point, real) = (format!("{name}_scale"), format!("{name}_zero"), format!("{name}_real"));
+    builder.constant(&scale, f32s(&[], vec![2f32.powi(exponent)])).constant(&point, codes(dtype, &[], vec![zero])).node(
+        "DequantizeLinear",
+        &[name, &scale, &point],
+        &[&real],
+        &[],
+    )
+}
+
+/// `name` quantised to `name_codes`, and that dequantised to `name_real`.
+fn requantized(builder: Builder, name: &str, dtype: DataType, exponent: i32, zero: i32) -> Builder {
+    let (scale, point, out) = (format!("{name}_scale"), format!("{name}_zero"), format!("{name}_codes"));
+    let real = format!("{name}_real");
+    builder
+        .constant(&scale, f32s(&[], vec![2f32.powi(exponent)]))
+        .constant(&point, codes(dtype, &[], vec![zero]))
+        .node("QuantizeLinear", &[name, &scale, &point], &[&out], &[])
+        .node("DequantizeLinear", &[&out, &scale, &point], &[&real], &[])
+}
+
+fn random_codes(random: &mut Random, low: i32, high: i32, count: usize) -> Vec<i32> {
+    (0..count).map(|_| random.within(0, (high - low) as usize) as i32 + low).collect()
+}
+
+#[test]
+fn quantised_convolutions_give_the_codes_of_the_float_graph() {
+    let mut random = Random::new(7);
+    for dtype in [DataType::Uint8, DataType::Int8] {
+        let zero = |z: i32| if dtype == DataType::Int8 { z - 128 } else { z };
+        for (channels, outputs, group) in [(3, 8, 1), (8, 8, 8), (16, 5, 1), (6, 4, 2)] {
+            for (relu, weights) in [(false, DataType::Int8), (true, DataType::Int8), (true, DataType::Uint8)] {
+                let shape = [outputs, channels / group, 3, 3];
+                let range = if weights == DataType::Int8 { (-128, 127) } else { (0, 255) };
+                let w = codes(weights, &shape, random_codes(&mut random, range.0, range.1, shape.iter().product()));
+                let points = if weights == DataType::Int8 { vec![0; outputs] } else { vec![128; outputs] };
+                let scales = (0..outputs).map(|_| 2f32.powi(-(random.within(5, 7) as i32))).collect();
+                let scales = f32s(&[outputs], scales);
+                let bias = f32s(&[outputs], (0..outputs).map(|_| random.within(0, 64) as f32 / 16.0 - 2.0).collect());
+                let x = f32s(&[2, channels, 6, 7], (0..2 * channels * 42).map(|_| random.float() * 4.0).collect());
+                let build = || {
+                    let builder = Builder::new(17)
+                        .input("x", any(DataType::Float32))
+                        .constant("w", w.clone())
+                        .constant("w_scale", scales.clone())
+                        .constant("w_zero", codes(weights, &[outputs], points.clone()))
+                        .constant("b", bias.clone());
+                    let builder = requantized(builder, "x", dtype, -5, zero(131))
+                        .node("DequantizeLinear", &["w", "w_scale", "w_zero"], &["wr"], &[("axis", Attribute::Int(0))])
+                        .node(
+                            "Conv",
+                            &["x_real", "wr", "b"],
+                            &["c"],
+                            &[("pads", ints(&[1, 1, 1, 1])), ("group", Attribute::Int(group as i64))],
+                        );
+                    let builder = if relu { builder.node("Relu", &["c"], &["y"], &[]) } else { builder };
+                    let name = if relu { "y" } else { "c" };
+                    requantized(builder, name, dtype, -3, zero(100)).output(&format!("{name}_real"))
+                };
+                let steps = ["QuantizeLinear", "QuantizedConv", "DequantizeLinear"];
+                equal(build, &[("x", x)], &steps);
+            }
+        }
+    }
+}
+
+#[test]
+fn codes_flow_through_moves_sums_means_and_tables() {
+    let mut random = Random::new(8);
+    let x = f32s(&[1, 8, 4, 4], (0..128).map(|_| random.float() * 4.0).collect());
+    let build = || {
+        let builder = Builder::new(17).input("x", any(DataType::Float32)).constant("shape", i64s(&[2], &[1, -1]));
+        let builder = requantized(builder, "x", DataType::Uint8, -5, 128).node(
+            "MaxPool",
+            &["x_real"],
+            &["p"],
+            &[("kernel_shape", ints(&[3, 3])), ("pads", ints(&[1, 1, 1, 1]))],
+        );
+        let builder = requantized(builder, "p", DataType::Uint8, -5, 128).node("HardSwish", &["p_real"], &["h"], &[]);
+        let builder = requantized(builder, "h", DataType::Uint8, -6, 20)
+            .node("Add", &["h_real", "x_real"], &["a"], &[])
+            .node("Relu", &["a"], &["r"], &[]);
+        let builder = requantized(builder, "r", DataType::Uint8, -5, 0).node(
+            "Concat",
+            &["r_real", "h_real"],
+            &["j"],
+            &[("axis", Attribute::Int(1))],
+        );
+        let builder =
+            requantized(builder, "j", DataType::Uint8, -5, 10).node("GlobalAveragePool", &["j_real"], &["g"], &[]);
+        let builder =
+            requantized(builder, "g", DataType::Uint8, -6, 7).node("Reshape", &["g_real", "shape"], &["f"], &[]);
+        builder.output("f")
+    };
+    let steps = [
+        "QuantizeLinear",
+        "MaxPool",
+        "Table",
+        "QuantizedBinary",
+        "Concat",
+        "QuantizedAveragePool",
+        "Reshape",
+        "DequantizeLinear",
+    ];
+    // The table that brings a part of the Concat to its scale is no node's.
+    equal(build, &[("x", x)], &steps);
+}
+
+#[test]
+fn products_of_codes_end_in_float_where_nothing_quantises_them() {
+    let mut random = Random::new(9);
+    let w = codes(DataType::Int8, &[10, 6], random_codes(&mut random, -128, 127, 60));
+    let b = f32s(&[6], (0..6).map(|i| i as f32 - 2.5).collect());
+    let x = f32s(&[4, 10], (0..40).map(|_| random.float() * 4.0).collect());
+    let build = || {
+        let builder =
+            Builder::new(17).input("x", any(DataType::Float32)).constant("w", w.clone()).constant("b", b.clone());
+        let builder = dequantized(requantized(builder, "x", DataType::Int8, -5, 3), "w", DataType::Int8, -6, 0);
+        builder.node("MatMul", &["x_real", "w_real"], &["m"], &[]).node("Add", &["m", "b"], &["y"], &[]).output("y")
+    };
+    equal(build, &[("x", x)], &["QuantizeLinear", "QuantizedMatMul"]);
+}
+
+#[test]
+fn dynamic_quantisation_is_one_step_per_product() {
+    let mut random = Random::new(10);
+    let w = codes(DataType::Int8, &[10, 6], random_codes(&mut random, -128, 127, 60));
+    let b = random.tensor(&[6]);
+    let x = random.tensor(&[2, 4, 10]);
+    for per_column in [false, true] {
+        let scales = if per_column { random.tensor(&[6]) } else { f32s(&[1], vec![0.01]) };
+        let zeros = codes(DataType::Int8, if per_column { &[6] } else { &[] }, vec![0; if per_column { 6 } else { 1 }]);
+        let build = || {
+            Builder::new(17)
+                .input("x", any(DataType::Float32))
+                .constant("w", w.clone())
+                .constant("w_scale", scales.clone())
+                .constant("w_zero", zeros.clone())
+                .constant("b", b.clone())
+                .node("DynamicQuantizeLinear", &["x"], &["q", "s", "z"], &[])
+                .node("MatMulInteger", &["q", "w", "z", "w_zero"], &["m"], &[])
+                .node("Cast", &["m"], &["f"], &[("to", Attribute::Int(1))])
+                .node("Mul", &["s", "w_scale"], &["k"], &[])
+                .node("Mul", &["f", "k"], &["r"], &[])
+                .node("Add", &["r", "b"], &["y"], &[])
+                .output("y")
+        };
+        lowered(build, &[("x", x.clone())], &["DynamicQuantizeLinear", "DynamicQuantizeMatMul"], 1e-6, 1e-6);
+    }
+}
