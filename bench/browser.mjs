@@ -1,5 +1,5 @@
 // The browser under measurement: fresh pages, their fetched files, and the CPU time of their processes.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const candidates = ["/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
@@ -15,8 +15,20 @@ const flags = [
   "--use-webgpu-adapter=swiftshader",
 ];
 
-/** Linux counts the CPU time of processes in these, 100 a second on all its common machines. */
-const tickMs = 10;
+/** CPU milliseconds that the threads of a process have used, by the scheduler's own account. Of Linux only. */
+function cpuOf(process) {
+  const tasks = `/proc/${process}/task`;
+  let nanoseconds = 0;
+  for (const task of readdirSync(tasks)) {
+    try {
+      nanoseconds += Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[0]);
+    } catch (error) {
+      // A thread that ended since the folder was read.
+      if (!["ENOENT", "ESRCH"].includes(error.code)) throw error;
+    }
+  }
+  return nanoseconds / 1e6;
+}
 
 /**
  * The longest task of the page's main thread while `during` lasts, in milliseconds of that thread's own CPU time:
@@ -77,17 +89,11 @@ export async function openBrowser(origin) {
     /** CPU milliseconds that all renderer processes have used, or undefined where the system does not tell. */
     async rendererCpu() {
       const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
-      let ticks = 0;
-      for (const { type, id } of processInfo) {
-        if (type !== "renderer") continue;
-        try {
-          const fields = readFileSync(`/proc/${id}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
-          ticks += Number(fields[11]) + Number(fields[12]);
-        } catch {
-          return undefined;
-        }
+      try {
+        return processInfo.filter(({ type }) => type === "renderer").reduce((sum, { id }) => sum + cpuOf(id), 0);
+      } catch {
+        return undefined;
       }
-      return ticks * tickMs;
     },
 
     close: () => browser.close(),

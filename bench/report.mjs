@@ -1,6 +1,7 @@
 // Turns what was measured into tables.
 import { peers } from "./peers.mjs";
 import { models, precisions } from "./places.mjs";
+import { isShared } from "./targets.mjs";
 
 const kib = (bytes) => (bytes / 1024).toLocaleString("en-US", { maximumFractionDigits: 0 });
 const mib = (bytes) => (bytes === undefined ? "–" : (bytes / 2 ** 20).toFixed(1));
@@ -44,6 +45,7 @@ function onCpu({ model, results, leftOut, multiplyAdds }) {
     ms(one.steady.medianMs),
     ms(one.steady.p95Ms),
     one.peer === "firebrand" ? "1" : part(one.steady.ratio),
+    one.peer === "firebrand" ? "1" : part(one.steady.ratio?.byCpu),
     ms(one.steady.cpuMsPerRun),
     rate(one.steady.gigaOpsPerSecond),
     one.steady.runs,
@@ -56,11 +58,11 @@ function onCpu({ model, results, leftOut, multiplyAdds }) {
   const own = measured.find(({ steady }) => steady.ofFloat);
   return [
     `### ${models[model].title}, ${devices.cpu}`,
-    ...(multiplyAdds ? [`${(multiplyAdds / 1e6).toFixed(1)} million multiply-adds.${own ? ` Firebrand's int8 takes ${part(own.steady.ofFloat)} of its float32's time.` : ""}`] : []),
+    ...(multiplyAdds ? [`${(multiplyAdds / 1e6).toFixed(1)} million multiply-adds.${own ? ` Firebrand's int8 takes ${part(own.steady.ofFloat)} of its float32's time, by CPU time ${part(own.steady.ofFloat.byCpu)}.` : ""}`] : []),
     ...absences({ results, leftOut }),
     ...(measured.length
       ? [
-          table(["", "median, ms", "p95, ms", "Firebrand ÷ it (least – most of the rounds)", "CPU ms a run", "GOP/s", "runs", "memory, MiB", "largest difference"], steady),
+          table(["", "median, ms", "p95, ms", "Firebrand ÷ it (least – most of the rounds)", "by CPU time", "CPU ms a run", "GOP/s", "runs", "memory, MiB", "largest difference"], steady),
           table(["", "runtime, ms", "model, ms", "first run, ms", "first answer after, ms", "longest task, ms of CPU", "longest stall starting, ms", "running, ms"], start),
         ]
       : []),
@@ -89,16 +91,16 @@ function natively(native) {
 
 /** The whole report, as Markdown. */
 export function report({ date, machine, chromium, rounds, peers: taking, measurements, native, builds, limits, targets }) {
-  const parts = ["# Benchmark", `${date}, ${machine.cpu} (${machine.cores} cores, ${machine.system}), headless Chromium ${chromium}, load average before it began ${machine.loadBefore.toFixed(2)}${machine.loadBefore > 0.5 ? ": other work shared the machine, so trust the ratios, taken in turns, more than the milliseconds" : ""}.`];
+  const parts = ["# Benchmark", `${date}, ${machine.cpu} (${machine.cores} cores, ${machine.system}), headless Chromium ${chromium}, load average ${machine.loadBefore.toFixed(2)} before, ${machine.loadAfter.toFixed(2)} after${isShared(machine) ? ": other work shared the machine, so trust ratios by CPU time more than those by the clock, and milliseconds least" : ""}.`];
   parts.push(Object.entries(taking).map(([peer, { version, skipped }]) => (skipped ? `- ${peers[peer].title}: left out. ${skipped}` : `- ${peers[peer].title} ${version}: ${peers[peer].note}`)).join("\n"));
   parts.push(
     "All forms of a model come from the same weights; MobileNetV2 and ResNet-18 have seeded ones, the others their published ones. Everyone has the same input and one thread. A run goes from a typed array to a typed array, in int8 too. " +
       `Steady numbers come from ${rounds} rounds after a warm-up, everyone, in float32 and int8, once a round in random order. A ratio compares medians of the same round: below 1 Firebrand is quicker. ` +
       "Cold start is a fresh browser context each time, with files served uncompressed from this machine; Firebrand fetches runtime and model at the same time, so its runtime column holds both and its model column the preparing. " +
-      "The longest task is that of the page's main thread, in its own CPU time, from loading through some runs; a stall is by the clock, the longest task the browser reports or the longest wait for a frame beyond the usual 16.7 ms, whichever is longer, and has in it what else wants the CPU. CPU milliseconds are those of the page's renderer process. " +
+      "The longest task is that of the page's main thread, in its own CPU time, from loading through some runs; a stall is by the clock, the longest task the browser reports or the longest wait for a frame beyond the usual 16.7 ms, whichever is longer, and has in it what else wants the CPU. CPU milliseconds are those of the browser's renderer processes, by the scheduler's account: they stay true while other work delays a run. " +
       "GOP/s counts a multiply-add as two. Memory is the WebAssembly's, weights and all, which only grows. The difference is to what each form should give, the largest of all numbers: for ONNX, ONNX Runtime's answer without optimisations, in int8 of the same QDQ graph computed in float32; for LiteRT.js in int8, that of TensorFlow Lite's plain kernels.",
   );
-  parts.push("### Targets", table(["", "against", "at most", "measured (least – most of the rounds)", "verdict"], targets.map(({ what, against, most, measured, verdict }) => [what, against, most.toFixed(2), part(measured), verdict])));
+  parts.push("### Targets", `Parts of the other's time in the same run. ${isShared(machine) ? "Since other work shared the machine, CPU time decides where it is known." : "The clock decides."}`, table(["", "against", "at most", "measured (least – most of the rounds)", "by CPU time", "verdict"], targets.map(({ what, against, most, measured, verdict }) => [what, against, most.toFixed(2), part(measured), part(measured?.byCpu), verdict])));
   parts.push("### Limits", table(["limit", "measured", "verdict"], limits.map(({ what, measured, verdict }) => [what, measured, verdict])));
   for (const one of measurements.filter(({ device }) => device === "cpu")) parts.push(...onCpu(one));
   parts.push(...downloads(measurements, "cpu"));

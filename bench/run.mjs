@@ -98,7 +98,7 @@ async function contestants(name, device, asked, unusable) {
           output: about.output.name,
           expected: expected && at(about.expected[expected]),
         };
-        taking.push({ peer, precision, model, cold: [], rounds: [], cpu: 0, runs: 0 });
+        taking.push({ peer, precision, model, cold: [], rounds: [] });
       } catch (error) {
         leftOut.push({ peer, precision, reason: error.message });
       }
@@ -126,7 +126,11 @@ async function measureModel({ name, device, taking, asked, browser, server }) {
       try {
         server.takeFetched();
         one.page = await browser.openPage(peers[one.peer].adapter, { model: one.model }, timeout);
-        const start = async () => one.cold.push(await one.page.call("cold", { device }));
+        const start = async () => {
+          const before = await browser.rendererCpu();
+          const cold = await one.page.call("cold", { device });
+          one.cold.push({ ...cold, cpuMs: (await browser.rendererCpu()) - before });
+        };
         if (pass === 0) {
           one.longestTaskMs = await one.page.longestTask(async () => {
             await start();
@@ -157,9 +161,7 @@ async function measureModel({ name, device, taking, asked, browser, server }) {
         const before = await browser.rendererCpu();
         const measured = await one.page.call("round", { milliseconds: asked.roundMs });
         const after = await browser.rendererCpu();
-        one.rounds.push(measured);
-        one.cpu += after - before;
-        one.runs += measured.samples.length;
+        one.rounds.push({ ...measured, cpuMs: (after - before) / measured.samples.length });
       } catch (error) {
         await fail(one, error);
       }
@@ -169,12 +171,20 @@ async function measureModel({ name, device, taking, asked, browser, server }) {
 }
 
 const samplesOf = ({ rounds }) => rounds.map(({ samples }) => samples);
+const cpuOf = ({ rounds }) => rounds.map(({ cpuMs }) => [cpuMs]);
+
+/** By the clock, and by CPU time, which stays true while other work delays the runs; where both are known. */
+function ratios(ours, theirs) {
+  if (!ours || !theirs) return undefined;
+  const byCpu = ratio(cpuOf(ours), cpuOf(theirs));
+  return { ...ratio(samplesOf(ours), samplesOf(theirs)), byCpu: Number.isFinite(byCpu.median) ? byCpu : undefined };
+}
 
 /** What is kept of one contestant's measurement. */
 function summary(one, taking, multiplyAdds, sizes) {
   const { peer, precision } = one;
   if (one.failed) return { peer, precision, failed: one.failed };
-  const { cold, rounds, fetched, cpu, runs } = one;
+  const { cold, rounds, fetched } = one;
   const samples = samplesOf(one).flat();
   const middle = (key) => median(cold.map((pass) => pass[key]));
   const total = (list, pick) => list.reduce((sum, each) => sum + pick(each), 0);
@@ -189,17 +199,17 @@ function summary(one, taking, multiplyAdds, sizes) {
     about: cold[0].about,
     download: { raw: total(files, ({ raw }) => raw), brotli: total(files, ({ brotli }) => brotli), files },
     modelBytes: total([...fetched].filter(([path]) => isModel(path) && !isHarness(path)), ([, bytes]) => bytes.length),
-    cold: { runtimeMs: middle("runtimeMs"), modelMs: middle("modelMs"), firstRunMs: middle("firstRunMs"), totalMs: middle("totalMs"), passes: cold.length },
+    cold: { runtimeMs: middle("runtimeMs"), modelMs: middle("modelMs"), firstRunMs: middle("firstRunMs"), totalMs: middle("totalMs"), cpuMs: middle("cpuMs"), passes: cold.length },
     steady: {
       medianMs,
       p95Ms: quantile(samples, 0.95),
       runs: samples.length,
-      cpuMsPerRun: runs > 0 && Number.isFinite(cpu) ? cpu / runs : undefined,
+      cpuMsPerRun: Number.isFinite(rounds[0].cpuMs) ? median(cpuOf(one).flat()) : undefined,
       gigaOpsPerSecond: multiplyAdds ? (2 * multiplyAdds) / (medianMs * 1e6) : undefined,
       // Part of the other's time that Firebrand takes at the same precision.
-      ratio: ours(precision) && ratio(samplesOf(ours(precision)), samplesOf(one)),
+      ratio: ratios(ours(precision), one),
       // Part of its own time in float32.
-      ofFloat: peer === "firebrand" && precision !== "f32" && ours("f32") ? ratio(samplesOf(one), samplesOf(ours("f32"))) : undefined,
+      ofFloat: peer === "firebrand" && precision !== "f32" ? ratios(one, ours("f32")) : undefined,
     },
     memoryBytes: most(rounds.map(({ memoryBytes }) => memoryBytes)) || undefined,
     stall: {
@@ -283,6 +293,7 @@ async function main() {
     native: asked.devices.includes("native") ? await measureNative(asked) : undefined,
     builds: buildSteps(),
   };
+  outcome.machine.loadAfter = loadavg()[0];
   outcome.limits = limits(outcome);
   outcome.targets = targets(outcome);
 
