@@ -66,7 +66,27 @@ function onCpu({ model, results, leftOut, multiplyAdds }) {
           table(["", "runtime, ms", "model, ms", "first run, ms", "first answer after, ms", "longest task, ms of CPU", "longest stall starting, ms", "running, ms"], start),
         ]
       : []),
+    ...spent({ results }),
   ];
+}
+
+/** Where Firebrand's time goes: the operators that take most of it. */
+function spent({ results }) {
+  const profiled = measuredOf(results).filter(({ profile }) => profile);
+  if (!profiled.length) return [];
+  const rows = profiled.flatMap(({ precision, profile }) => {
+    const operators = new Map();
+    for (const { operator, ms, multiplyAdds } of profile) {
+      const { nodes, spent, products } = operators.get(operator) ?? { nodes: 0, spent: 0, products: 0 };
+      operators.set(operator, { nodes: nodes + 1, spent: spent + ms, products: products + multiplyAdds });
+    }
+    const total = profile.reduce((sum, { ms }) => sum + ms, 0);
+    return [...operators]
+      .filter(([, { spent }]) => spent >= 0.02 * total)
+      .sort(([, a], [, b]) => b.spent - a.spent)
+      .map(([operator, { nodes, spent, products }]) => [`${precisions[precision]}, ${operator}`, nodes, ms(spent), `${((100 * spent) / total).toFixed(0)} %`, products ? rate((2 * products) / (spent * 1e6)) : "–"]);
+  });
+  return ["Where Firebrand's time goes, each node in its shortest of ten profiled runs:", table(["", "nodes", "ms", "share", "GOP/s"], rows)];
 }
 
 function onWebGpu({ model, results, leftOut }) {

@@ -167,7 +167,10 @@ async function measureModel({ name, device, taking, asked, browser, server }) {
       }
     }
   }
-  for (const one of living()) await one.page.close();
+  for (const one of living()) {
+    if (isCpu) one.profile = await one.page.call("profile", { runs: 10 });
+    await one.page.close();
+  }
 }
 
 const samplesOf = ({ rounds }) => rounds.map(({ samples }) => samples);
@@ -211,6 +214,7 @@ function summary(one, taking, multiplyAdds, sizes) {
       // Part of its own time in float32.
       ofFloat: peer === "firebrand" && precision !== "f32" ? ratios(one, ours("f32")) : undefined,
     },
+    profile: one.profile,
     memoryBytes: most(rounds.map(({ memoryBytes }) => memoryBytes)) || undefined,
     stall: {
       taskCpuMs: one.longestTaskMs,

@@ -124,4 +124,7 @@ globalThis.bench = {
     const { memoryBytes = [...memories].reduce((sum, { buffer }) => sum + buffer.byteLength, 0) } = adapter.about();
     return { samples, difference: difference(answer), memoryBytes, stall: await stall.end() };
   },
+
+  /** Where the time goes, of a peer that tells. */
+  profile: ({ runs }) => adapter.profile?.(model.inputs, runs),
 };

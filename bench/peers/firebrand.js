@@ -18,9 +18,20 @@ export async function prepare(model) {
   return { runtimeMs: performance.now() - begin - prepareMs, modelMs: prepareMs };
 }
 
+const given = (inputs) => Object.fromEntries(inputs.map(({ name, dtype, data, shape }) => [name, new Tensor(dtype, data, shape)]));
+
 export async function run(inputs) {
-  const outputs = await session.run(Object.fromEntries(inputs.map(({ name, dtype, data, shape }) => [name, new Tensor(dtype, data, shape)])));
-  return outputs[output].data;
+  return (await session.run(given(inputs)))[output].data;
+}
+
+/** What each node takes: its shortest time of several runs, since it can only be delayed. */
+export async function profile(inputs, runs) {
+  let nodes;
+  for (let run = 0; run < runs; run++) {
+    const { profile } = await session.run(given(inputs), { profile: true });
+    nodes = profile.nodes.map(({ name, operator, durationMs, multiplyAdds }, at) => ({ name, operator, multiplyAdds, ms: Math.min(durationMs, nodes?.[at].ms ?? Infinity) }));
+  }
+  return nodes;
 }
 
 export function about() {
