@@ -1,6 +1,7 @@
 // The picture of a measurement: each peer's time as a multiple of Firebrand's, an SVG image for light and dark pages.
 import { peers } from "./peers.mjs";
 import { models, precisions } from "./places.mjs";
+import { deciding, isShared } from "./targets.mjs";
 
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 const shortTitles = { tfjs: "TensorFlow.js", flex: "burn-flex" };
@@ -26,14 +27,16 @@ function panel({ title, bars }, x, y) {
   return `<text class="title" x="${x}" y="${y}">${escaped(title)}</text>\n${lines.join("\n")}\n<line x1="${edge}" x2="${edge}" y1="${y + 6}" y2="${y + 8 + bars.length * row}"/>`;
 }
 
-export function chart({ measurements }) {
+export function chart({ machine, measurements }) {
+  const byCpu = isShared(machine);
   const rows = [];
   for (const { model, results } of measurements.filter(({ device }) => device === "cpu")) {
     const panels = Object.keys(precisions).map((precision) => {
       const measured = results.filter((one) => one.precision === precision && !one.failed && one.steady.ratio && one.peer !== "flex");
       const bars = measured.map(({ peer, steady }) => {
-        const value = 1 / steady.ratio.median;
-        return { name: shortTitles[peer] ?? peers[peer].title, value, text: peer === "firebrand" ? `${steady.medianMs.toPrecision(3)} ms` : `${value.toFixed(2)}×`, isOurs: peer === "firebrand" };
+        const value = 1 / deciding(machine, steady.ratio);
+        const ms = byCpu ? (steady.cpuMsPerRun ?? steady.medianMs) : steady.medianMs;
+        return { name: shortTitles[peer] ?? peers[peer].title, value, text: peer === "firebrand" ? `${ms.toPrecision(3)} ms` : `${value.toFixed(2)}×`, isOurs: peer === "firebrand" };
       });
       return bars.length ? { title: `${models[model].title}, ${precisions[precision]}`, bars } : undefined;
     });
@@ -63,7 +66,7 @@ line { stroke: #ff8a4c; }
 }
 </style>
 ${drawn.join("\n")}
-<text x="15" y="${height - 10}">Median time of one run, as a multiple of Firebrand's. CPU, one thread, in headless Chromium. Shorter is better.</text>
+<text x="15" y="${height - 10}">${byCpu ? "CPU" : "Median"} time of one run, as a multiple of Firebrand's. CPU, one thread, in headless Chromium. Shorter is better.</text>
 </svg>
 `;
 }

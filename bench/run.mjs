@@ -168,8 +168,12 @@ async function measureModel({ name, device, taking, asked, browser, server }) {
     }
   }
   for (const one of living()) {
-    if (isCpu) one.profile = await one.page.call("profile", { runs: 10 });
-    await one.page.close();
+    try {
+      if (isCpu) one.profile = await one.page.call("profile", { runs: 10 });
+      await one.page.close();
+    } catch (error) {
+      await fail(one, error);
+    }
   }
 }
 
@@ -196,6 +200,7 @@ function summary(one, taking, multiplyAdds, sizes) {
   const differences = [...cold, ...rounds].map(({ difference }) => difference).filter((value) => value !== undefined);
   const ours = (wanted) => taking.find((other) => other.peer === "firebrand" && other.precision === wanted && !other.failed);
   const medianMs = median(samples);
+  const cpuMsPerRun = Number.isFinite(rounds[0].cpuMs) ? median(cpuOf(one).flat()) : undefined;
   return {
     peer,
     precision,
@@ -207,8 +212,8 @@ function summary(one, taking, multiplyAdds, sizes) {
       medianMs,
       p95Ms: quantile(samples, 0.95),
       runs: samples.length,
-      cpuMsPerRun: Number.isFinite(rounds[0].cpuMs) ? median(cpuOf(one).flat()) : undefined,
-      gigaOpsPerSecond: multiplyAdds ? (2 * multiplyAdds) / (medianMs * 1e6) : undefined,
+      cpuMsPerRun,
+      gigaOpsPerSecond: multiplyAdds ? (2 * multiplyAdds) / ((cpuMsPerRun ?? medianMs) * 1e6) : undefined,
       // Part of the other's time that Firebrand takes at the same precision.
       ratio: ratios(ours(precision), one),
       // Part of its own time in float32.

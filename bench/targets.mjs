@@ -38,20 +38,21 @@ export function limits({ measurements }) {
 /** Whether work that is not the benchmark's, which itself keeps one core busy, wanted the CPU too. */
 export const isShared = ({ loadBefore, loadAfter }) => loadBefore > 0.5 || loadAfter > 2;
 
+/** The ratio that counts: the clock's, or on a shared machine that of CPU time, where it is known. */
+export const deciding = (machine, measured) => (isShared(machine) && measured.byCpu ? measured.byCpu : measured).median;
+
 /**
  * Targets are parts of a peer's time in the same run: what, against whom, at most which part, and what was measured.
- * The clock decides; on a shared machine CPU time does, where it is known.
  */
 export function targets({ machine, measurements, native }) {
   const onCpu = (model) => measurements.find((one) => one.device === "cpu" && one.model === model);
   const result = (model, precision, peer) => onCpu(model)?.results.find((one) => one.peer === peer && one.precision === precision && !one.failed);
-  const deciding = (measured) => (isShared(machine) && measured.byCpu ? measured.byCpu : measured).median;
-  const target = (what, against, most, measured) => ({ what, against, most, measured, verdict: measured ? (deciding(measured) <= most ? "PASS" : "FAIL") : "not measured" });
+  const target = (what, against, most, measured) => ({ what, against, most, measured, verdict: measured ? (deciding(machine, measured) <= most ? "PASS" : "FAIL") : "not measured" });
 
   const against = (model, precision, peer, most) => target(`${models[model].title} ${precisions[precision]}`, peers[peer].title, most, result(model, precision, peer)?.steady.ratio);
   const best = (model, precision, most) => {
     const others = (onCpu(model)?.results ?? []).filter((one) => !["firebrand", "flex"].includes(one.peer) && one.precision === precision && one.steady?.ratio);
-    const quickest = others.length ? others.reduce((a, b) => (deciding(b.steady.ratio) > deciding(a.steady.ratio) ? b : a)) : undefined;
+    const quickest = others.length ? others.reduce((a, b) => (deciding(machine, b.steady.ratio) > deciding(machine, a.steady.ratio) ? b : a)) : undefined;
     return target(`${models[model].title} ${precisions[precision]}`, quickest ? `best peer: ${peers[quickest.peer].title}` : "best peer", most, quickest?.steady.ratio);
   };
   const itself = (model, most) => target(`${models[model].title} int8`, "itself in float32", most, result(model, "int8", "firebrand")?.steady.ofFloat);
