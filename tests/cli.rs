@@ -873,6 +873,11 @@ fn runs_are_timed_node_by_node() {
     assert_eq!(nodes.len(), 2);
     assert_eq!((&product["op_type"], &product["shapes"]), (&json!("MatMul"), &json!([[3, 2]])));
     assert_eq!((&product["multiply_adds"], &relu["multiply_adds"]), (&json!(3 * 5 * 2), &json!(0)));
+    let peak = |of: &str| report["peak"][of].as_f64().expect("a peak");
+    assert!(peak("float32") > 1e7 && peak("int8") > 1e7, "{report}");
+    let least = 30.0 / peak("float32") / (product["median_ms"].as_f64().expect("a time") / 1e3);
+    assert!((product["share_of_peak"].as_f64().expect("a share") / least - 1.0).abs() < 1e-6, "{report}");
+    assert_eq!(relu.get("share_of_peak"), None);
     assert_eq!((&product["bytes_read"], &product["bytes_written"]), (&json!(4 * (15 + 10)), &json!(4 * 6)));
     let shares: f64 = nodes.iter().map(|node| node["share"].as_f64().expect("a share")).sum();
     assert!((shares - 1.0).abs() < 1e-9, "{shares}");
@@ -891,7 +896,7 @@ fn times_are_told_in_words() {
     let model = write(&folder("bench-words"), "product.onnx", product());
     let said = firebrand(["bench", &model, "--runs", "2", "--profile"]);
     assert_eq!((said.code, said.err.as_str()), (0, ""));
-    for part in ["2 runs: median ", "the_MatMul", "all nodes", "100.0 %", "Operator"] {
+    for part in ["2 runs: median ", "peak: ", "the_MatMul", "all nodes", "100.0 %", "Operator"] {
         assert!(said.out.contains(part), "{part:?} is not in: {}", said.out);
     }
     let unprofiled = firebrand(["bench", &model, "--runs", "1", "--warmup", "0"]);

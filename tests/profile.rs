@@ -42,6 +42,9 @@ fn every_node_that_ran_is_told_in_order() {
         end = node.start + node.duration;
     }
     assert!(end <= profile.duration, "{profile:?}");
+    let share = profile.nodes[0].share_of(&profile.peak, profile.nodes[0].duration).expect("a product's share");
+    assert!(share > 0.0 && share < 1.0, "{profile:?}");
+    assert_eq!(profile.nodes[1].share_of(&profile.peak, profile.nodes[1].duration), None);
     // A profile is of one run.
     let options = RunOptions { profile: Some(&mut profile), outputs: Some(vec!["y".into()]), ..RunOptions::default() };
     session.run_blocking(feeds(), options).unwrap_or_else(|e| panic!("{e}"));

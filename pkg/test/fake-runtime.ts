@@ -6,6 +6,7 @@ import type { Glue, Ran, WasmSession } from "../src/runtime.js";
 /** What a profiled run of it tells. */
 export const profile: Profile = {
   durationMs: 1.5,
+  peak: { float32: 12e3, int8: 24e3 },
   nodes: [
     {
       name: "double",
@@ -14,6 +15,7 @@ export const profile: Profile = {
       startMs: 0.25,
       durationMs: 1,
       multiplyAdds: 6,
+      shareOfPeak: 0.5,
       bytesRead: 12,
       bytesWritten: 8,
       outputs: [{ dtype: "float32", shape: [1, 2] }, null],

@@ -14,6 +14,6 @@ it("makes a trace of complete events in microseconds", () => {
     tid: 1,
     ts: 250,
     dur: 1000,
-    args: { operator: "Mul", device: "cpu", multiplyAdds: 6, bytesRead: 12, bytesWritten: 8, outputs: "float32 [1, 2], " },
+    args: { operator: "Mul", device: "cpu", multiplyAdds: 6, shareOfPeak: 0.5, bytesRead: 12, bytesWritten: 8, outputs: "float32 [1, 2], " },
   });
 });

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use firebrand::runtime::{NodeProfile, Profile};
+use firebrand::runtime::{NodeProfile, Peak, Profile};
 use firebrand::{Feed, RunOptions, Session};
 use serde::Serialize;
 
@@ -65,6 +65,16 @@ struct Report<'a> {
     min_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<&'a [NodeTime]>,
+    /// The most that the machine was measured to do, beside the nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak: Option<PeakRates>,
+}
+
+/// Multiply-adds in a second.
+#[derive(Serialize)]
+struct PeakRates {
+    float32: f64,
+    int8: f64,
 }
 
 /// What a node takes.
@@ -78,6 +88,9 @@ struct NodeTime {
     /// Of the sum of all nodes.
     share: f64,
     multiply_adds: u64,
+    /// How much of the machine's peak the multiply-adds reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_of_peak: Option<f64>,
     bytes_read: u64,
     bytes_written: u64,
     /// Of each output; `null` of what is no tensor.
@@ -119,7 +132,12 @@ pub fn bench(arguments: &Arguments) -> Outcome<()> {
         let failed = |error| Failure::input(format!("--trace: {}: {error}", path.display()));
         std::fs::write(path, trace).map_err(failed)?;
     }
-    let nodes = arguments.profile.then(|| node_times(&profiles));
+    let peak = profiles
+        .iter()
+        .map(|profile| profile.peak)
+        .reduce(|a, b| Peak { float: a.float.max(b.float), int8: a.int8.max(b.int8) });
+    let peak = peak.filter(|_| arguments.profile);
+    let nodes = peak.map(|peak| node_times(&profiles, &peak));
     let time = |share| quantile(&times, share).map_or(0.0, milliseconds);
     let report = Report {
         model: &arguments.model,
@@ -130,6 +148,7 @@ pub fn bench(arguments: &Arguments) -> Outcome<()> {
         p95_ms: time(0.95),
         min_ms: time(0.0),
         nodes: nodes.as_deref(),
+        peak: peak.map(|Peak { float, int8 }| PeakRates { float32: float, int8 }),
     };
     if arguments.json { print_json(&report) } else { print(&in_words(&report)) }
 }
@@ -156,18 +175,20 @@ fn quantile<T>(sorted: &[T], share: f64) -> Option<&T> {
 }
 
 /// Each node's median time, the slowest first.
-fn node_times(profiles: &[Profile]) -> Vec<NodeTime> {
+fn node_times(profiles: &[Profile], peak: &Peak) -> Vec<NodeTime> {
     let Some(first) = profiles.first() else { return Vec::new() };
     let node = |(index, node): (usize, &NodeProfile)| {
         let mut times: Vec<Duration> = profiles.iter().map(|profile| profile.nodes[index].duration).collect();
         times.sort_unstable();
+        let time = quantile(&times, 0.5).copied().unwrap_or_default();
         NodeTime {
             name: node.name.clone(),
             op_type: node.op_type.clone(),
             device: node.device.as_str(),
-            median_ms: quantile(&times, 0.5).map_or(0.0, milliseconds),
+            median_ms: milliseconds(&time),
             share: 0.0,
             multiply_adds: node.multiply_adds.total(),
+            share_of_peak: node.share_of(peak, time),
             bytes_read: node.bytes_read,
             bytes_written: node.bytes_written,
             shapes: node.outputs.iter().map(|info| info.as_ref().map(|info| info.shape.clone())).collect(),
@@ -187,9 +208,11 @@ fn in_words(report: &Report) -> String {
     let mut out = format!("{}  {}\n", styled(HEADING, report.model.display()), styled(FAINT, note));
     let Report { median_ms, p95_ms, min_ms, .. } = report;
     let _ = writeln!(out, "{runs}: median {median_ms:.2} ms, 95 % within {p95_ms:.2} ms, least {min_ms:.2} ms");
-    let Some(nodes) = report.nodes else { return out };
+    let (Some(nodes), Some(peak)) = (report.nodes, &report.peak) else { return out };
+    let PeakRates { float32, int8 } = peak;
+    let _ = writeln!(out, "peak: {:.1} G multiply-adds/s in float32, {:.1} in int8", float32 / 1e9, int8 / 1e9);
     let sum = Sum::of(nodes);
-    let rates = ["time, ms", "share", "M multiply-adds", "G/s", "bytes", "GB/s"];
+    let rates = ["time, ms", "share", "M multiply-adds", "G/s", "of peak", "bytes", "GB/s"];
     let mut rows = vec![["Node", "operator"].iter().chain(&rates).map(ToString::to_string).collect::<Vec<_>>()];
     let row = |names: &[&str], of: &Sum| names.iter().map(ToString::to_string).chain(of.rates(sum.time)).collect();
     rows.extend(nodes.iter().map(|node| row(&[&node.name, &node.op_type], &Sum::of(std::slice::from_ref(node)))));
@@ -212,6 +235,8 @@ fn in_words(report: &Report) -> String {
 struct Sum {
     time: f64,
     multiply_adds: f64,
+    /// What the multiply-adds would take at the machine's peak.
+    least: f64,
     bytes: f64,
 }
 
@@ -220,23 +245,29 @@ impl Sum {
         nodes.into_iter().fold(Self::default(), |sum, node| Self {
             time: sum.time + node.median_ms,
             multiply_adds: sum.multiply_adds + node.multiply_adds as f64,
+            least: sum.least + node.share_of_peak.unwrap_or(0.0) * node.median_ms,
             bytes: sum.bytes + (node.bytes_read + node.bytes_written) as f64,
         })
     }
 
-    /// Time, its share of `all`, multiply-adds and bytes, each with what it is in a second.
-    fn rates(&self, all: f64) -> [String; 6] {
+    /// Time, its share of `all`, multiply-adds and bytes, each with what it is in a second, and of the peak.
+    fn rates(&self, all: f64) -> [String; 7] {
         let a_second = |count: f64| count / (self.time * 1e-3).max(f64::MIN_POSITIVE) / 1e9;
         let or_blank = |value: f64, text: String| if value > 0.0 { text } else { String::new() };
         [
             format!("{:.3}", self.time),
-            format!("{:.1} %", self.time / all.max(f64::MIN_POSITIVE) * 100.0),
+            percent(self.time / all.max(f64::MIN_POSITIVE)),
             or_blank(self.multiply_adds, format!("{:.2}", self.multiply_adds / 1e6)),
             or_blank(self.multiply_adds, format!("{:.1}", a_second(self.multiply_adds))),
+            or_blank(self.multiply_adds, percent(self.least / self.time.max(f64::MIN_POSITIVE))),
             bytes_in_words(self.bytes as u64),
             format!("{:.1}", a_second(self.bytes)),
         ]
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 /// Rows in columns, the first of them names on the left; the first row is the heading.

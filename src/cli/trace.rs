@@ -11,8 +11,9 @@ pub fn chrome_trace(model: &str, profile: &Profile) -> Value {
         "name": "run", "cat": "run", "ph": "X", "pid": 1, "tid": 1, "ts": 0, "dur": micros(profile.duration),
     });
     let node = |node: &NodeProfile| {
+        let share = node.share_of(&profile.peak, node.duration);
         let shapes = node.outputs.iter().map(|info| info.as_ref().map_or(String::new(), ToString::to_string));
-        json!({
+        let mut event = json!({
             "name": node.name, "cat": node.op_type, "ph": "X", "pid": 1, "tid": 1,
             "ts": micros(node.start), "dur": micros(node.duration),
             "args": {
@@ -23,7 +24,11 @@ pub fn chrome_trace(model: &str, profile: &Profile) -> Value {
                 "bytesWritten": node.bytes_written,
                 "outputs": shapes.collect::<Vec<_>>().join(", "),
             },
-        })
+        });
+        if let Some(share) = share {
+            event["args"]["shareOfPeak"] = json!(share);
+        }
+        event
     };
     let named = json!({ "name": "process_name", "ph": "M", "pid": 1, "tid": 1, "args": { "name": model } });
     let events: Vec<Value> = [named, run].into_iter().chain(profile.nodes.iter().map(node)).collect();

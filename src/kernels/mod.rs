@@ -15,6 +15,7 @@ pub mod layout;
 pub mod normalize;
 #[cfg(any(test, feature = "kernel-tests"))]
 pub mod oracle;
+pub mod peak;
 pub mod pool;
 mod product;
 pub mod quantized;

@@ -7,5 +7,5 @@ mod session;
 
 pub use plan::{Fate, GraphOptimizationLevel, NodeFate};
 pub(crate) use plan::{Plan, Step, declared_type, execute, fold};
-pub use profile::{NodeProfile, Profile};
+pub use profile::{NodeProfile, Peak, Profile};
 pub use session::{Feed, RunOptions, Session, SessionInfo, SessionOptions};

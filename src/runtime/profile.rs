@@ -8,7 +8,44 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::plan::Step;
 use crate::backend::DeviceKind;
+use crate::kernels::peak;
 use crate::ops::{Info, MultiplyAdds};
+
+/// The most multiply-adds that the CPU makes in a second: one thread, over registers alone, with
+/// the instructions that the kernels are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Peak {
+    pub float: f64,
+    pub int8: f64,
+}
+
+impl Peak {
+    /// Measures it, in about 20 ms.
+    pub fn measure() -> Self {
+        Self { float: quickest(peak::floats), int8: quickest(peak::bytes) }
+    }
+}
+
+/// How much `work` does in a second. It takes how many rounds to make, and gives how much that was.
+fn quickest(work: impl Fn(usize) -> u64) -> f64 {
+    // Long enough for clocks that move in steps of 0.1 ms.
+    const LEAST: Duration = Duration::from_millis(3);
+    const MOST_ROUNDS: usize = 1 << 30;
+    let mut rounds = 1 << 12;
+    let (mut best, mut measured) = (0.0f64, 0);
+    while measured < 3 {
+        let clock = Clock::start();
+        let done = work(rounds);
+        let took = clock.elapsed();
+        if took >= LEAST || rounds >= MOST_ROUNDS {
+            best = best.max(done as f64 / took.as_secs_f64().max(1e-9));
+            measured += 1;
+        } else {
+            rounds *= 2;
+        }
+    }
+    best
+}
 
 /// What one run took, node by node.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +54,8 @@ pub struct Profile {
     pub duration: Duration,
     /// The nodes that ran, in order.
     pub nodes: Vec<NodeProfile>,
+    /// Measured after the run.
+    pub peak: Peak,
 }
 
 /// What a node took.
@@ -37,6 +76,17 @@ pub struct NodeProfile {
     pub bytes_written: u64,
     /// Dtype and shape of each output; `None` of what is no tensor.
     pub outputs: Vec<Option<Info>>,
+}
+
+impl NodeProfile {
+    /// The share of `peak` that its multiply-adds reach in `duration`; none where it has none, or
+    /// runs elsewhere than on the CPU.
+    pub fn share_of(&self, peak: &Peak, duration: Duration) -> Option<f64> {
+        let MultiplyAdds { float, int8 } = self.multiply_adds;
+        let counted = self.device == DeviceKind::Cpu && self.multiply_adds.total() > 0;
+        let least = float as f64 / peak.float + int8 as f64 / peak.int8;
+        counted.then(|| least / duration.as_secs_f64().max(1e-9))
+    }
 }
 
 /// Fills a profile while a run goes on.
@@ -76,5 +126,6 @@ impl<'a> Recorder<'a> {
     /// The run is over.
     pub fn finish(self) {
         self.profile.duration = self.clock.elapsed();
+        self.profile.peak = Peak::measure();
     }
 }

@@ -10,7 +10,7 @@ use wasm_bindgen_futures::future_to_promise;
 
 use crate::graph::{Data, ValueInfo, ValueType};
 use crate::onnx::{self, ExternalData, IoDim, IoInfo, Model};
-use crate::runtime::{Fate, Feed, NodeProfile, Profile, RunOptions, Session, SessionOptions};
+use crate::runtime::{Fate, Feed, NodeProfile, Peak, Profile, RunOptions, Session, SessionOptions};
 use crate::{DataType, DeviceKind, Error, ErrorKind, Tensor, ops};
 
 #[derive(Serialize)]
@@ -161,6 +161,13 @@ struct Ran<'a> {
 struct Profiled<'a> {
     duration_ms: f64,
     nodes: Vec<ProfiledNode<'a>>,
+    peak: ProfiledPeak,
+}
+
+#[derive(Serialize)]
+struct ProfiledPeak {
+    float32: f64,
+    int8: f64,
 }
 
 #[derive(Serialize)]
@@ -172,6 +179,8 @@ struct ProfiledNode<'a> {
     start_ms: f64,
     duration_ms: f64,
     multiply_adds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_of_peak: Option<f64>,
     bytes_read: f64,
     bytes_written: f64,
     outputs: Vec<Option<ProfiledOutput<'a>>>,
@@ -193,11 +202,14 @@ impl<'a> From<&'a Profile> for Profiled<'a> {
             start_ms: ms(node.start),
             duration_ms: ms(node.duration),
             multiply_adds: node.multiply_adds.total() as f64,
+            share_of_peak: node.share_of(&profile.peak, node.duration),
             bytes_read: node.bytes_read as f64,
             bytes_written: node.bytes_written as f64,
             outputs: node.outputs.iter().map(|info| info.as_ref().map(ProfiledOutput::from)).collect(),
         };
-        Self { duration_ms: ms(profile.duration), nodes: profile.nodes.iter().map(node).collect() }
+        let Peak { float, int8 } = profile.peak;
+        let peak = ProfiledPeak { float32: float, int8 };
+        Self { duration_ms: ms(profile.duration), nodes: profile.nodes.iter().map(node).collect(), peak }
     }
 }
 
