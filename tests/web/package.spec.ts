@@ -139,7 +139,7 @@ test.describe("the contract", () => {
     expect(profile.nodes).toHaveLength(info.nodes.total);
     const first = profile.nodes.find(({ name }: any) => name === "conv1");
     // 64 channels of 114 × 114 sums of 3 · 3 · 3 products; the photo, the kernel and the bias.
-    expect(first).toMatchObject({ operator: "Conv", device: "cpu", multiplyAdds: 64 * 114 * 114 * 27, bytesRead: 4 * (3 * 227 * 227 + 64 * 27 + 64), bytesWritten: 4 * 64 * 114 * 114 });
+    expect(first).toMatchObject({ operator: expect.stringContaining("Conv"), device: "cpu", multiplyAdds: 64 * 114 * 114 * 27, bytesRead: 4 * (3 * 227 * 227 + 64 * 27 + 64), bytesWritten: 4 * 64 * 114 * 114 });
     expect(first.shareOfPeak).toBeCloseTo(first.multiplyAdds / profile.peak.float32 / (first.durationMs / 1000), 6);
     expect(profile.peak.int8).toBeGreaterThan(1e8);
     expect(first.outputs).toEqual([{ dtype: "float32", shape: [1, 64, 114, 114] }]);
