@@ -8,6 +8,9 @@ pub struct Clock(std::time::Instant);
 
 #[cfg(not(all(target_family = "wasm", feature = "web")))]
 impl Clock {
+    /// What it tells apart, at worst.
+    pub const STEP: Duration = Duration::from_micros(10);
+
     /// Starts.
     pub fn start() -> Self {
         Self(std::time::Instant::now())
@@ -33,6 +36,9 @@ extern "C" {
 
 #[cfg(all(target_family = "wasm", feature = "web"))]
 impl Clock {
+    /// What it tells apart, at worst.
+    pub const STEP: Duration = Duration::from_micros(100);
+
     /// Starts.
     pub fn start() -> Self {
         Self(now())

@@ -26,23 +26,23 @@ impl Peak {
     }
 }
 
-/// How much `work` does in a second. It takes how many rounds to make, and gives how much that was.
+/// How much `work` does in a second, at best: others may use the machine too. It takes how many
+/// rounds to make, and gives how much that was.
 fn quickest(work: impl Fn(usize) -> u64) -> f64 {
-    // Long enough for clocks that move in steps of 0.1 ms.
-    const LEAST: Duration = Duration::from_millis(3);
-    const MOST_ROUNDS: usize = 1 << 30;
-    let mut rounds = 1 << 12;
-    let (mut best, mut measured) = (0.0f64, 0);
-    while measured < 3 {
-        let clock = Clock::start();
+    const TOGETHER: Duration = Duration::from_millis(10);
+    let least = Clock::STEP * 20;
+    let clock = Clock::start();
+    let (mut best, mut rounds, mut measured) = (0.0f64, 1 << 8, 0);
+    while measured < 3 || clock.elapsed() < TOGETHER {
+        let start = clock.elapsed();
         let done = work(rounds);
-        let took = clock.elapsed();
-        if took >= LEAST || rounds >= MOST_ROUNDS {
-            best = best.max(done as f64 / took.as_secs_f64().max(1e-9));
-            measured += 1;
-        } else {
+        let took = clock.elapsed().saturating_sub(start);
+        if took < least && rounds < 1 << 30 {
             rounds *= 2;
+            continue;
         }
+        best = best.max(done as f64 / took.as_secs_f64().max(1e-9));
+        measured += 1;
     }
     best
 }
