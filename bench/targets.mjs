@@ -8,9 +8,9 @@ const small = (value) => value.toExponential(1);
 
 /** The project's own limits, each with what was measured for it; "not measured" where nothing was. */
 export function limits({ measurements }) {
-  const found = (device, pick, isWanted = () => true) =>
+  const found = (device, pick, isWanted = () => true, only) =>
     measurements
-      .filter((one) => one.device === device)
+      .filter((one) => one.device === device && (!only || one.model === only))
       .flatMap(({ model, results, range }) => results.filter((one) => one.peer === "firebrand" && !one.failed && isWanted(one)).map((one) => ({ model, precision: one.precision, value: pick(one, range) })));
   const limit = (what, values, most, show) => {
     if (values.length === 0) return { what, verdict: "not measured", measured: "–" };
@@ -31,6 +31,7 @@ export function limits({ measurements }) {
     limit("first WebGPU answer on SwiftShader: at most 10 s", found("webgpu", ({ cold }) => cold.totalMs), 10_000, time),
     limit("float32 on the CPU: within 1e-5 of the answer's range of ONNX Runtime's", found("cpu", share, isFloat), 1e-5, small),
     limit("int8 on the CPU: within 0.02 of the answer's range of the same graph computed in floats", found("cpu", share, (one) => !isFloat(one)), 0.02, small),
+    limit("MobileNetV2 in int8 on the CPU: within 0.05 of it", found("cpu", ({ difference }) => difference, (one) => !isFloat(one), "mobilenetv2"), 0.05, small),
     limit("float32 on WebGPU: within 1e-3 of the answer's range of ONNX Runtime's", found("webgpu", share), 1e-3, small),
   ];
 }
