@@ -7,6 +7,7 @@ const kib = (bytes) => (bytes / 1024).toLocaleString("en-US", { maximumFractionD
 const mib = (bytes) => (bytes === undefined ? "–" : (bytes / 2 ** 20).toFixed(1));
 const ms = (value) => (value === undefined ? "–" : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 const small = (value) => (value === undefined ? "–" : value === 0 ? "0" : value.toExponential(1));
+const percent = (share) => `${(100 * share).toFixed(0)} %`;
 const rate = (value) => (value === undefined ? "–" : value.toFixed(1));
 const part = (ratio) => (ratio === undefined ? "–" : ratio.least === undefined ? ratio.median.toFixed(2) : `${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)} – ${ratio.most.toFixed(2)})`);
 const devices = { cpu: "CPU, one thread", webgpu: "WebGPU" };
@@ -76,17 +77,17 @@ function spent({ results }) {
   if (!profiled.length) return [];
   const rows = profiled.flatMap(({ precision, profile }) => {
     const operators = new Map();
-    for (const { operator, ms, multiplyAdds } of profile) {
-      const { nodes, spent, products } = operators.get(operator) ?? { nodes: 0, spent: 0, products: 0 };
-      operators.set(operator, { nodes: nodes + 1, spent: spent + ms, products: products + multiplyAdds });
+    for (const { operator, ms, peakMs, multiplyAdds } of profile) {
+      const { nodes, spent, least, products } = operators.get(operator) ?? { nodes: 0, spent: 0, least: 0, products: 0 };
+      operators.set(operator, { nodes: nodes + 1, spent: spent + ms, least: least + peakMs, products: products + multiplyAdds });
     }
     const total = profile.reduce((sum, { ms }) => sum + ms, 0);
     return [...operators]
       .filter(([, { spent }]) => spent >= 0.02 * total)
       .sort(([, a], [, b]) => b.spent - a.spent)
-      .map(([operator, { nodes, spent, products }]) => [`${precisions[precision]}, ${operator}`, nodes, ms(spent), `${((100 * spent) / total).toFixed(0)} %`, products ? rate((2 * products) / (spent * 1e6)) : "–"]);
+      .map(([operator, { nodes, spent, least, products }]) => [`${precisions[precision]}, ${operator}`, nodes, ms(spent), percent(spent / total), products ? rate((2 * products) / (spent * 1e6)) : "–", products ? percent(least / spent) : "–"]);
   });
-  return ["Where Firebrand's time goes, each node in its shortest of ten profiled runs:", table(["", "nodes", "ms", "share", "GOP/s"], rows)];
+  return ["Where Firebrand's time goes, each node in its shortest of ten profiled runs:", table(["", "nodes", "ms", "share", "GOP/s", "of the machine's peak"], rows)];
 }
 
 function onWebGpu({ model, results, leftOut }) {
@@ -120,7 +121,7 @@ export function report({ date, machine, chromium, rounds, peers: taking, measure
       "The longest task is that of the page's main thread, in its own CPU time, from loading through some runs; a stall is by the clock, the longest task the browser reports or the longest wait for a frame beyond the usual 16.7 ms, whichever is longer, and has in it what else wants the CPU. CPU milliseconds are those of the browser's renderer processes, by the scheduler's account: they stay true while other work delays a run. " +
       "GOP/s are of CPU time and count a multiply-add as two. Memory is the WebAssembly's, weights and all, which only grows. The difference is to what each form should give, the largest of all numbers: for ONNX, ONNX Runtime's answer without optimisations, in int8 of the same QDQ graph computed in float32; for LiteRT.js in int8, that of TensorFlow Lite's plain kernels.",
   );
-  parts.push("### Targets", `Parts of the other's time in the same run. ${isShared(machine) ? "Since other work shared the machine, CPU time decides where it is known." : "The clock decides."}`, table(["", "against", "at most", "measured (least – most of the rounds)", "by CPU time", "verdict"], targets.map(({ what, against, most, measured, verdict }) => [what, against, most.toFixed(2), part(measured), part(measured?.byCpu), verdict])));
+  parts.push("### Targets", `Parts of the other's time in the same run. ${isShared(machine) ? "Since other work shared the machine, CPU time decides where it is known." : "The clock decides."}`, table(["", "against", "wanted", "measured (least – most of the rounds)", "by CPU time", "verdict"], targets.map(({ what, against, wanted, measured, verdict }) => [what, against, wanted, part(measured), part(measured?.byCpu), verdict])));
   parts.push("### Limits", table(["limit", "measured", "verdict"], limits.map(({ what, measured, verdict }) => [what, measured, verdict])));
   for (const one of measurements.filter(({ device }) => device === "cpu")) parts.push(...onCpu(one));
   parts.push(...downloads(measurements, "cpu"));

@@ -24,12 +24,16 @@ export async function run(inputs) {
   return (await session.run(given(inputs)))[output].data;
 }
 
-/** What each node takes: its shortest time of several runs, since it can only be delayed. */
+/**
+ * What each node takes, and what it would at the machine's peak: its shortest times of several runs, since it can only
+ * be delayed.
+ */
 export async function profile(inputs, runs) {
   let nodes;
   for (let run = 0; run < runs; run++) {
     const { profile } = await session.run(given(inputs), { profile: true });
-    nodes = profile.nodes.map(({ name, operator, durationMs, multiplyAdds }, at) => ({ name, operator, multiplyAdds, ms: Math.min(durationMs, nodes?.[at].ms ?? Infinity) }));
+    const least = (at, key, value) => Math.min(value, nodes?.[at][key] ?? Infinity);
+    nodes = profile.nodes.map(({ name, operator, durationMs, multiplyAdds, shareOfPeak = 0 }, at) => ({ name, operator, multiplyAdds, ms: least(at, "ms", durationMs), peakMs: least(at, "peakMs", shareOfPeak * durationMs) }));
   }
   return nodes;
 }
