@@ -92,6 +92,9 @@ impl<T: Real> Attention<'_, T> {
 /// Softmax of a row, and of one more element that is left out of the result. Where everything is
 /// masked by −∞, nothing is attended to.
 fn softmax<T: Real>(row: &mut [T], sink: Option<T>) {
+    if let Some(row) = T::f32s_mut(row) {
+        return super::vector::softmax_masked(row, sink.map(|s| s.wide() as f32));
+    }
     let lowest = T::neg_infinity();
     let largest = row.iter().fold(sink.unwrap_or(lowest), |m, &v| if v > m || v.is_nan() { v } else { m });
     if largest == lowest {

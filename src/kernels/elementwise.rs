@@ -4,7 +4,7 @@
 
 use num_traits::{Float, WrappingAdd, WrappingMul, WrappingSub};
 
-use super::layout::Strided;
+use super::layout::{Strided, for_each_row, merge};
 use super::real::Real;
 
 /// A function of one element. Formulas: ONNX operator specifications, opset 22.
@@ -91,7 +91,10 @@ impl Erf for f64 {
 }
 
 /// Applies `op` in place.
-pub fn unary<T: Float + Erf>(op: UnaryOp, data: &mut [T]) {
+pub fn unary<T: Real>(op: UnaryOp, data: &mut [T]) {
+    if let Some(data) = T::f32s_mut(data) {
+        return super::vector::unary(op, data);
+    }
     let c = |v: f64| T::from(v).expect("every f64 has a nearest float");
     let f = |v: f32| c(f64::from(v));
     let (zero, one) = (T::zero(), T::one());
@@ -286,19 +289,35 @@ fn pairs<T: Real>(
             _ => (0..).zip(to).for_each(|(i, to)| *to = view.data[(at + i * step) as usize]),
         }
     }
-    let mut buffer = [T::zero(); CHUNK];
     let first = a.unwrap_or(b);
-    let strides = [&first.strides_for(shape)[..], &b.strides_for(shape)];
-    rows(strides, [first.offset, b.offset], shape, &mut |at, inner, row| {
-        for from in (0..inner).step_by(CHUNK) {
-            let count = CHUNK.min(inner - from);
-            let place = |v: usize| row.from[v] as isize + from as isize * row.steps[v];
-            let out = &mut out[at + from..][..count];
+    let (sizes, strides) = merge(shape, &[&first.strides_for(shape), &b.strides_for(shape)]);
+    let last = sizes.len() - 1;
+    let (size, steps) = (sizes[last], [strides[0][last], strides[1][last]]);
+    // Short rows of the second that repeat, as those of one element for each channel do, are laid out to be longer.
+    let repeats = last > 0
+        && strides[1][last - 1] == 0
+        && (a.is_none() || strides[0][last - 1] == steps[0] * size as isize)
+        && steps[1] != 0
+        && (1..=CHUNK / 2).contains(&size);
+    let (outer, row) = if repeats { (last - 1, sizes[last - 1] * size) } else { (last, size) };
+    let piece = if repeats { CHUNK / size * size } else { CHUNK };
+    let mut buffer = [T::zero(); CHUNK];
+    let mut rest = out;
+    for_each_row(&[&sizes[..outer], &[1]].concat(), &[&strides[0], &strides[1]], |offsets| {
+        let begin = [first.offset as isize + offsets[0], b.offset as isize + offsets[1]];
+        if repeats {
+            buffer[..piece].chunks_exact_mut(size).for_each(|line| fill(line, b, begin[1], steps[1]));
+        }
+        for from in (0..row).step_by(piece) {
+            let count = piece.min(row - from);
+            let out = rest.split_off_mut(..count).unwrap_or_default();
+            let place = |v: usize| begin[v] + from as isize * steps[v];
             if let Some(a) = a {
-                fill(out, a, place(0), row.steps[0]);
+                fill(out, a, place(0), steps[0]);
             }
-            let second = match row.steps[1] {
-                0 => &b.data[row.from[1]..][..1],
+            let second = match steps[1] {
+                _ if repeats => &buffer[..count],
+                0 => &b.data[begin[1] as usize..][..1],
                 1 => &b.data[place(1) as usize..][..count],
                 step => {
                     fill(&mut buffer[..count], b, place(1), step);
@@ -335,7 +354,13 @@ pub fn float_binary<T: Real>(
         BinaryOp::Sub => each!(|a, b| a - b),
         BinaryOp::Mul => each!(|a, b| a * b),
         BinaryOp::Div => each!(|a, b| a / b),
-        BinaryOp::Pow => each!(T::powf),
+        BinaryOp::Pow => pairs(out, a, b, shape, &mut |a, b| match b {
+            // What means and cubic functions are written with.
+            [b] if b.wide() == 2.0 => a.iter_mut().for_each(|a| *a = *a * *a),
+            [b] if b.wide() == 3.0 => a.iter_mut().for_each(|a| *a = *a * *a * *a),
+            [b] => a.iter_mut().for_each(|a| *a = a.powf(*b)),
+            b => a.iter_mut().zip(b).for_each(|(a, &b)| *a = a.powf(b)),
+        }),
         BinaryOp::Max => each!(|a: T, b| if a > b || a.is_nan() { a } else { b }),
         BinaryOp::Min => each!(|a: T, b| if a < b || a.is_nan() { a } else { b }),
         BinaryOp::PRelu => each!(|a, b| if a < T::zero() { a * b } else { a }),

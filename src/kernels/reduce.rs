@@ -3,6 +3,7 @@
 use num_traits::{Float, NumCast, PrimInt, WrappingAdd, WrappingMul, WrappingSub};
 
 use super::real::Real;
+use super::vector;
 use crate::backend::{Lrn, ReduceOp};
 
 /// Which neighbouring dimensions are kept and which are reduced, from the outermost.
@@ -163,13 +164,21 @@ pub fn int<T: PrimInt + WrappingAdd + WrappingSub + WrappingMul>(
 
 /// Softmax, or its logarithm, along `axis`, in place. The largest element is taken away first,
 /// so that nothing overflows.
-pub fn softmax<T: Float>(x: &mut [T], shape: &[usize], axis: usize, log: bool) {
+pub fn softmax<T: Real>(x: &mut [T], shape: &[usize], axis: usize, log: bool) {
     let size = shape[axis];
     let inner: usize = shape[axis + 1..].iter().product();
     if x.is_empty() {
         return;
     }
     for block in x.chunks_exact_mut(size * inner) {
+        if let Some(block) = T::f32s_mut(block) {
+            if inner == 1 {
+                vector::softmax(block, log);
+            } else {
+                vector::softmax_columns(block, inner, log);
+            }
+            continue;
+        }
         for i in 0..inner {
             let mut top = T::neg_infinity();
             for k in 0..size {
