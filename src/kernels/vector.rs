@@ -287,6 +287,25 @@ fn erf<S: Simd>(x: V<S>) -> V<S> {
     x.abs().above(3.92).pick(V::splat(1.0).with_sign(x), x * (above / below))
 }
 
+/// `(1 - erf(x / √2)) / 2` for `x` that is not negative. W. H. Press et al., Numerical Recipes, 6.2.
+#[inline(always)]
+fn upper_tail<S: Simd>(x: V<S>) -> V<S> {
+    let t = V::splat(1.0) / (x * (0.5 * std::f32::consts::FRAC_1_SQRT_2) + 1.0);
+    let exponent = t.polynomial([
+        -1.265_512_2,
+        1.000_023_7,
+        0.374_091_96,
+        0.096_784_18,
+        -0.186_288_06,
+        0.278_868_07,
+        -1.135_204,
+        1.488_515_9,
+        -0.822_152_23,
+        0.170_872_77,
+    ]);
+    t * 0.5 * exp(exponent - x * x * 0.5)
+}
+
 /// A function of every element.
 trait Function: Copy {
     fn of<S: Simd>(self, x: V<S>) -> V<S>;
@@ -384,7 +403,11 @@ fn unary_at(level: Level, op: UnaryOp, data: &mut [f32]) {
         UnaryOp::Erf => map!(level, data, [], |x| erf(x)),
         UnaryOp::Exp => map!(level, data, [], |x| exp(x)),
         UnaryOp::Floor => map!(level, data, [], |x| x.floor()),
-        UnaryOp::Gelu => map!(level, data, [], |x| x * 0.5 * (erf(x * std::f32::consts::FRAC_1_SQRT_2) + 1.0)),
+        // 1 + erf would cancel to nothing on the negative side.
+        UnaryOp::Gelu => map!(level, data, [], |x| {
+            let half = upper_tail(x.abs());
+            x * x.below(0.0).pick(half, V::splat(1.0) - half)
+        }),
         // (1 + tanh(u)) / 2 is the sigmoid of 2 u.
         UnaryOp::GeluTanh => map!(level, data, [], |x| {
             let u = (x * x * 0.044_715 + 1.0) * x * 0.797_884_6;
@@ -698,7 +721,7 @@ mod tests {
             (UnaryOp::Sigmoid, sigmoid, 3.0, 0.0),
             (UnaryOp::Tanh, f64::tanh, 3.0, 0.0),
             (UnaryOp::Erf, libm::erf, 8.0, 0.0),
-            (UnaryOp::Gelu, |x| 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2)), 4.0, 1.2e-6),
+            (UnaryOp::Gelu, |x| 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2), 10.0, 1e-9),
             (
                 UnaryOp::GeluTanh,
                 |x| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),
