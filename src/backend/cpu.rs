@@ -12,7 +12,8 @@ use crate::graph::{DataType, Element};
 use crate::kernels::conv::{self, ConvF32, Geometry};
 use crate::kernels::gemm::{self, Epilogue, GemmF32, Matrix};
 use crate::kernels::layout::{self, Strided};
-use crate::kernels::{elementwise, pool, reduce};
+use crate::kernels::{elementwise, pool, quantized, reduce};
+use crate::kernels::quantized::{Reading, Writing};
 
 /// The CPU. Every dtype but strings; float16 and bfloat16 are computed in float32.
 #[derive(Debug, Clone, Copy, Default)]
@@ -129,6 +130,35 @@ pub(crate) fn from_channels_last<T: Element>(dtype: DataType, shape: &[usize], e
     let stored: Vec<usize> = shape[..1].iter().chain(&shape[2..]).chain(&shape[1..2]).copied().collect();
     let axes: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
     tensor_of(dtype, &stored, elements).permute(&axes)
+}
+
+/// The numbers that the codes of an int8 or uint8 tensor stand for, by one scale and zero point; they lie
+/// as the codes do.
+pub(crate) fn dequantize(x: FlexTensor, scale: f32, zero: i32) -> FlexTensor {
+    let signed = dtype_of(&x) == DataType::Int8;
+    let (x, order) = in_memory(x);
+    let mut codes = row_major_slice::<u8>(&x);
+    if signed {
+        codes.to_mut().iter_mut().for_each(|code| *code ^= 0x80);
+    }
+    let reading = Reading { scale, zero: (zero + if signed { 128 } else { 0 }) as u8 };
+    let mut reals = vec![0f32; codes.len()];
+    quantized::dequantize(reading, &codes, &mut reals);
+    logical(tensor_of(DataType::Float32, x.layout().shape(), reals), &order)
+}
+
+/// The int8 or uint8 codes of float32, by one scale and zero point; they lie as the numbers do.
+pub(crate) fn quantize(x: FlexTensor, scale: f32, zero: i32, dtype: DataType) -> FlexTensor {
+    let signed = dtype == DataType::Int8;
+    let (x, order) = in_memory(x);
+    let reals = row_major_slice::<f32>(&x);
+    let zero = (zero + if signed { 128 } else { 0 }) as u8;
+    let mut codes = vec![0u8; reals.len()];
+    quantized::quantize(Writing { scale, zero, min: 0, max: 255 }, &reals, &mut codes);
+    if signed {
+        codes.iter_mut().for_each(|code| *code ^= 0x80);
+    }
+    logical(tensor_of(dtype, x.layout().shape(), codes), &order)
 }
 
 /// Puts `f` of the bytes in their place, in the order of the memory, which stays.

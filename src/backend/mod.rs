@@ -12,8 +12,8 @@ use burn_flex::FlexTensor;
 
 pub use cpu::Cpu;
 pub(crate) use cpu::{
-    cast, channels_last, compare, contiguous, elements, from_channels_last, in_memory, logical, map_bytes, max_pool,
-    place, row_major_slice, select, strided, tensor_of, zip_bytes,
+    cast, channels_last, compare, contiguous, dequantize, elements, from_channels_last, in_memory, logical, map_bytes, max_pool,
+    place, quantize, row_major_slice, select, strided, tensor_of, zip_bytes,
 };
 #[cfg(feature = "webgpu")]
 pub use wgpu::{Gpu, GpuTensor};

@@ -1,6 +1,10 @@
 //! Element-wise arithmetic on 8-bit codes: `real = (code - zero point) * scale`, computed in float32
 //! in the very order that DequantizeLinear, the operator and QuantizeLinear have.
 
+// Loops over registers are plain: an iterator's closure does not inherit the instruction set.
+#![allow(clippy::needless_range_loop)]
+
+use super::arch::{Kernel, Simd, dispatch};
 use super::elementwise::BinaryOp;
 
 /// How codes are read.
@@ -47,15 +51,176 @@ pub struct BinaryCodes {
 
 /// `y = op(a, b)` for each pair of codes.
 pub fn binary(codes: &BinaryCodes, a: &[u8], b: &[u8], y: &mut [u8]) {
-    let each = |y: &mut [u8], f: fn(f32, f32) -> f32| {
-        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-            *y = codes.writing.code(f(codes.a.real(a), codes.b.real(b)));
+    assert!(a.len() == y.len() && b.len() == y.len(), "pairs");
+    dispatch(Binary { codes, a, b, y });
+}
+
+/// The number that each code stands for.
+pub fn dequantize(reading: Reading, x: &[u8], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "as many numbers as codes");
+    dispatch(Dequantize { reading, x, y });
+}
+
+/// The code of each number.
+pub fn quantize(writing: Writing, x: &[f32], y: &mut [u8]) {
+    assert_eq!(x.len(), y.len(), "as many codes as numbers");
+    dispatch(Quantize { writing, x, y });
+}
+
+/// The smallest and the largest number; NaN is passed over, and 0 is among them.
+pub fn range(x: &[f32]) -> (f32, f32) {
+    dispatch(Range { x })
+}
+
+/// [`Reading::real`] of `LANES` codes.
+///
+/// # Safety
+/// As of [`Simd`]'s methods.
+#[inline(always)]
+unsafe fn reals<S: Simd>(reading: Reading, x: *const u8) -> S::F {
+    // SAFETY: the caller's.
+    unsafe {
+        let units = S::sub_i32(S::load_u8_i32(x), S::splat_i32(i32::from(reading.zero)));
+        S::mul(S::to_f32(units), S::splat(reading.scale))
+    }
+}
+
+/// [`Writing::code`] of `LANES` numbers.
+///
+/// # Safety
+/// As of [`Simd`]'s methods.
+#[inline(always)]
+unsafe fn write<S: Simd>(writing: Writing, v: S::F, y: *mut u8) {
+    // SAFETY: the caller's.
+    unsafe {
+        let bound = |code: u8| f32::from(code) - f32::from(writing.zero);
+        let (low, high) = (S::splat(bound(writing.min)), S::splat(bound(writing.max)));
+        let units = S::div(v, S::splat(writing.scale));
+        // Comparisons with NaN fail, so it becomes the smallest code. Bounds are whole, so rounding keeps them.
+        let units = S::select(S::less(low, units), units, low);
+        let units = S::select(S::less(units, high), units, high);
+        S::store_u8(y, S::add_i32(S::to_i32(units), S::splat_i32(i32::from(writing.zero))));
+    }
+}
+
+struct Binary<'a> {
+    codes: &'a BinaryCodes,
+    a: &'a [u8],
+    b: &'a [u8],
+    y: &'a mut [u8],
+}
+
+impl Kernel for Binary<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { codes, a, b, y } = self;
+        let BinaryCodes { op, a: read_a, b: read_b, writing } = *codes;
+        let whole = y.len() - y.len() % S::LANES;
+        let mut at = 0;
+        while at < whole {
+            // SAFETY: `at + LANES` is at most the length of all three.
+            unsafe {
+                let left = reals::<S>(read_a, a.as_ptr().add(at));
+                let right = reals::<S>(read_b, b.as_ptr().add(at));
+                let v = match op {
+                    BinaryOp::Sub => S::sub(left, right),
+                    BinaryOp::Mul => S::mul(left, right),
+                    _ => S::add(left, right),
+                };
+                write::<S>(writing, v, y.as_mut_ptr().add(at));
+            }
+            at += S::LANES;
         }
-    };
-    match codes.op {
-        BinaryOp::Sub => each(y, |a, b| a - b),
-        BinaryOp::Mul => each(y, |a, b| a * b),
-        _ => each(y, |a, b| a + b),
+        for i in whole..y.len() {
+            let (left, right) = (read_a.real(a[i]), read_b.real(b[i]));
+            y[i] = writing.code(match op {
+                BinaryOp::Sub => left - right,
+                BinaryOp::Mul => left * right,
+                _ => left + right,
+            });
+        }
+    }
+}
+
+struct Dequantize<'a> {
+    reading: Reading,
+    x: &'a [u8],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Dequantize<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { reading, x, y } = self;
+        let whole = y.len() - y.len() % S::LANES;
+        let mut at = 0;
+        while at < whole {
+            // SAFETY: `at + LANES` is at most the length of both.
+            unsafe { S::store(y.as_mut_ptr().add(at), reals::<S>(reading, x.as_ptr().add(at))) };
+            at += S::LANES;
+        }
+        for i in whole..y.len() {
+            y[i] = reading.real(x[i]);
+        }
+    }
+}
+
+struct Quantize<'a> {
+    writing: Writing,
+    x: &'a [f32],
+    y: &'a mut [u8],
+}
+
+impl Kernel for Quantize<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { writing, x, y } = self;
+        let whole = y.len() - y.len() % S::LANES;
+        let mut at = 0;
+        while at < whole {
+            // SAFETY: `at + LANES` is at most the length of both.
+            unsafe { write::<S>(writing, S::load(x.as_ptr().add(at)), y.as_mut_ptr().add(at)) };
+            at += S::LANES;
+        }
+        for i in whole..y.len() {
+            y[i] = writing.code(x[i]);
+        }
+    }
+}
+
+struct Range<'a> {
+    x: &'a [f32],
+}
+
+impl Kernel for Range<'_> {
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn run<S: Simd>(self) -> (f32, f32) {
+        let whole = self.x.len() - self.x.len() % S::LANES;
+        let (mut lows, mut highs) = ([0f32; 16], [0f32; 16]);
+        // SAFETY: `at + LANES` is at most the length; no set has more than 16 lanes.
+        unsafe {
+            let (mut low, mut high) = (S::splat(0.0), S::splat(0.0));
+            let mut at = 0;
+            while at < whole {
+                let v = S::load(self.x.as_ptr().add(at));
+                low = S::select(S::less(v, low), v, low);
+                high = S::select(S::less(high, v), v, high);
+                at += S::LANES;
+            }
+            S::store(lows.as_mut_ptr(), low);
+            S::store(highs.as_mut_ptr(), high);
+        }
+        let last = &self.x[whole..];
+        let low = lows.iter().chain(last).fold(0f32, |low, &v| if v < low { v } else { low });
+        (low, highs.iter().chain(last).fold(0f32, |high, &v| if v > high { v } else { high }))
     }
 }
 
@@ -71,5 +236,61 @@ pub fn global_average(x: &[u8], channels: usize, positions: usize, reading: Read
             let mean = (i64::from(sum) - zero) as f64 / positions as f64 * f64::from(reading.scale);
             *y = writing.code(mean as f32);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arch::{Level, dispatch_at};
+    use super::*;
+    use crate::support::Random;
+
+    fn some(random: &mut Random, zero: u8) -> (Reading, Writing) {
+        let scale = random.float().abs() + 0.01;
+        let (min, max) = (random.within(0, 100) as u8, random.within(150, 255) as u8);
+        (Reading { scale, zero }, Writing { scale: random.float().abs() + 0.01, zero: zero ^ 0x55, min, max })
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_codes_of_one_at_a_time() {
+        let mut random = Random::new(1);
+        for count in (0..70).chain([256]) {
+            let mut bytes = || (0..count).map(|_| random.within(0, 255) as u8).collect::<Vec<_>>();
+            let (a, b) = (bytes(), bytes());
+            let ((read_a, writing), (read_b, _)) = (some(&mut random, 128), some(&mut random, 3));
+            let mut x: Vec<f32> = (0..count).map(|_| random.float() * 200.0).collect();
+            let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e-40, f32::MAX];
+            x.iter_mut().skip(3).step_by(7).zip(odd).for_each(|(x, odd)| *x = odd);
+            for level in Level::available() {
+                for (op, f) in [
+                    (BinaryOp::Add, (|a, b| a + b) as fn(f32, f32) -> f32),
+                    (BinaryOp::Sub, |a, b| a - b),
+                    (BinaryOp::Mul, |a, b| a * b),
+                ] {
+                    let (codes, mut y) = (BinaryCodes { op, a: read_a, b: read_b, writing }, vec![0; count]);
+                    dispatch_at(level, Binary { codes: &codes, a: &a, b: &b, y: &mut y });
+                    let each = |i| writing.code(f(read_a.real(a[i]), read_b.real(b[i])));
+                    assert_eq!(y, (0..count).map(each).collect::<Vec<_>>(), "{level:?} {op:?}");
+                }
+                let mut reals = vec![0.0; count];
+                dispatch_at(level, Dequantize { reading: read_a, x: &a, y: &mut reals });
+                assert_eq!(reals, a.iter().map(|&code| read_a.real(code)).collect::<Vec<_>>(), "{level:?}");
+                let mut codes = vec![0; count];
+                dispatch_at(level, Quantize { writing, x: &x, y: &mut codes });
+                assert_eq!(codes, x.iter().map(|&x| writing.code(x)).collect::<Vec<_>>(), "{level:?}");
+                let expected = (x.iter().copied().fold(0.0, f32::min), x.iter().copied().fold(0.0, f32::max));
+                assert_eq!(dispatch_at(level, Range { x: &x }), expected, "{level:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mean_of_codes_is_the_code_of_the_mean() {
+        let (reading, writing) = (Reading { scale: 0.5, zero: 10 }, Writing { scale: 0.25, zero: 3, min: 0, max: 255 });
+        let x = [10, 20, 12, 30, 14, 41];
+        let mut y = [0; 2];
+        global_average(&x, 2, 3, reading, writing, &mut y);
+        // Means of 2 and 20⅓ units of ½.
+        assert_eq!(y, [3 + 4, 3 + 41]);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
 use super::quantize_linear::{check_float8, check_zeros, grouping, is_code};
-use super::quantized::{Granularity, codes, scales};
+use super::quantized::{Granularity, codes, is_single, per_tensor, scales};
 use super::{Attributes, Dtypes, Op, Operator, optional_type, tensor_type};
-use crate::backend::Device;
+use crate::backend::{Device, dequantize};
 use crate::error::{Result, bail, ensure};
 use crate::graph::{DataType, Tensor};
 
@@ -52,6 +52,11 @@ impl Op for DequantizeLinear {
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let [Some(Info { dtype, shape })] = outputs else { bail!(Internal, "the output was not inferred") };
         let grouping = Granularity::new(shape, inputs.shape(1)?, self.axis, self.block)?;
+        let bytes = matches!(inputs.dtype(0)?, DataType::Int8 | DataType::Uint8);
+        if bytes && *dtype == DataType::Float32 && self.block == 0 && is_single(&inputs, 1)? && is_single(&inputs, 2)? {
+            let (scale, zero) = per_tensor(&inputs, 1)?;
+            return output(dequantize(inputs.cpu(0)?, scale, zero));
+        }
         let (x, scale, zeros) = (inputs.take_host(0)?, scales(&inputs, 1)?, inputs.host(2)?);
         let (mut out, mut at) = (Vec::with_capacity(x.len()), 0);
         if x.dtype().is_float8() {

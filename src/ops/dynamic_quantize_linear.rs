@@ -1,11 +1,12 @@
 //! DynamicQuantizeLinear: to uint8, scale and zero point from the range of `x` widened to hold 0.
 
 use super::inputs::{Info, Inputs, Type, Value};
-use super::quantized::{code, tensor_from_codes};
+use super::quantized::code;
 use super::{Attributes, Dtypes, Op, Operator, tensor_type};
-use crate::backend::Device;
+use crate::backend::{Device, in_memory, logical, quantize, row_major_slice, tensor_of};
 use crate::error::Result;
-use crate::graph::{DataType, Tensor};
+use crate::graph::DataType;
+use crate::kernels::quantized::range;
 
 /// DynamicQuantizeLinear.
 pub const OPERATOR: Operator = Operator { name: "DynamicQuantizeLinear", outputs: 1..=3, build, ..Operator::DEFAULT };
@@ -21,8 +22,7 @@ fn build(attributes: &Attributes<'_>) -> Result<Box<dyn Op>> {
 /// The scale and zero point that cover `x`. A range of 0 has scale 1, as in ONNX Runtime; NaN is
 /// passed over.
 pub fn range_of(x: &[f32]) -> (f32, i32) {
-    let low = x.iter().fold(0f32, |low, &v| low.min(v));
-    let high = x.iter().fold(0f32, |high, &v| high.max(v));
+    let (low, high) = range(x);
     let scale = if low == high { 1.0 } else { (high - low) / 255.0 };
     (scale, code(-low / scale, 0, (0, 255)))
 }
@@ -47,15 +47,13 @@ impl Op for DynamicQuantizeLinear {
     }
 
     fn run(&self, _: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
-        let tensor = inputs.take_host(0)?;
-        let x = tensor.to_f32s()?;
-        let (scale, zero) = range_of(&x);
-        let y = x.iter().map(|v| code(v / scale, zero, (0, 255)));
+        let (x, order) = in_memory(inputs.cpu(0)?);
+        let (scale, zero) = range_of(&row_major_slice(&x));
         let values = [
-            tensor_from_codes(DataType::Uint8, tensor.shape(), y)?,
-            Tensor::from_vec(vec![], vec![scale])?,
-            tensor_from_codes(DataType::Uint8, &[], std::iter::once(zero))?,
+            Value::from(logical(quantize(x, scale, zero, DataType::Uint8), &order)),
+            Value::from(tensor_of(DataType::Float32, &[], vec![scale])),
+            Value::from(tensor_of(DataType::Uint8, &[], vec![zero as u8])),
         ];
-        Ok(values.into_iter().take(self.outputs).map(Value::from).collect())
+        Ok(values.into_iter().take(self.outputs).collect())
     }
 }

@@ -1,9 +1,11 @@
 //! QuantizeLinear: `saturate(round(x / scale) + zero point)`, ties to even; for float8 no zero point.
 
 use super::inputs::{Info, Inputs, Type, Value, one, output};
-use super::quantized::{Granularity, code, code_of, codes, limits, scales, tensor_from_codes};
+use super::quantized::{
+    Granularity, code, code_of, codes, is_single, limits, per_tensor, scales, tensor_from_codes,
+};
 use super::{Attributes, Dtypes, Op, Operator, tensor_type};
-use crate::backend::Device;
+use crate::backend::{Device, quantize};
 use crate::error::{Result, bail, ensure};
 use crate::graph::{DataType, Tensor, float8};
 
@@ -114,6 +116,11 @@ impl Op for QuantizeLinear {
     fn run(&self, _: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
         let [Some(Info { dtype, shape })] = outputs else { bail!(Internal, "the output was not inferred") };
         let grouping = Granularity::new(shape, inputs.shape(1)?, self.axis, self.block)?;
+        let bytes = matches!(dtype, DataType::Int8 | DataType::Uint8) && inputs.dtype(0)? == DataType::Float32;
+        if bytes && self.block == 0 && is_single(&inputs, 1)? && is_single(&inputs, 2)? {
+            let (scale, zero) = per_tensor(&inputs, 1)?;
+            return output(quantize(inputs.cpu(0)?, scale, zero, *dtype));
+        }
         let (x, scale) = (inputs.take_host(0)?, scales(&inputs, 1)?);
         let zeros = match inputs.host(2)? {
             Some(zeros) => {
