@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::proto::NodeProto;
 use super::read::{data_type, decode, external_entry, read_value_info};
+use super::source::Source;
 use crate::error::Result;
 use crate::graph::{Dim, ValueInfo, ValueType};
 use crate::ops::Operator;
@@ -96,63 +97,71 @@ pub struct Inspection {
 ///
 /// Errors: `EmptyFile`, `NotAModel`, `Truncated`, `InvalidModel`.
 pub fn inspect(bytes: impl Into<Bytes>) -> Result<Inspection> {
-    let bytes = bytes.into();
-    let file_bytes = bytes.len();
-    let model = decode(bytes)?;
-    let graph = model.graph.unwrap_or_default();
-    let mut counts = BTreeMap::new();
-    count_operators(&graph.node, &mut counts);
-    // A call of a function is none of an operator; the function's nodes are.
-    for function in &model.functions {
-        count_operators(&function.node, &mut counts);
-    }
-    for function in &model.functions {
-        counts.remove(&(domain_name(&function.domain).to_string(), function.name.clone()));
-    }
-    let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
-    let weights: Vec<_> = graph.initializer.iter().chain(sparse).collect();
-    let constants: BTreeSet<&str> = weights.iter().map(|t| t.name.as_str()).collect();
-    let (mut parameter_count, mut weight_bytes) = (0u64, 0u64);
-    let mut external_files: Vec<String> = Vec::new();
-    for tensor in weights {
-        let count = tensor.dims.iter().fold(1u64, |n, &d| n.saturating_mul(d.max(0) as u64));
-        parameter_count = parameter_count.saturating_add(count);
-        let size = data_type(tensor.data_type).map_or(1, |t| t.size()) as u64;
-        weight_bytes = weight_bytes.saturating_add(count.saturating_mul(size));
-        if let Some(location) = external_entry(tensor, "location")
-            && !external_files.iter().any(|f| f == location)
-        {
-            external_files.push(location.to_string());
+    Inspection::read(&bytes.into())
+}
+
+impl Inspection {
+    /// [`inspect`] from wherever the file is; its weights are not read.
+    pub fn read(source: &dyn Source) -> Result<Self> {
+        // Names and texts are shorter, and weights are not looked at.
+        const LONGEST: usize = 1 << 12;
+        let file_bytes = source.byte_len();
+        let model = decode(source, LONGEST)?;
+        let graph = model.graph.unwrap_or_default();
+        let mut counts = BTreeMap::new();
+        count_operators(&graph.node, &mut counts);
+        // A call of a function is none of an operator; the function's nodes are.
+        for function in &model.functions {
+            count_operators(&function.node, &mut counts);
         }
-    }
-    let given = graph.input.iter().filter(|i| !constants.contains(i.name.as_str())).cloned().collect::<Vec<_>>();
-    let io = |infos: Vec<super::proto::ValueInfoProto>| -> Vec<IoInfo> {
-        let read = |info: super::proto::ValueInfoProto| {
-            let name = info.name.clone();
-            read_value_info(info).unwrap_or(ValueInfo { name, ty: ValueType::Unknown })
+        for function in &model.functions {
+            counts.remove(&(domain_name(&function.domain).to_string(), function.name.clone()));
+        }
+        let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
+        let weights: Vec<_> = graph.initializer.iter().chain(sparse).collect();
+        let constants: BTreeSet<&str> = weights.iter().map(|t| t.name.as_str()).collect();
+        let (mut parameter_count, mut weight_bytes) = (0u64, 0u64);
+        let mut external_files: Vec<String> = Vec::new();
+        for tensor in weights {
+            let count = tensor.dims.iter().fold(1u64, |n, &d| n.saturating_mul(d.max(0) as u64));
+            parameter_count = parameter_count.saturating_add(count);
+            let size = data_type(tensor.data_type).map_or(1, |t| t.size()) as u64;
+            weight_bytes = weight_bytes.saturating_add(count.saturating_mul(size));
+            if let Some(location) = external_entry(tensor, "location")
+                && !external_files.iter().any(|f| f == location)
+            {
+                external_files.push(location.to_string());
+            }
+        }
+        let given = graph.input.iter().filter(|i| !constants.contains(i.name.as_str())).cloned().collect::<Vec<_>>();
+        let io = |infos: Vec<super::proto::ValueInfoProto>| -> Vec<IoInfo> {
+            let read = |info: super::proto::ValueInfoProto| {
+                let name = info.name.clone();
+                read_value_info(info).unwrap_or(ValueInfo { name, ty: ValueType::Unknown })
+            };
+            infos.into_iter().map(|info| IoInfo::from(&read(info))).collect()
         };
-        infos.into_iter().map(|info| IoInfo::from(&read(info))).collect()
-    };
-    Ok(Inspection {
-        ir_version: model.ir_version.unwrap_or(0),
-        producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_string(),
-        opsets: model.opset_import.iter().map(|o| (o.domain.clone(), o.version)).collect(),
-        inputs: io(given),
-        outputs: io(graph.output),
-        node_count: counts.values().map(Vec::len).sum(),
-        operators: counts
-            .into_iter()
-            .map(|((domain, name), nodes)| {
-                let supported = Operator::is_known(&domain, &name);
-                let count = nodes.len();
-                OperatorUse { supported, name, domain, count, nodes: if supported { Vec::new() } else { nodes } }
-            })
-            .collect(),
-        parameter_count,
-        weight_bytes,
-        file_bytes,
-        external_files,
-    })
+        Ok(Self {
+            ir_version: model.ir_version.unwrap_or(0),
+            producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_string(),
+            opsets: model.opset_import.iter().map(|o| (o.domain.clone(), o.version)).collect(),
+            inputs: io(given),
+            outputs: io(graph.output),
+            node_count: counts.values().map(Vec::len).sum(),
+            operators: counts
+                .into_iter()
+                .map(|((domain, name), nodes)| {
+                    let supported = Operator::is_known(&domain, &name);
+                    let count = nodes.len();
+                    OperatorUse { supported, name, domain, count, nodes: if supported { Vec::new() } else { nodes } }
+                })
+                .collect(),
+            parameter_count,
+            weight_bytes,
+            file_bytes,
+            external_files,
+        })
+    }
 }
 
 fn domain_name(domain: &str) -> &str {

@@ -5,8 +5,10 @@ mod functions;
 mod inspect;
 mod proto;
 mod read;
+mod source;
 mod stored;
 
 pub use inspect::{Inspection, IoDim, IoInfo, OperatorUse, inspect};
 pub use read::{ExternalData, Model};
+pub use source::Source;
 pub use stored::{StoredValue, optional_from_protobuf, sequence_from_protobuf, tensor_from_protobuf};

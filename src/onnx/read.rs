@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use prost::Message;
 
 use super::functions::Functions;
 use super::proto::{self, ModelProto};
+use super::source::{Reader, Source};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{Attribute, DataType, Dim, Graph, Node, Tensor, ValueInfo, ValueType};
 
@@ -36,7 +37,13 @@ impl Model {
     /// Errors: `EmptyFile`, `NotAModel`, `Truncated`, `InvalidModel`, `MissingExternalData`,
     /// `Unsupported`, `LimitExceeded`.
     pub fn from_onnx(bytes: impl Into<Bytes>, external: &ExternalData) -> Result<Self> {
-        let model = decode(bytes.into())?;
+        Self::read(&bytes.into(), external)
+    }
+
+    /// [`from_onnx`](Self::from_onnx) from wherever the file is; of its weights, each is copied
+    /// once.
+    pub fn read(source: &dyn Source, external: &ExternalData) -> Result<Self> {
+        let model = decode(source, usize::MAX)?;
         let opsets = read_opsets(&model.opset_import);
         let functions = Functions::read(model.functions, external)?;
         let graph = model.graph.expect("decode refuses a model without a graph");
@@ -54,17 +61,17 @@ pub(super) fn read_opsets(imports: &[proto::OperatorSetIdProto]) -> HashMap<Stri
     imports.iter().map(|import| (domain(&import.domain), import.version)).collect()
 }
 
-pub(super) fn decode(bytes: Bytes) -> Result<ModelProto> {
-    match scan(&bytes)? {
+/// Decodes a model; byte strings longer than `longest`, weights above all, are left out.
+pub(super) fn decode(source: &dyn Source, longest: usize) -> Result<ModelProto> {
+    let length = source.byte_len();
+    match scan(source)? {
         Scan::Whole => {}
         Scan::CutShort { field_end } => bail!(
             Truncated,
-            "a part of the model reaches to byte {field_end}, the file ends at {}: the download is probably cut short",
-            bytes.len()
+            "a part of the model reaches to byte {field_end}, the file ends at {length}: the download is probably cut short"
         ),
     }
-    let length = bytes.len();
-    let model = ModelProto::decode(bytes)
+    let model = ModelProto::decode(Reader::without_more_than(source, longest))
         .map_err(|error| Error::new(ErrorKind::InvalidModel, format!("the file is not valid ONNX: {error}")))?;
     ensure!(
         model.graph.is_some() && !model.opset_import.is_empty(),
@@ -81,8 +88,11 @@ enum Scan {
 }
 
 /// Walks the outermost protobuf fields, to tell a model cut short from something else.
-fn scan(bytes: &[u8]) -> Result<Scan> {
-    ensure!(!bytes.is_empty(), EmptyFile, "the model file is empty (0 bytes)");
+fn scan(source: &dyn Source) -> Result<Scan> {
+    let length = source.byte_len();
+    ensure!(length > 0, EmptyFile, "the model file is empty (0 bytes)");
+    let mut rest = Reader::new(source);
+    let bytes = rest.chunk();
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if text.starts_with(b"<") {
         bail!(
@@ -93,9 +103,9 @@ fn scan(bytes: &[u8]) -> Result<Scan> {
     if text.starts_with(b"{") || text.starts_with(b"version https://git-lfs") {
         bail!(NotAModel, "this is text (JSON or a Git LFS pointer), not an ONNX model; fetch the file itself");
     }
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let at = bytes.len() - rest.len();
+    while rest.has_remaining() {
+        let at = rest.position();
+        let left = rest.remaining();
         let not_a_model = || {
             Error::new(
                 ErrorKind::NotAModel,
@@ -104,7 +114,7 @@ fn scan(bytes: &[u8]) -> Result<Scan> {
         };
         let cut = |end: u64| Ok(Scan::CutShort { field_end: end });
         let Some(tag) = varint(&mut rest) else {
-            return if rest.len() < 10 && at > 0 { cut(bytes.len() as u64 + 1) } else { Err(not_a_model()) };
+            return if left < 10 && at > 0 { cut(length as u64 + 1) } else { Err(not_a_model()) };
         };
         // ModelProto's fields: two are numbers, the rest texts and messages.
         let known = match tag >> 3 {
@@ -118,29 +128,30 @@ fn scan(bytes: &[u8]) -> Result<Scan> {
         let skip = match tag & 7 {
             0 => match varint(&mut rest) {
                 Some(_) => 0,
-                None => return cut(bytes.len() as u64 + 1),
+                None => return cut(length as u64 + 1),
             },
             2 => match varint(&mut rest) {
-                Some(length) => length,
-                None => return cut(bytes.len() as u64 + 1),
+                Some(skip) => skip,
+                None => return cut(length as u64 + 1),
             },
             _ => return Err(not_a_model()),
         };
-        let start = (bytes.len() - rest.len()) as u64;
-        if skip > rest.len() as u64 {
+        let start = rest.position() as u64;
+        if skip > rest.remaining() as u64 {
             return if skip > 1 << 40 { Err(not_a_model()) } else { cut(start + skip) };
         }
-        rest = &rest[skip as usize..];
+        rest.advance(skip as usize);
     }
     Ok(Scan::Whole)
 }
 
-fn varint(rest: &mut &[u8]) -> Option<u64> {
+fn varint(rest: &mut Reader<'_>) -> Option<u64> {
     let mut value = 0u64;
-    for (i, &byte) in rest.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f).checked_shl(7 * i as u32).unwrap_or(0);
+    for i in 0..10 {
+        let byte = *rest.chunk().first()?;
+        rest.advance(1);
+        value |= u64::from(byte & 0x7f).checked_shl(7 * i).unwrap_or(0);
         if byte < 0x80 {
-            *rest = &rest[i + 1..];
             return Some(value);
         }
     }
@@ -342,7 +353,7 @@ fn read_shape(dims: &[i64]) -> Result<Vec<usize>> {
 }
 
 /// Reads a constant tensor, also from a stored test case.
-pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -> Result<Tensor> {
+pub(crate) fn read_tensor(mut tensor: proto::TensorProto, external: &ExternalData) -> Result<Tensor> {
     let dtype = data_type(tensor.data_type)?;
     let shape = read_shape(&tensor.dims)?;
     let count = crate::graph::element_count(&shape)?;
@@ -357,8 +368,8 @@ pub(crate) fn read_tensor(tensor: proto::TensorProto, external: &ExternalData) -
         let bytes = external_bytes(&tensor, expected, external)?;
         return Tensor::from_packed(dtype, shape, bytes.to_vec()).map_err(invalid);
     }
-    if let Some(raw) = &tensor.raw_data {
-        return Tensor::from_packed(dtype, shape, raw.to_vec()).map_err(invalid);
+    if let Some(raw) = tensor.raw_data.take() {
+        return Tensor::from_packed(dtype, shape, raw.into()).map_err(invalid);
     }
     let t = &tensor;
     match dtype {

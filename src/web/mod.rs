@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
 use crate::graph::{Data, ValueInfo, ValueType};
-use crate::onnx::{self, ExternalData, IoDim, IoInfo, Model};
+use crate::onnx::{ExternalData, Inspection, IoDim, IoInfo, Model, Source};
 use crate::runtime::{Fate, Feed, NodeProfile, Peak, Profile, RunOptions, Session, SessionOptions};
 use crate::{DataType, DeviceKind, Error, ErrorKind, Tensor, ops};
 
@@ -63,10 +63,23 @@ pub fn runtime_info() -> JsValue {
     to_js(&RuntimeInfo { version: crate::VERSION, simd: SIMD, device })
 }
 
+/// A file that stays in JavaScript's memory.
+struct JsFile<'a>(&'a Uint8Array);
+
+impl Source for JsFile<'_> {
+    fn byte_len(&self) -> usize {
+        self.0.length() as usize
+    }
+
+    fn read(&self, at: usize, to: &mut [u8]) {
+        self.0.subarray(at as u32, (at + to.len()) as u32).copy_to(to);
+    }
+}
+
 /// What a model file says of itself.
 #[wasm_bindgen]
 pub fn inspect(model: &Uint8Array) -> Result<JsValue, JsValue> {
-    let inspection = onnx::inspect(model.to_vec())?;
+    let inspection = Inspection::read(&JsFile(model))?;
     let report = to_js(&inspection);
     set(&report, "inputs", &described(inspection.inputs.iter().map(|info| (info.name.as_str(), &info.ty))))?;
     set(&report, "outputs", &described(inspection.outputs.iter().map(|info| (info.name.as_str(), &info.ty))))?;
@@ -76,7 +89,7 @@ pub fn inspect(model: &Uint8Array) -> Result<JsValue, JsValue> {
 /// The weight files that a model refers to.
 #[wasm_bindgen(js_name = externalFiles)]
 pub fn external_files(model: &Uint8Array) -> Result<JsValue, JsValue> {
-    Ok(to_js(&onnx::inspect(model.to_vec())?.external_files))
+    Ok(to_js(&Inspection::read(&JsFile(model))?.external_files))
 }
 
 /// An input or output as JavaScript sees it: a tensor unless `kind` says otherwise.
@@ -235,7 +248,7 @@ impl WasmSession {
                 external.insert(name, bytes.to_vec().into());
             }
         }
-        let model = Model::from_onnx(model.to_vec(), &external)?;
+        let model = Model::read(&JsFile(&model), &external)?;
         drop(external);
         let session = Session::load(model, SessionOptions { device, ..Default::default() }).await?;
         Ok(Self(Rc::new(session)))
