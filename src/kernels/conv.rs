@@ -5,10 +5,10 @@
 use num_traits::Float;
 
 use super::arch::{Dot, Level, dispatch_at};
-use super::depthwise::{Depthwise, DepthwiseI8};
+use super::depthwise::Depthwise;
 use super::gemm::{Epilogue, ToFloats};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
-use super::product::{Floats, Multiply, Panels, Rows};
+use super::product::{Floats, Multiply, Panels, Rows, Words};
 use super::window::{Window3, fold_row};
 use crate::backend::Window;
 
@@ -54,14 +54,6 @@ impl Geometry {
     pub(super) fn position(&self, row: usize) -> (usize, usize, usize) {
         let line = row / self.output[1];
         (line / self.output[0], line % self.output[0], row % self.output[1])
-    }
-
-    /// The taps along dimension `d` that lie inside the input for output `o`: from, to.
-    pub(super) fn taps(&self, d: usize, o: usize) -> (usize, usize) {
-        let at = o * self.strides[d];
-        let from = self.begin[d].saturating_sub(at).div_ceil(self.dilations[d]).min(self.kernel[d]);
-        let to = (self.input[d] + self.begin[d]).saturating_sub(at).div_ceil(self.dilations[d]).min(self.kernel[d]);
-        (from, to.max(from))
     }
 
     /// The outputs along dimension `d` whose taps all lie inside the input: from, to.
@@ -112,7 +104,7 @@ impl ConvF32 {
     pub fn at(level: Level, weight: &[f32], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
         let taps = kernel[0] * kernel[1];
         if channels == 1 && outputs == group {
-            let pitch = outputs.next_multiple_of(level.lanes());
+            let pitch = outputs.next_multiple_of(2 * level.lanes());
             let mut weights = vec![0f32; taps * pitch];
             for (channel, filter) in weight.chunks_exact(taps.max(1)).enumerate() {
                 filter.iter().enumerate().for_each(|(tap, v)| weights[tap * pitch + channel] = *v);
@@ -139,7 +131,12 @@ impl ConvF32 {
         match &self.filters {
             Filters::Depthwise { weights, pitch } => {
                 let finish = ToFloats::new(e, y, rows, g.outputs, 0, g.outputs);
-                dispatch_at(self.level, Depthwise { geometry: g, weights, pitch: *pitch, x, finish });
+                let weights = bytemuck::cast_slice(weights);
+                let pitch = *pitch;
+                dispatch_at(
+                    self.level,
+                    Depthwise::<Floats, _> { geometry: g, weights, pitch, x, padding: 0.0, finish },
+                );
             }
             Filters::Groups(groups) => {
                 let padding = vec![0f32; self.channels];
@@ -225,7 +222,7 @@ impl ConvI8 {
     ) -> Self {
         let taps = kernel[0] * kernel[1];
         if channels == 1 && outputs == group {
-            let pitch = outputs.next_multiple_of(level.lanes());
+            let pitch = outputs.next_multiple_of(2 * level.lanes());
             let mut weights = vec![0i32; taps.div_ceil(2) * pitch];
             for channel in 0..outputs {
                 for tap in 0..taps {
@@ -254,7 +251,9 @@ impl ConvI8 {
         match &self.filters {
             IntFilters::Depthwise { weights, pitch, sums } => {
                 let finish = ToIntegers::new(&mut out, sums, zero, rows, g.outputs, 0);
-                dispatch_at(self.level, DepthwiseI8 { geometry: g, weights, pitch: *pitch, x, x_zero, finish });
+                let weights = bytemuck::cast_slice(weights);
+                let (pitch, padding) = (*pitch, x_zero);
+                dispatch_at(self.level, Depthwise::<Words, _> { geometry: g, weights, pitch, x, padding, finish });
             }
             IntFilters::Groups(groups) => {
                 let padding = vec![x_zero; self.channels];

@@ -94,7 +94,7 @@ impl ToFloats {
 }
 
 impl Finish for ToFloats {
-    #[inline(always)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     unsafe fn tile<S: Simd>(
         &self,
         sums: *const u32,
@@ -111,6 +111,23 @@ impl Finish for ToFloats {
         // SAFETY: the caller's; `new` held every row and column against the slices.
         unsafe {
             let (min, max) = (S::splat(min), S::splat(max));
+            if width == 2 * S::LANES && self.residual.is_null() {
+                let zero = [S::splat(0.0); 2];
+                let bias = self.bias.wrapping_add(first);
+                let bias = if self.bias.is_null() { zero } else { [S::load(bias), S::load(bias.add(S::LANES))] };
+                let (mut from, mut to) = (sums.cast::<f32>(), self.y.add(row * self.stride + first));
+                for r in 0..rows {
+                    if r > 0 {
+                        from = from.add(pitch);
+                        to = to.add(self.stride);
+                    }
+                    for c in 0..2 {
+                        let v = S::add(S::load(from.add(c * S::LANES)), bias[c]);
+                        S::store(to.add(c * S::LANES), S::max(S::min(v, max), min));
+                    }
+                }
+                return;
+            }
             let mut at = 0;
             while at < width {
                 let count = (width - at).min(S::LANES);

@@ -131,6 +131,88 @@ impl<'a> ToIntegers<'a> {
     }
 }
 
+/// What a requantised value is added and held to.
+struct Bounds<S: Simd> {
+    low: S::F,
+    high: S::F,
+    /// 1.5 * 2^23, and its bits less the zero point; see [`Simd::to_i32`].
+    magic: S::F,
+    shift: S::I,
+}
+
+impl<S: Simd> Bounds<S> {
+    #[inline(always)]
+    unsafe fn new(zero_point: u8, min: u8, max: u8) -> Self {
+        let zero = i32::from(zero_point);
+        // SAFETY: the caller's.
+        unsafe {
+            Self {
+                low: S::splat((i32::from(min) - zero) as f32),
+                high: S::splat((i32::from(max) - zero) as f32),
+                magic: S::splat(12_582_912.0),
+                shift: S::splat_i32(0x4B40_0000 - zero),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn requantized(&self, sum: S::I, scale: S::F) -> S::I {
+        // SAFETY: the caller's.
+        unsafe {
+            let v = S::max(S::min(S::mul(S::to_f32(sum), scale), self.high), self.low);
+            S::sub_i32(S::bits(S::add(v, self.magic)), self.shift)
+        }
+    }
+}
+
+impl ToIntegers<'_> {
+    /// As [`Finish::tile`], of the first `count` columns of one vector.
+    #[inline(always)]
+    unsafe fn vector<S: Simd>(
+        &self,
+        sums: *const u32,
+        pitch: usize,
+        row: usize,
+        rows: usize,
+        column: usize,
+        count: usize,
+    ) {
+        // SAFETY: as in `tile`.
+        unsafe {
+            let offset = S::load_i32(self.offsets.as_ptr().add(column));
+            for r in 0..rows {
+                let place = (row + r) * self.stride + column;
+                let mut sum = S::add_i32(S::load_i32(sums.add(r * pitch).cast()), offset);
+                if let Some((weights, zeros)) = self.zeros {
+                    let zero = S::splat_i32(i32::from(*zeros.as_ptr().add(row + r)));
+                    sum = S::sub_i32(sum, S::mul_i32(S::load_i32(weights.as_ptr().add(column)), zero));
+                }
+                match &self.target {
+                    Target::Requantize { multipliers, zero_point, min, max, y } => {
+                        let scale = S::load_part(multipliers.add(column), count);
+                        let to = Bounds::<S>::new(*zero_point, *min, *max);
+                        S::store_u8_part(y.add(place), to.requantized(sum, scale), count);
+                    }
+                    Target::Dequantize { scales: [(row_scales, by_row), (scales, by_column)], bias, activation, y } => {
+                        let by_row = S::splat(*row_scales.add(if *by_row { row + r } else { 0 }));
+                        let scale =
+                            if *by_column { S::load_part(scales.add(column), count) } else { S::splat(**scales) };
+                        let mut v = S::mul(S::to_f32(sum), S::mul(by_row, scale));
+                        if !bias.is_null() {
+                            v = S::add(v, S::load_part(bias.add(column), count));
+                        }
+                        if let Activation::Clamp { min, max } = activation {
+                            v = S::max(S::min(v, S::splat(*max)), S::splat(*min));
+                        }
+                        S::store_part(y.add(place), v, count);
+                    }
+                    Target::Sums(y) => S::store_part(y.add(place).cast(), S::from_bits(sum), count),
+                }
+            }
+        }
+    }
+}
+
 impl Finish for ToIntegers<'_> {
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     unsafe fn tile<S: Simd>(
@@ -145,45 +227,29 @@ impl Finish for ToIntegers<'_> {
         // SAFETY: the caller's; `new` held every row and column against the slices, and the offsets and
         // the sums of weights are whole vectors.
         unsafe {
+            if let Target::Requantize { multipliers, zero_point, min, max, y } = &self.target
+                && width == 2 * S::LANES
+                && self.zeros.is_none()
+            {
+                let to = Bounds::<S>::new(*zero_point, *min, *max);
+                let (scale, offset) = (multipliers.add(first), self.offsets.as_ptr().add(first));
+                let scale = [S::load(scale), S::load(scale.add(S::LANES))];
+                let offset = [S::load_i32(offset), S::load_i32(offset.add(S::LANES))];
+                let (mut sums, mut y) = (sums.cast::<i32>(), y.add(row * self.stride + first));
+                for r in 0..rows {
+                    if r > 0 {
+                        sums = sums.add(pitch);
+                        y = y.add(self.stride);
+                    }
+                    let left = S::add_i32(S::load_i32(sums), offset[0]);
+                    let right = S::add_i32(S::load_i32(sums.add(S::LANES)), offset[1]);
+                    S::store2_u8(y, [to.requantized(left, scale[0]), to.requantized(right, scale[1])]);
+                }
+                return;
+            }
             let mut at = 0;
             while at < width {
-                let (column, count) = (first + at, (width - at).min(S::LANES));
-                let offset = S::load_i32(self.offsets.as_ptr().add(column));
-                let scale = match &self.target {
-                    Target::Requantize { multipliers, .. } => S::load_part(multipliers.add(column), count),
-                    Target::Dequantize { scales: [_, (scales, true)], .. } => S::load_part(scales.add(column), count),
-                    Target::Dequantize { scales: [_, (scale, false)], .. } => S::splat(**scale),
-                    Target::Sums(_) => S::splat(1.0),
-                };
-                for r in 0..rows {
-                    let place = (row + r) * self.stride + column;
-                    let mut sum = S::add_i32(S::load_i32(sums.add(r * pitch + at).cast()), offset);
-                    if let Some((weights, zeros)) = self.zeros {
-                        let zero = S::splat_i32(i32::from(*zeros.as_ptr().add(row + r)));
-                        sum = S::sub_i32(sum, S::mul_i32(S::load_i32(weights.as_ptr().add(column)), zero));
-                    }
-                    match &self.target {
-                        Target::Requantize { zero_point, min, max, y, .. } => {
-                            let zero = i32::from(*zero_point);
-                            let low = S::splat((i32::from(*min) - zero) as f32);
-                            let high = S::splat((i32::from(*max) - zero) as f32);
-                            let v = S::max(S::min(S::mul(S::to_f32(sum), scale), high), low);
-                            S::store_u8_part(y.add(place), S::add_i32(S::to_i32(v), S::splat_i32(zero)), count);
-                        }
-                        Target::Dequantize { scales: [(row_scales, by_row), _], bias, activation, y } => {
-                            let by_row = S::splat(*row_scales.add(if *by_row { row + r } else { 0 }));
-                            let mut v = S::mul(S::to_f32(sum), S::mul(by_row, scale));
-                            if !bias.is_null() {
-                                v = S::add(v, S::load_part(bias.add(column), count));
-                            }
-                            if let Activation::Clamp { min, max } = activation {
-                                v = S::max(S::min(v, S::splat(*max)), S::splat(*min));
-                            }
-                            S::store_part(y.add(place), v, count);
-                        }
-                        Target::Sums(y) => S::store_part(y.add(place).cast(), S::from_bits(sum), count),
-                    }
-                }
+                self.vector::<S>(sums.add(at), pitch, row, rows, first + at, (width - at).min(S::LANES));
                 at += S::LANES;
             }
         }

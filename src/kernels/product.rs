@@ -371,7 +371,7 @@ pub struct Multiply<'a, P: Product, F> {
 fn tile_rows<S: Simd>(rows: usize) -> usize {
     match rows {
         1 => 1,
-        2..=4 => 4,
+        2..=4 if S::ROWS != 5 => 4,
         5..=8 if S::ROWS > 8 => 8,
         _ => S::ROWS,
     }
@@ -449,6 +449,8 @@ impl<P: Product, F: Finish> Kernel for Multiply<'_, P, F> {
                             }
                         } else if tall == 4 {
                             tile!(4)
+                        } else if S::ROWS == 5 {
+                            tile!(5)
                         } else if S::ROWS == 6 {
                             tile!(6)
                         } else if S::ROWS == 12 {

@@ -104,6 +104,23 @@ pub trait Simd: Copy + 'static {
     /// Every `i32` as a byte, 0 to 255; `LANES` bytes.
     unsafe fn store_u8(to: *mut u8, v: Self::I);
 
+    /// [`Simd::zip_u8_i16`] of twice as many bytes.
+    #[inline(always)]
+    unsafe fn zip2_u8_i16(a: *const u8, b: *const u8) -> [Self::I; 2] {
+        // SAFETY: the caller's.
+        unsafe { [Self::zip_u8_i16(a, b), Self::zip_u8_i16(a.add(Self::LANES), b.add(Self::LANES))] }
+    }
+
+    /// [`Simd::store_u8`] of two vectors.
+    #[inline(always)]
+    unsafe fn store2_u8(to: *mut u8, v: [Self::I; 2]) {
+        // SAFETY: the caller's.
+        unsafe {
+            Self::store_u8(to, v[0]);
+            Self::store_u8(to.add(Self::LANES), v[1]);
+        }
+    }
+
     /// The nearest integers, halves to the even ones, of values from -2^22 up to 2^22.
     #[inline(always)]
     unsafe fn to_i32(v: Self::F) -> Self::I {
