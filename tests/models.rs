@@ -117,6 +117,11 @@ fn squeezenet() {
 }
 
 #[test]
+fn squeezenet_int8() {
+    check("squeezenet1.1-int8", true);
+}
+
+#[test]
 fn efficientnet() {
     check("efficientnet-lite0", true);
 }
@@ -124,6 +129,11 @@ fn efficientnet() {
 #[test]
 fn efficientnet_folded() {
     check("efficientnet-lite0-folded", true);
+}
+
+#[test]
+fn efficientnet_int8() {
+    check("efficientnet-lite0-int8", true);
 }
 
 #[test]

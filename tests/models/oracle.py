@@ -8,7 +8,8 @@ Each case is a folder <model>/<case>/ with a case.json:
               (pixel - mean) * scale, channels in the order of `color`, axes in the order of `layout`, batch of 1
   outputs   name -> { "file": "….npy", "noise" }, as ONNX Runtime gives it with every graph optimisation off;
             noise is the largest difference to its own answers with all of them on, for a batch with
-            its rows run one by one, and with ReduceSum in float64: what rounding sums alone does
+            its rows run one by one, with ReduceSum in float64, and, where QuantizeLinear rounds to codes, with the
+            scales of weights larger or smaller by 2^-20: what rounding sums alone does
   expect    { "output", "index", "label" }: the largest element of that output, where it means something
 Photos are cropped to their central square (from floor((width - side) / 2)), then sampled bilinearly at
 (i + 0.5) * side / size - 0.5, clamped to the edge, and rounded half up.
@@ -101,6 +102,21 @@ def exact_sums(model):
     return session_on(loaded.SerializeToString(), Level.ORT_DISABLE_ALL)
 
 
+def nudged(model, factor):
+    """The model with the sums that it rounds to codes larger by a factor, which is near 1."""
+    loaded = onnx.load(cache / "models" / f"{model}.onnx")
+    tensors = {tensor.name: tensor for tensor in loaded.graph.initializer}
+    for node in loaded.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in tensors:
+            scale = tensors[node.input[1]]
+            scale.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(scale) * np.float32(factor), scale.name))
+    return session_on(loaded.SerializeToString(), Level.ORT_DISABLE_ALL)
+
+
+def rounds_to_codes(model):
+    return any(node.op_type == "QuantizeLinear" for node in onnx.load(cache / "models" / f"{model}.onnx").graph.node)
+
+
 def case(model, name, inputs, names=None, top=None):
     folder = here / model / name
     folder.mkdir(parents=True)
@@ -118,6 +134,8 @@ def case(model, name, inputs, names=None, top=None):
     batch = len(next(iter(tensors.values())))
     rows = [{key: value[row : row + 1] for key, value in tensors.items()} for row in range(batch)] if batch > 1 else [tensors]
     others = [optimized.run(None, tensors), exact_sums(model).run(None, tensors), [np.concatenate(parts) for parts in zip(*(session.run(None, row) for row in rows))]]
+    if rounds_to_codes(model):
+        others += [nudged(model, factor).run(None, tensors) for factor in (1 + 2**-20, 1 - 2**-20)]
     for i, (output, value) in enumerate(zip(session.get_outputs(), session.run(None, tensors))):
         np.save(folder / f"output_{i}.npy", value)
         noise = float(f"{max(np.abs(value - other[i]).max() for other in others):.1e}")
@@ -144,13 +162,20 @@ for folder in here.iterdir():
         shutil.rmtree(folder)
 
 caffe = ("nchw", "bgr", [103.939, 116.779, 123.68], [1, 1, 1])
-assert case("squeezenet1.1", "coffee", {"data": image("coffee.png", 227, *caffe)}, labels, "probabilities") == "espresso"
-assert case("squeezenet1.1", "chelsea", {"data": image("chelsea.png", 227, *caffe)}, labels, "probabilities") == "Egyptian cat"
+for model in ("squeezenet1.1", "squeezenet1.1-int8"):
+    assert case(model, "coffee", {"data": image("coffee.png", 227, *caffe)}, labels, "probabilities") == "espresso"
+    assert case(model, "chelsea", {"data": image("chelsea.png", 227, *caffe)}, labels, "probabilities") == "Egyptian cat"
 
 lite = ("nchw", "rgb", [127, 127, 127], [1 / 128, 1 / 128, 1 / 128])
-for model in ("efficientnet-lite0", "efficientnet-lite0-folded"):
+for model in ("efficientnet-lite0", "efficientnet-lite0-folded", "efficientnet-lite0-int8"):
     assert case(model, "coffee", {"images": image("coffee.png", 224, *lite)}, labels, "probabilities") == "espresso"
     assert case(model, "rocket", {"images": image("rocket.jpg", 224, *lite)}, labels, "probabilities") == "missile"
+
+# Ranges and scales are chosen well if codes hardly change what is answered.
+for quantised, floating in {"squeezenet1.1-int8": "squeezenet1.1", "efficientnet-lite0-int8": "efficientnet-lite0-folded"}.items():
+    for folder in (here / quantised).iterdir():
+        codes, numbers = (np.load(here / model / folder.name / "output_0.npy") for model in (quantised, floating))
+        assert codes.argmax() == numbers.argmax() and np.abs(codes - numbers).max() <= 0.03, f"{quantised}/{folder.name}"
 
 signed = ("nhwc", "rgb", [127.5, 127.5, 127.5], [1 / 127.5, 1 / 127.5, 1 / 127.5])
 case("blazeface-front", "astronaut", {"input:0": image("astronaut.png", 128, *signed)}, None, "Identity:0")
