@@ -8,7 +8,7 @@ use super::arch::{Dot, Level, dispatch_at};
 use super::depthwise::Depthwise;
 use super::gemm::{Epilogue, ToFloats};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
-use super::product::{Floats, Multiply, Panels, Rows, Words};
+use super::product::{Bytes, Floats, Multiply, Panels, Rows, Words};
 use super::window::{Window3, fold_row};
 use crate::backend::Window;
 
@@ -135,7 +135,7 @@ impl ConvF32 {
                 let pitch = *pitch;
                 dispatch_at(
                     self.level,
-                    Depthwise::<Floats, _> { geometry: g, weights, pitch, x, padding: 0.0, finish },
+                    Depthwise { product: Floats, geometry: g, weights, pitch, x, padding: 0.0, finish },
                 );
             }
             Filters::Groups(groups) => {
@@ -170,8 +170,8 @@ pub struct ConvI8 {
 enum IntFilters {
     /// One matrix per group.
     Groups(Vec<IntPanels>),
-    /// A line of `pitch` channels for every two taps, each two `i16`.
-    Depthwise { weights: Vec<i32>, pitch: usize, sums: Sums },
+    /// A line of `pitch` channels for every two taps, each two `i16`, or four, each four `i8`.
+    Depthwise { weights: Vec<u32>, pitch: usize, dot: Dot, sums: Sums },
 }
 
 impl ConvI8 {
@@ -223,16 +223,17 @@ impl ConvI8 {
         let taps = kernel[0] * kernel[1];
         if channels == 1 && outputs == group {
             let pitch = outputs.next_multiple_of(2 * level.lanes());
-            let mut weights = vec![0i32; taps.div_ceil(2) * pitch];
+            let (bits, together) = if dot == Dot::Words { (16, 2) } else { (8, 4) };
+            let mut weights = vec![0u32; taps.div_ceil(together) * pitch];
             for channel in 0..outputs {
                 for tap in 0..taps {
-                    let bits = i32::from(weight(channel * taps + tap)) & 0xFFFF;
-                    weights[tap / 2 * pitch + channel] |= bits << (tap % 2 * 16);
+                    let value = weight(channel * taps + tap) as u32 & (u32::MAX >> (32 - bits));
+                    weights[tap / together * pitch + channel] |= value << (tap % together * bits);
                 }
             }
             let sum = |channel| (0..taps).map(|tap| i32::from(weight(channel * taps + tap))).sum();
-            let sums = Sums::new(level, outputs, false, sum);
-            return Self { filters: IntFilters::Depthwise { weights, pitch, sums }, level, channels };
+            let sums = Sums::new(level, outputs, dot == Dot::FlippedBytes, sum);
+            return Self { filters: IntFilters::Depthwise { weights, pitch, dot, sums }, level, channels };
         }
         let (depth, columns) = (channels * taps, outputs / group);
         let groups = (0..group)
@@ -249,11 +250,19 @@ impl ConvI8 {
     pub fn run(&self, g: &Geometry, x: &[u8], x_zero: u8, mut out: IntOutput<'_>) {
         let (rows, zero) = (g.batch * g.output[0] * g.output[1], ZeroPoints::One(x_zero));
         match &self.filters {
-            IntFilters::Depthwise { weights, pitch, sums } => {
+            IntFilters::Depthwise { weights, pitch, dot, sums } => {
                 let finish = ToIntegers::new(&mut out, sums, zero, rows, g.outputs, 0);
-                let weights = bytemuck::cast_slice(weights);
                 let (pitch, padding) = (*pitch, x_zero);
-                dispatch_at(self.level, Depthwise::<Words, _> { geometry: g, weights, pitch, x, padding, finish });
+                match dot {
+                    Dot::Words => {
+                        let product = Words;
+                        dispatch_at(self.level, Depthwise { product, geometry: g, weights, pitch, x, padding, finish });
+                    }
+                    _ => {
+                        let product = Bytes { flipped: *dot == Dot::FlippedBytes };
+                        dispatch_at(self.level, Depthwise { product, geometry: g, weights, pitch, x, padding, finish });
+                    }
+                }
             }
             IntFilters::Groups(groups) => {
                 let padding = vec![x_zero; self.channels];

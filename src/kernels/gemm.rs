@@ -111,11 +111,12 @@ impl Finish for ToFloats {
         // SAFETY: the caller's; `new` held every row and column against the slices.
         unsafe {
             let (min, max) = (S::splat(min), S::splat(max));
-            if width == 2 * S::LANES && self.residual.is_null() {
-                let zero = [S::splat(0.0); 2];
-                let bias = self.bias.wrapping_add(first);
-                let bias = if self.bias.is_null() { zero } else { [S::load(bias), S::load(bias.add(S::LANES))] };
-                let (mut from, mut to) = (sums.cast::<f32>(), self.y.add(row * self.stride + first));
+            let mut at = 0;
+            while self.residual.is_null() && at + 2 * S::LANES <= width {
+                let bias = self.bias.wrapping_add(first + at);
+                let bias =
+                    if self.bias.is_null() { [S::splat(0.0); 2] } else { [S::load(bias), S::load(bias.add(S::LANES))] };
+                let (mut from, mut to) = (sums.add(at).cast::<f32>(), self.y.add(row * self.stride + first + at));
                 for r in 0..rows {
                     if r > 0 {
                         from = from.add(pitch);
@@ -126,9 +127,8 @@ impl Finish for ToFloats {
                         S::store(to.add(c * S::LANES), S::max(S::min(v, max), min));
                     }
                 }
-                return;
+                at += 2 * S::LANES;
             }
-            let mut at = 0;
             while at < width {
                 let count = (width - at).min(S::LANES);
                 let bias =

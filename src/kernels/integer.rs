@@ -227,27 +227,28 @@ impl Finish for ToIntegers<'_> {
         // SAFETY: the caller's; `new` held every row and column against the slices, and the offsets and
         // the sums of weights are whole vectors.
         unsafe {
+            let mut at = 0;
             if let Target::Requantize { multipliers, zero_point, min, max, y } = &self.target
-                && width == 2 * S::LANES
                 && self.zeros.is_none()
             {
                 let to = Bounds::<S>::new(*zero_point, *min, *max);
-                let (scale, offset) = (multipliers.add(first), self.offsets.as_ptr().add(first));
-                let scale = [S::load(scale), S::load(scale.add(S::LANES))];
-                let offset = [S::load_i32(offset), S::load_i32(offset.add(S::LANES))];
-                let (mut sums, mut y) = (sums.cast::<i32>(), y.add(row * self.stride + first));
-                for r in 0..rows {
-                    if r > 0 {
-                        sums = sums.add(pitch);
-                        y = y.add(self.stride);
+                while at + 2 * S::LANES <= width {
+                    let (scale, offset) = (multipliers.add(first + at), self.offsets.as_ptr().add(first + at));
+                    let scale = [S::load(scale), S::load(scale.add(S::LANES))];
+                    let offset = [S::load_i32(offset), S::load_i32(offset.add(S::LANES))];
+                    let (mut sums, mut y) = (sums.add(at).cast::<i32>(), y.add(row * self.stride + first + at));
+                    for r in 0..rows {
+                        if r > 0 {
+                            sums = sums.add(pitch);
+                            y = y.add(self.stride);
+                        }
+                        let left = S::add_i32(S::load_i32(sums), offset[0]);
+                        let right = S::add_i32(S::load_i32(sums.add(S::LANES)), offset[1]);
+                        S::store2_u8(y, [to.requantized(left, scale[0]), to.requantized(right, scale[1])]);
                     }
-                    let left = S::add_i32(S::load_i32(sums), offset[0]);
-                    let right = S::add_i32(S::load_i32(sums.add(S::LANES)), offset[1]);
-                    S::store2_u8(y, [to.requantized(left, scale[0]), to.requantized(right, scale[1])]);
+                    at += 2 * S::LANES;
                 }
-                return;
             }
-            let mut at = 0;
             while at < width {
                 self.vector::<S>(sums.add(at), pitch, row, rows, first + at, (width - at).min(S::LANES));
                 at += S::LANES;

@@ -101,6 +101,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn load_i8_i16(from: *const i8) -> Self::I;
     /// `LANES` bytes of `a` and of `b` as `i16`: the first of `a`, the first of `b`, the second of `a`…
     unsafe fn zip_u8_i16(a: *const u8, b: *const u8) -> Self::I;
+    /// Twice `LANES` bytes of each: the first of all four, the second of all four…
+    unsafe fn zip4_u8(from: [*const u8; 4]) -> [Self::I; 2];
     /// Every `i32` as a byte, 0 to 255; `LANES` bytes.
     unsafe fn store_u8(to: *mut u8, v: Self::I);
 

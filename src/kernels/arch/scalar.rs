@@ -198,6 +198,15 @@ impl Simd for Scalar {
         unsafe { each!(i => join(i16::from(*a.add(i)), i16::from(*b.add(i)))) }
     }
     #[inline(always)]
+    unsafe fn zip4_u8(from: [*const u8; 4]) -> [Self::I; 2] {
+        let byte = |i: usize, k: usize| {
+            // SAFETY: the caller's.
+            i32::from(unsafe { *from[k].add(i) }) << (8 * k)
+        };
+        let all = |i: usize| byte(i, 0) | byte(i, 1) | byte(i, 2) | byte(i, 3);
+        [each!(i => all(i)), each!(i => all(i + 4))]
+    }
+    #[inline(always)]
     unsafe fn store_u8(to: *mut u8, v: Self::I) {
         let bytes: [u8; 4] = each!(i => v[i].clamp(0, 255) as u8);
         // SAFETY: the caller's.

@@ -191,6 +191,24 @@ impl Simd for Wasm {
         [u16x8_extend_low_u8x16(both), u16x8_extend_high_u8x16(both)]
     }
     #[inline(always)]
+    unsafe fn zip4_u8(from: [*const u8; 4]) -> [v128; 2] {
+        // SAFETY: the caller's.
+        let [a, b, c, d] = unsafe {
+            [
+                v128_load64_zero(from[0].cast()),
+                v128_load64_zero(from[1].cast()),
+                v128_load64_zero(from[2].cast()),
+                v128_load64_zero(from[3].cast()),
+            ]
+        };
+        let left = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(a, b);
+        let right = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(c, d);
+        [
+            i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(left, right),
+            i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(left, right),
+        ]
+    }
+    #[inline(always)]
     unsafe fn store2_u8(to: *mut u8, v: [v128; 2]) {
         let words = i16x8_narrow_i32x4(v[0], v[1]);
         // SAFETY: the caller's.

@@ -115,6 +115,14 @@ macro_rules! avx2 {
                 load_i8_i16(from: *const i8) -> __m256i = _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast()));
                 zip_u8_i16(a: *const u8, b: *const u8) -> __m256i =
                     _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(_mm_loadl_epi64(a.cast()), _mm_loadl_epi64(b.cast())));
+                zip4_u8(from: [*const u8; 4]) -> [__m256i; 2] = {
+                    let (a, b) = (_mm_loadu_si128(from[0].cast()), _mm_loadu_si128(from[1].cast()));
+                    let (c, d) = (_mm_loadu_si128(from[2].cast()), _mm_loadu_si128(from[3].cast()));
+                    let (ab, cd) = (_mm_unpacklo_epi8(a, b), _mm_unpacklo_epi8(c, d));
+                    let low = _mm256_set_m128i(_mm_unpackhi_epi16(ab, cd), _mm_unpacklo_epi16(ab, cd));
+                    let (ab, cd) = (_mm_unpackhi_epi8(a, b), _mm_unpackhi_epi8(c, d));
+                    [low, _mm256_set_m128i(_mm_unpackhi_epi16(ab, cd), _mm_unpacklo_epi16(ab, cd))]
+                };
                 store_u8(to: *mut u8, v: __m256i) = {
                     let words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
                     _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words))
@@ -185,6 +193,21 @@ impl Simd for Avx512 {
         zip_u8_i16(a: *const u8, b: *const u8) -> __m512i = {
             let (a, b) = (_mm_loadu_si128(a.cast()), _mm_loadu_si128(b.cast()));
             _mm512_cvtepu8_epi16(_mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b)))
+        };
+        zip4_u8(from: [*const u8; 4]) -> [__m512i; 2] = {
+            let (a, b) = (_mm256_loadu_si256(from[0].cast()), _mm256_loadu_si256(from[1].cast()));
+            let (c, d) = (_mm256_loadu_si256(from[2].cast()), _mm256_loadu_si256(from[3].cast()));
+            // The instructions work in halves of 16 channels: fours of channels 0 and 4, 1 and 5, 2 and 6, 3 and 7.
+            let (ab, cd) = (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, d));
+            let left = _mm512_castsi256_si512(_mm256_unpacklo_epi16(ab, cd));
+            let left = _mm512_inserti64x4::<1>(left, _mm256_unpackhi_epi16(ab, cd));
+            let (ab, cd) = (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, d));
+            let right = _mm512_castsi256_si512(_mm256_unpacklo_epi16(ab, cd));
+            let right = _mm512_inserti64x4::<1>(right, _mm256_unpackhi_epi16(ab, cd));
+            [
+                _mm512_shuffle_i64x2::<0b10_00_10_00>(left, right),
+                _mm512_shuffle_i64x2::<0b11_01_11_01>(left, right),
+            ]
         };
         store_u8(to: *mut u8, v: __m512i) = {
             let v = _mm512_max_epi32(v, _mm512_setzero_si512());
