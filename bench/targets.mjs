@@ -30,7 +30,8 @@ export function limits({ measurements }) {
     limit("longest task of the page on WebGPU, loading and running: at most 50 ms", found("webgpu", ({ stall }) => stall.taskCpuMs), 50, time),
     limit("first WebGPU answer on SwiftShader: at most 10 s", found("webgpu", ({ cold }) => cold.totalMs), 10_000, time),
     limit("float32 on the CPU: within 1e-5 of the answer's range of ONNX Runtime's", found("cpu", share, isFloat), 1e-5, small),
-    limit("int8 on the CPU: within 0.02 of the answer's range of the same graph computed in floats", found("cpu", share, (one) => !isFloat(one)), 0.02, small),
+    // One step of SqueezeNet's quantised logits moves a probability by 0.03, and rounding decides such steps.
+    limit("int8 on the CPU: within 0.05 of the answer's range of the same graph computed in floats", found("cpu", share, (one) => !isFloat(one)), 0.05, small),
     limit("MobileNetV2 in int8 on the CPU: within 0.05 of it", found("cpu", ({ difference }) => difference, (one) => !isFloat(one), "mobilenetv2"), 0.05, small),
     limit("float32 on WebGPU: within 1e-3 of the answer's range of ONNX Runtime's", found("webgpu", share), 1e-3, small),
   ];

@@ -108,7 +108,7 @@ def onnx_forms(name, model, out):
     return expected
 
 
-def tensorflow_forms(name, model, out, expected):
+def tensorflow_forms(name, model, cache, out, expected):
     """The same for TensorFlow's runtimes; the int8 one is expected to give what TensorFlow Lite's plain kernels give."""
     # TensorFlow takes seconds to start, and models without these forms need not wait for it.
     import layers
@@ -117,7 +117,7 @@ def tensorflow_forms(name, model, out, expected):
     import tflite
 
     if name == "minilm":
-        weights = minilm.read_weights(Path(sys.argv[2]) / "models/minilm.safetensors")
+        weights = minilm.read_weights(cache / "models/minilm.safetensors")
         function, feeds = minilm_tensorflow.function(weights), minilm_tensorflow.as_int32(model.feeds)
         minilm_tensorflow.write_tfjs(weights, out / "tfjs")
     else:
@@ -152,7 +152,7 @@ def main(name, cache, repository, out):
     model = MODELS[name](cache, repository)
     expected = onnx_forms(name, model, out)
     if name != "silero":
-        expected |= tensorflow_forms(name, model, out, expected)
+        expected |= tensorflow_forms(name, model, cache, out, expected)
     if name == "mnist":
         check_digits(cache, out)
 
