@@ -53,6 +53,15 @@ const ready = (page: Page) => page.getByRole("heading", { name: /^Ready after \d
 const answers = (page: Page) => page.locator("#answers:not(.stale) li");
 const sample = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
 const device = (page: Page, name: string) => page.getByRole("radio", { name });
+const precision = device;
+const compare = (page: Page) => page.getByRole("button", { name: "Compare" });
+
+/** The figures of a finished comparison, in milliseconds. */
+async function compared(page: Page): Promise<Record<"float32" | "int8", number>> {
+  await expect(page.locator("#compared")).toHaveText(/^int8 takes \d+\s% of float32’s time, and 27\s% of its bytes\./, { timeout: 60_000 });
+  const figure = async (name: string) => parseFloat((await page.locator(`[data-precision=${name}] .figure`).textContent())!);
+  return { float32: await figure("float32"), int8: await figure("int8") };
+}
 
 async function expectAnswer(page: Page, name: string): Promise<number> {
   await expect(answers(page).first()).toContainText(name, { timeout: 60_000 });
@@ -352,6 +361,87 @@ test("measuring again adds runs", async ({ page }) => {
   expect(await page.locator("#history i").count()).toBeGreaterThan(2);
 });
 
+test("int8 gives the same answers from a smaller file, on the CPU", async ({ page }) => {
+  await open(page);
+  await sample(page, "Coffee").click();
+  await expectAnswer(page, "Espresso");
+  await precision(page, "int8").check({ force: true });
+  await expect(page.locator("#fetched-detail")).toContainText("model 1.3 MB");
+  expect(await expectAnswer(page, "Espresso")).toBeGreaterThan(90);
+  await expect(device(page, "WebGPU")).toBeDisabled();
+  await expect(device(page, "WebGPU")).toHaveAccessibleDescription("Running on the CPU. WebGPU computes float32 only.");
+  await expect(page.locator("#device-detail")).toContainText("of memory, int8.");
+  await expect(page.locator("#median")).toHaveText(/\d\s(ms|s)$/);
+  for (const [name, answer] of [["Chelsea", "Egyptian cat"], ["Filming", "Tripod"]] as const) {
+    await sample(page, name).click();
+    await expectAnswer(page, answer);
+  }
+  expect(requests.filter((url) => url.endsWith("-int8.onnx"))).toHaveLength(1);
+
+  await precision(page, "float32").check({ force: true });
+  await expect(page.locator("#fetched-detail")).toContainText("model 5.0 MB");
+  await expect(device(page, "WebGPU")).toBeEnabled();
+  await expectAnswer(page, "Tripod");
+});
+
+test("from WebGPU, int8 goes to the CPU and says so", async ({ page }) => {
+  test.setTimeout(180_000);
+  await open(page);
+  await device(page, "WebGPU").check({ force: true });
+  await expect(page.locator("#device-name")).toHaveText("WebGPU", { timeout: 90_000 });
+  await precision(page, "int8").focus();
+  await page.keyboard.press("Space");
+  await expect(page.locator("#device-name")).toHaveText("CPU");
+  await expect(device(page, "Auto")).toBeChecked();
+  await expect(page.locator("#device-note")).toHaveText("Running on the CPU. WebGPU computes float32 only.");
+  await sample(page, "Coffee").click();
+  expect(await expectAnswer(page, "Espresso")).toBeGreaterThan(90);
+});
+
+test("float32 and int8 are compared on the photo shown", async ({ page }) => {
+  await open(page);
+  await expect(compare(page)).toBeDisabled();
+  await sample(page, "Coffee").click();
+  await expectAnswer(page, "Espresso");
+  await compare(page).click();
+  await expect(compare(page)).toBeDisabled();
+  const { float32, int8 } = await compared(page);
+  expect(float32).toBeGreaterThan(0);
+  expect(int8).toBeGreaterThan(0);
+  for (const [name, size] of [["float32", "5.0"], ["int8", "1.3"]] as const) {
+    await expect(page.locator(`[data-precision=${name}] .small`)).toHaveText(new RegExp(`^Espresso, 9\\d\\.\\d\\s%\\. File ${size}\\sMB, \\d.* of memory\\. One thread, .*SIMD\\.$`));
+  }
+  await expect(compare(page)).toBeEnabled();
+  // The page's own session is what it was.
+  await expect(page.locator("#runs")).toHaveText("");
+  await sample(page, "Chelsea").click();
+  await expectAnswer(page, "Egyptian cat");
+});
+
+test("a photo that comes during a comparison is answered", async ({ page }) => {
+  await open(page);
+  await sample(page, "Coffee").click();
+  await expectAnswer(page, "Espresso");
+  await compare(page).click();
+  await expect(page.locator("#compared")).toHaveText("Both answer in turns …");
+  await sample(page, "Chelsea").click();
+  await expectAnswer(page, "Egyptian cat");
+  await expect(page.locator("#compared")).toHaveText("The comparison was left off.");
+});
+
+test("a comparison that cannot be made says why, and the answer stays", async ({ page }) => {
+  await page.route("**/*-int8.onnx", (route) => route.fulfill({ status: 404 }));
+  provoked = [/404/];
+  await open(page);
+  await sample(page, "Coffee").click();
+  await expectAnswer(page, "Espresso");
+  await compare(page).click();
+  await expect(page.locator("#compared")).toContainText("The model could not be fetched.");
+  await expect(page.locator("#compared")).toContainText("squeezenet1.1-int8.onnx");
+  await expectAnswer(page, "Espresso");
+  await expect(compare(page)).toBeEnabled();
+});
+
 test("the example is copied as it is shown", async ({ page, context }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await open(page);
@@ -414,6 +504,11 @@ for (const [size, viewport] of Object.entries({ phone: { width: 390, height: 844
       await sample(page, "Chelsea").click();
       await expectAnswer(page, "Egyptian cat");
       await picture("answer");
+      await precision(page, "int8").check({ force: true });
+      await expect(page.locator("#fetched-detail")).toContainText("model 1.3 MB");
+      await expectAnswer(page, "Egyptian cat");
+      await compare(page).click();
+      await compared(page);
       await picture("page", true);
       await expectAccessible(page);
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);

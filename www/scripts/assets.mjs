@@ -1,4 +1,4 @@
-// Copies the model, the labels and the sample photos from the user's cache into public/, where Vite takes them from.
+// Copies the models, the labels and the sample photos from the user's cache into public/, where Vite takes them from.
 import { copyFile, mkdir, stat } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ const publicFolder = fileURLToPath(new URL("../public", import.meta.url));
 
 const assets = {
   "models/squeezenet1.1.onnx": "models/squeezenet1.1.onnx",
+  "models/squeezenet1.1-int8.onnx": "models/squeezenet1.1-int8.onnx",
   "models/imagenet-labels.json": "data/imagenet-labels.json",
   "photos/coffee.png": "data/photos/coffee.png",
   "photos/chelsea.png": "data/photos/chelsea.png",

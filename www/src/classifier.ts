@@ -1,9 +1,12 @@
 /** SqueezeNet 1.1 behind one question: what is in this photo? */
 import { load, Tensor, type LoadOptions, type Progress, type Session } from "firebrand";
 
-const MODEL = "models/squeezenet1.1.onnx";
+const MODELS = { float32: "models/squeezenet1.1.onnx", int8: "models/squeezenet1.1-int8.onnx" };
 const LABELS = "models/imagenet-labels.json";
 const ANSWERS = 5;
+
+/** What the model's weights are, and the numbers between its layers. */
+export type Precision = keyof typeof MODELS;
 
 /** `"auto"`, or a device that must be used. */
 export type DeviceChoice = NonNullable<LoadOptions["device"]>;
@@ -24,6 +27,8 @@ export interface Look {
 }
 
 export interface ClassifierOptions {
+  precision: Precision;
+  /** int8 is computed on the CPU, whatever the device. */
   device: DeviceChoice;
   signal: AbortSignal;
   onProgress(progress: Progress): void;
@@ -36,6 +41,7 @@ export class Classifier {
   private constructor(
     readonly session: Session,
     readonly labels: readonly string[],
+    readonly precision: Precision,
     /** From the first request to a session that answers. */
     readonly loadMs: number,
   ) {
@@ -43,16 +49,17 @@ export class Classifier {
     this.#warm = session.warmup().catch(() => {});
   }
 
-  static async load(options: ClassifierOptions): Promise<Classifier> {
+  static async load({ precision, ...options }: ClassifierOptions): Promise<Classifier> {
     const started = performance.now();
-    const [session, labels] = await Promise.all([load(MODEL, options), fetchLabels(options.signal)]);
-    return new Classifier(session, labels, performance.now() - started);
+    const device = precision === "int8" ? "cpu" : options.device;
+    const [session, labels] = await Promise.all([load(MODELS[precision], { ...options, device }), fetchLabels(options.signal)]);
+    return new Classifier(session, labels, precision, performance.now() - started);
   }
 
   async look(photo: ImageBitmap): Promise<Look> {
     const [input] = this.session.inputs;
     const [output] = this.session.outputs;
-    if (!input || !output) throw new Error(`${MODEL} has no input or no output`);
+    if (!input || !output) throw new Error(`${MODELS[this.precision]} has no input or no output`);
 
     await this.#warm;
     const started = performance.now();

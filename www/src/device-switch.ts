@@ -4,6 +4,8 @@ import type { DeviceChoice } from "./classifier";
 export class DeviceSwitch {
   /** Why WebGPU cannot be chosen; empty when it can. */
   #missing = "";
+  /** Why only the CPU can be chosen for now; empty when more can. */
+  #onlyCpu = "";
   #running = { on: "", why: "" };
 
   constructor(
@@ -26,9 +28,13 @@ export class DeviceSwitch {
   async probe(): Promise<void> {
     const reason = await whyNoWebGpu();
     if (!reason) return;
-    for (const input of this.#inputs()) if (input.value === "webgpu") input.disabled = true;
-    if (this.value === "webgpu") this.value = "auto";
     this.#missing = reason;
+    this.#tell();
+  }
+
+  /** Takes WebGPU out of the choice for the reason given, and puts it back where there is none. */
+  onlyCpu(reason: string): void {
+    this.#onlyCpu = reason;
     this.#tell();
   }
 
@@ -40,7 +46,10 @@ export class DeviceSwitch {
 
   #tell(): void {
     const { on, why } = this.#running;
-    this.note.textContent = `${on} ${this.#missing || why}`.trim();
+    const without = this.#onlyCpu || this.#missing;
+    for (const input of this.#inputs()) if (input.value === "webgpu") input.disabled = without !== "";
+    if (without && this.value === "webgpu") this.value = "auto";
+    this.note.textContent = `${on} ${without || why}`.trim();
   }
 
   #inputs(): HTMLInputElement[] {

@@ -1,6 +1,7 @@
 import "./style.css";
 import { AnswerPanel, title } from "./answer-panel";
-import { Classifier, type DeviceChoice, type Look } from "./classifier";
+import { Classifier, type Look, type Precision } from "./classifier";
+import { Comparison } from "./comparison";
 import { DeviceSwitch } from "./device-switch";
 import { element } from "./page";
 import type { Photo } from "./photo";
@@ -18,22 +19,28 @@ const MEASURE_MS = 4000;
 const panel = new AnswerPanel();
 const speed = new SpeedPanel();
 const stage = new Stage(() => void look());
+const comparison = new Comparison();
 const measure = element("measure", HTMLButtonElement);
-const devices = new DeviceSwitch(element("devices", HTMLElement), element("device-note", HTMLElement), (device) => void start(device));
+const compare = element("compare", HTMLButtonElement);
+const devices = new DeviceSwitch(element("devices", HTMLElement), element("device-note", HTMLElement), () => void start());
+const precisions = element("precisions", HTMLElement);
+const precision = () => (precisions.querySelector<HTMLInputElement>("input:checked")?.value ?? "float32") as Precision;
 
 let loading: AbortController | undefined;
 let classifier: Classifier | undefined;
 /** Looks happen one at a time; only the newest photo waits. */
 let looking = false;
 
-/** Loads the model on a device, instead of any that is loaded or loading. */
-async function start(device: DeviceChoice): Promise<void> {
+/** Loads the model as chosen, instead of any that is loaded or loading. */
+async function start(): Promise<void> {
+  devices.onlyCpu(precision() === "int8" ? "WebGPU computes float32 only." : "");
+  const device = devices.value;
   loading?.abort();
   const mine = new AbortController();
   loading = mine;
   classifier?.dispose();
   classifier = undefined;
-  measure.disabled = true;
+  allowMeasuring(false);
   stage.caption("", "Loading the model …");
   devices.running("", "");
 
@@ -41,6 +48,7 @@ async function start(device: DeviceChoice): Promise<void> {
   panel.loading(progress);
   try {
     const loaded = await Classifier.load({
+      precision: precision(),
       device,
       signal: mine.signal,
       onProgress(report) {
@@ -94,14 +102,19 @@ async function look(): Promise<void> {
     }
     seen = photo;
   }
-  measure.disabled = !classifier || !stage.photo;
   looking = false;
+  allowMeasuring();
+}
+
+function allowMeasuring(allowed = Boolean(classifier && stage.photo)): void {
+  measure.disabled = !allowed;
+  compare.disabled = !allowed;
 }
 
 /** Said again after each answer: a session may move to another device while it lives. */
-function tellDevice({ session }: Classifier): void {
-  speed.device(session);
-  const { device, deviceReason } = session.info;
+function tellDevice(by: Classifier): void {
+  speed.device(by);
+  const { device, deviceReason } = by.session.info;
   devices.running(`Running on ${device === "webgpu" ? "WebGPU" : "the CPU"}.`, sentence(deviceReason));
 }
 
@@ -111,40 +124,48 @@ function answer(result: Look, photo: Photo): void {
   if (first) stage.caption(title(first.name), percent(first.probability));
 }
 
-async function measureAgain(): Promise<void> {
+/** Does work that takes a while, on the photo shown, for as long as `still` says that neither it nor the model was changed. */
+async function measuring(work: (by: Classifier, photo: Photo, still: () => boolean) => Promise<void>): Promise<void> {
   const by = classifier;
   const photo = stage.photo;
   if (!by || !photo || looking) return;
+  const still = () => by === classifier && photo === stage.photo;
   looking = true;
-  measure.disabled = true;
+  allowMeasuring(false);
   try {
-    const end = performance.now() + MEASURE_MS;
-    for (let run = 0; run < MEASURE_RUNS && performance.now() < end && by === classifier && photo === stage.photo; run++) {
-      speed.add(await by.look(photo.bitmap));
-    }
+    await work(by, photo, still);
   } catch (error) {
     if (by === classifier) panel.failed(error, devices.value);
   } finally {
     looking = false;
-    measure.disabled = !classifier;
+    allowMeasuring();
   }
-  if (photo !== stage.photo || by !== classifier) await look();
+  if (!still()) await look();
+}
+
+async function measureAgain(by: Classifier, photo: Photo, still: () => boolean): Promise<void> {
+  const end = performance.now() + MEASURE_MS;
+  for (let run = 0; run < MEASURE_RUNS && performance.now() < end && still(); run++) {
+    speed.add(await by.look(photo.bitmap));
+  }
 }
 
 themeToggle(element("theme", HTMLButtonElement));
 showSnippet(element("snippet", HTMLElement), element("copy", HTMLButtonElement));
-measure.addEventListener("click", () => void measureAgain());
+measure.addEventListener("click", () => void measuring(measureAgain));
+compare.addEventListener("click", () => void measuring((_, photo, still) => comparison.run(photo.bitmap, still)));
+precisions.addEventListener("change", () => void start());
 element("cancel", HTMLButtonElement).addEventListener("click", () => loading?.abort());
-element("start", HTMLButtonElement).addEventListener("click", () => void start(devices.value));
-element("retry", HTMLButtonElement).addEventListener("click", () => void start(devices.value));
+element("start", HTMLButtonElement).addEventListener("click", () => void start());
+element("retry", HTMLButtonElement).addEventListener("click", () => void start());
 element("use-cpu", HTMLButtonElement).addEventListener("click", () => {
   devices.value = "cpu";
-  void start("cpu");
+  void start();
 });
 
 void devices.probe();
 if ((navigator as { connection?: { saveData?: boolean } }).connection?.saveData) {
-  panel.idle("Your browser asks to save data; the model is 5 MB.");
+  panel.idle("Your browser asks to save data; the model is 5 MB, in int8 1.3 MB.");
 } else {
-  void start(devices.value);
+  void start();
 }

@@ -1,6 +1,6 @@
 /** How fast: answers of this session, the wait before the first, and on what it all ran. */
 import type { Session } from "firebrand";
-import type { Classifier, Look } from "./classifier";
+import type { Classifier, Look, Precision } from "./classifier";
 import { element } from "./page";
 import type { LoadProgress } from "./progress";
 import { bytes, milliseconds, sentence } from "./words";
@@ -38,12 +38,12 @@ export class SpeedPanel {
     const model = progress.bytes("model");
     text("fetched", bytes(runtime + model));
     text("fetched-detail", `Runtime ${bytes(runtime)}, model ${bytes(model)}, before compression.`);
-    this.device(session);
+    this.device(classifier);
   }
 
-  device({ info }: Session): void {
+  device({ session: { info }, precision }: Classifier): void {
     text("device-name", info.device === "webgpu" ? "WebGPU" : "CPU");
-    text("device-detail", deviceDetail(info));
+    text("device-detail", deviceDetail(info, precision));
   }
 
   add(look: Look): void {
@@ -73,15 +73,18 @@ function text(id: string, value: string): void {
   element(id, HTMLElement).textContent = value;
 }
 
-function deviceDetail(info: Session["info"]): string {
-  const parts = [info.deviceReason];
+function deviceDetail(info: Session["info"], precision: Precision): string {
+  const parts = precision === "int8" ? [] : [info.deviceReason];
   if (info.adapter && info.adapter !== "unnamed") parts.push(info.adapter);
   if (info.device === "webgpu") parts.push(`${info.nodes.webgpu} of ${info.nodes.total} nodes on the GPU`);
-  if (info.device === "cpu") {
-    parts.push(`${info.threads === 1 ? "One thread" : `${info.threads} threads`}, ${info.simd === "relaxed" ? "relaxed SIMD" : "SIMD"}`);
-  }
-  parts.push(`${info.precision}, ${bytes(info.memoryBytes)} of memory`);
+  if (info.device === "cpu") parts.push(cpuDetail(info));
+  parts.push(`${bytes(info.memoryBytes)} of memory, ${precision}`);
   return parts.map(sentence).join(" ");
+}
+
+/** `One thread, relaxed SIMD` */
+export function cpuDetail({ threads, simd }: Session["info"]): string {
+  return `${threads === 1 ? "One thread" : `${threads} threads`}, ${simd === "relaxed" ? "relaxed SIMD" : "SIMD"}`;
 }
 
 export function median(values: readonly number[]): number {
