@@ -39,7 +39,7 @@ const stages = [
     needs: ["wasm"],
     // Debian's wasm compiler comes without clippy.
     unless: async () => (await wasmToolchain()).kind !== "installed target" && "this wasm compiler has no clippy",
-    command: ["cargo", ["clippy", "--locked", "--lib", "--profile", "wasm-release", "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "web,webgpu,all-operators", "--", "-D", "warnings"]],
+    command: ["cargo", ["clippy", "--locked", "--package", "firebrand", "--package", "firebrand-kernels", "--lib", "--profile", "wasm-release", "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "web,webgpu,all-operators", "--", "-D", "warnings"]],
     env: { CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: "-C target-feature=+simd128" },
   },
   { name: "package", groups: ["all", "web"], needs: ["wasm"], command: npm("pkg", "tarball") },

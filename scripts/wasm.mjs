@@ -14,14 +14,12 @@ import { places, repository } from "./places.mjs";
 
 const profile = "wasm-release";
 const builds = {
-  "cpu-simd128": { features: "web", rustc: [], optimize: ["-O3"], enable: [] },
-  // The flag goes to the last crate only, so the dependencies are compiled once for both CPU builds.
-  "cpu-relaxed": { features: "web", rustc: ["-C", "target-feature=+relaxed-simd"], optimize: ["-O3"], enable: ["--enable-relaxed-simd"] },
+  "cpu-simd128": { features: "web", simd: "+simd128", optimize: ["-O3"], enable: [] },
+  "cpu-relaxed": { features: "web", simd: "+simd128,+relaxed-simd", optimize: ["-O3"], enable: ["--enable-relaxed-simd"] },
   // What few models need, for the CPU: fetched for those only.
-  "cpu-all": { features: "web,all-operators", rustc: [], optimize: ["-O3"], enable: [] },
-  webgpu: { features: "web,webgpu,all-operators", rustc: [], optimize: ["-Oz"], enable: [] },
+  "cpu-all": { features: "web,all-operators", simd: "+simd128", optimize: ["-O3"], enable: [] },
+  webgpu: { features: "web,webgpu,all-operators", simd: "+simd128", optimize: ["-Oz"], enable: [] },
 };
-const rustFlags = "-C target-feature=+simd128";
 const proposals = ["simd", "bulk-memory", "bulk-memory-opt", "mutable-globals", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"].map((name) => `--enable-${name}`);
 const toolchainFile = join(places.tools, "wasm-toolchain.json");
 const wasmOpt = join(repository, "scripts/node_modules/binaryen/bin/wasm-opt");
@@ -60,10 +58,10 @@ async function must(what, command, args, options) {
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(0)} s`;
 
 async function build(name, toolchain, force) {
-  const { features, rustc, optimize, enable } = builds[name];
+  const { features, simd, optimize, enable } = builds[name];
   const target = join(places.wasm, name);
   const versions = [toolchain, answer("wasm-bindgen", ["--version"]), JSON.parse(await readFile(join(wasmOpt, "../../package.json"), "utf8")).version];
-  const input = await digest([profile, builds[name], rustFlags, proposals, versions]);
+  const input = await digest([profile, builds[name], proposals, versions]);
   const report = join(target, "sizes.json");
   const before = !force && existsSync(join(target, "firebrand_bg.wasm")) ? await readFile(report, "utf8").then(JSON.parse, () => ({})) : {};
   if (before.input === input) return before;
@@ -84,10 +82,10 @@ async function build(name, toolchain, force) {
   const folder = join(places.targetWasm, "wasm32-unknown-unknown", profile);
   for (const leftover of [join(folder, "firebrand.wasm"), join(folder, "deps/firebrand.wasm")]) await rm(leftover, { force: true });
   let since = performance.now();
-  const args = ["rustc", "--lib", "--crate-type", "cdylib", "--locked", "--profile", profile, "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features, ...toolchain.args, "--", ...rustc];
+  const args = ["rustc", "--package", "firebrand", "--lib", "--crate-type", "cdylib", "--locked", "--profile", profile, "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features, ...toolchain.args];
   await must(`cargo for ${name}`, toolchain.cargo, args, {
     cwd: repository,
-    env: toolEnvironment({ ...toolchain.env, PATH: [toolchain.path, process.env.PATH].filter(Boolean).join(":"), CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: rustFlags }),
+    env: toolEnvironment({ ...toolchain.env, PATH: [toolchain.path, process.env.PATH].filter(Boolean).join(":"), CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: `-C target-feature=${simd}` }),
     show: true,
   });
   const compiled = join(draft, "firebrand.wasm");

@@ -23,10 +23,11 @@ extern crate self as firebrand;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+pub(crate) use firebrand_kernels as kernels;
+
 pub mod backend;
 mod error;
 pub mod graph;
-mod kernels;
 mod lower;
 pub mod onnx;
 pub mod ops;

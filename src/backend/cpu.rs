@@ -12,8 +12,8 @@ use crate::graph::{DataType, Element};
 use crate::kernels::conv::{self, ConvF32, Geometry};
 use crate::kernels::gemm::{self, Epilogue, GemmF32, Matrix};
 use crate::kernels::layout::{self, Strided};
-use crate::kernels::{elementwise, pool, quantized, reduce};
 use crate::kernels::quantized::{Reading, Writing};
+use crate::kernels::{elementwise, pool, quantized, reduce};
 
 /// The CPU. Every dtype but strings; float16 and bfloat16 are computed in float32.
 #[derive(Debug, Clone, Copy, Default)]

@@ -12,8 +12,8 @@ use burn_flex::FlexTensor;
 
 pub use cpu::Cpu;
 pub(crate) use cpu::{
-    cast, channels_last, compare, contiguous, dequantize, elements, from_channels_last, in_memory, logical, map_bytes, max_pool,
-    place, quantize, row_major_slice, select, strided, tensor_of, zip_bytes,
+    cast, channels_last, compare, contiguous, dequantize, elements, from_channels_last, in_memory, logical, map_bytes,
+    max_pool, place, quantize, row_major_slice, select, strided, tensor_of, zip_bytes,
 };
 #[cfg(feature = "webgpu")]
 pub use wgpu::{Gpu, GpuTensor};
@@ -22,8 +22,10 @@ use crate::error::Result;
 #[cfg(feature = "webgpu")]
 use crate::error::bail;
 use crate::graph::DataType;
+pub use crate::kernels::Window;
 pub use crate::kernels::elementwise::{BinaryOp, CompareOp, UnaryOp};
 use crate::kernels::layout::memory_order;
+pub use crate::kernels::reduce::{Lrn, ReduceOp};
 
 /// Where a value lives and a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,21 +111,6 @@ impl Array {
     }
 }
 
-/// How a window moves over the spatial dimensions of `[N, C, spatial…]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// Size in each spatial dimension.
-    pub kernel: Vec<usize>,
-    pub strides: Vec<usize>,
-    pub dilations: Vec<usize>,
-    /// Padding before each spatial dimension.
-    pub pads_begin: Vec<usize>,
-    /// Padding after each spatial dimension.
-    pub pads_end: Vec<usize>,
-    /// Sizes of the output's spatial dimensions.
-    pub output: Vec<usize>,
-}
-
 /// What a pooling window computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolOp {
@@ -134,21 +121,6 @@ pub enum PoolOp {
     },
 }
 
-/// A reduction over axes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ReduceOp {
-    Sum,
-    Mean,
-    Max,
-    Min,
-    Prod,
-    SumSquare,
-    L1,
-    L2,
-    LogSum,
-    LogSumExp,
-}
-
 /// How padding is filled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PadMode {
@@ -156,15 +128,6 @@ pub enum PadMode {
     Edge,
     Reflect,
     Wrap,
-}
-
-/// Local response normalisation over channels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Lrn {
-    pub size: usize,
-    pub alpha: f32,
-    pub beta: f32,
-    pub bias: f32,
 }
 
 /// The tensor operations that operators are made of. Callers have checked shapes and dtypes;

@@ -9,8 +9,7 @@ use super::depthwise::Depthwise;
 use super::gemm::{Epilogue, ToFloats};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
 use super::product::{Bytes, Floats, Multiply, Panels, Rows, Words};
-use super::window::{Window3, fold_row};
-use crate::backend::Window;
+use super::window::{Window, Window3, fold_row};
 
 /// A convolution's sizes; one spatial dimension is two, the first of size 1.
 #[derive(Debug, Clone)]

@@ -1,7 +1,9 @@
 //! The loops that Burn does not have, or has with other results: written once over element
 //! types, safe except where a block says why not.
+//!
+//! A crate of its own so that it is compiled for speed and the rest of a WebAssembly for size. Of
+//! Firebrand's own use: nothing here is checked that a caller can check once for all.
 
-#[allow(dead_code)]
 pub mod arch;
 pub mod attention;
 pub mod conv;
@@ -9,11 +11,10 @@ mod depthwise;
 pub mod elementwise;
 pub mod fourier;
 pub mod gemm;
-#[allow(dead_code)]
 pub mod integer;
 pub mod layout;
 pub mod normalize;
-#[cfg(any(test, feature = "kernel-tests"))]
+#[cfg(any(test, feature = "oracle"))]
 pub mod oracle;
 pub mod peak;
 pub mod pool;
@@ -29,6 +30,11 @@ pub mod transposed;
 pub mod vector;
 mod window;
 
+#[cfg(test)]
+#[path = "../../tests/support/random.rs"]
+mod random;
+
 pub use conv::{ConvF32, ConvI8, Geometry};
 pub use gemm::{Activation, Epilogue, GemmF32, Matrix};
 pub use integer::{GemmI8, IntOutput, Requantize, ZeroPoints};
+pub use window::Window;

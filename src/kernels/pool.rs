@@ -2,8 +2,7 @@
 
 use num_traits::Float;
 
-use super::window::{Window3, fold_row};
-use crate::backend::Window;
+use super::window::{Window, Window3, fold_row};
 
 /// `v` where it is larger than `best` or NaN; NaN stays.
 #[inline(always)]

@@ -243,7 +243,7 @@ pub fn global_average(x: &[u8], channels: usize, positions: usize, reading: Read
 mod tests {
     use super::super::arch::{Level, dispatch_at};
     use super::*;
-    use crate::support::Random;
+    use crate::random::Random;
 
     fn some(random: &mut Random, zero: u8) -> (Reading, Writing) {
         let scale = random.float().abs() + 0.01;

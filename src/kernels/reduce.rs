@@ -4,7 +4,30 @@ use num_traits::{Float, NumCast, PrimInt, WrappingAdd, WrappingMul, WrappingSub}
 
 use super::real::Real;
 use super::vector;
-use crate::backend::{Lrn, ReduceOp};
+
+/// A reduction over axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReduceOp {
+    Sum,
+    Mean,
+    Max,
+    Min,
+    Prod,
+    SumSquare,
+    L1,
+    L2,
+    LogSum,
+    LogSumExp,
+}
+
+/// Local response normalisation over channels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lrn {
+    pub size: usize,
+    pub alpha: f32,
+    pub beta: f32,
+    pub bias: f32,
+}
 
 /// Which neighbouring dimensions are kept and which are reduced, from the outermost.
 struct Walk {

@@ -4,8 +4,7 @@ use num_traits::Float;
 
 use super::gemm::{GemmF32, Matrix, products};
 use super::sample::linear;
-use super::window::Window3;
-use crate::backend::Window;
+use super::window::{Window, Window3};
 
 /// The most elements that a product in between holds, where one row or column is not more.
 pub const BLOCK: usize = 1 << 20;

@@ -674,7 +674,7 @@ pub fn scale_elements(row: &mut [f32], (mean, deviation): (f32, f32), scale: Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::Random;
+    use crate::random::Random;
 
     /// Numbers of every magnitude, both signs, and all that is special.
     fn numbers() -> Vec<f32> {

@@ -2,7 +2,20 @@
 
 use std::ops::Range;
 
-use crate::backend::Window;
+/// How a window moves over the spatial dimensions of `[N, C, spatial…]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Size in each spatial dimension.
+    pub kernel: Vec<usize>,
+    pub strides: Vec<usize>,
+    pub dilations: Vec<usize>,
+    /// Padding before each spatial dimension.
+    pub pads_begin: Vec<usize>,
+    /// Padding after each spatial dimension.
+    pub pads_end: Vec<usize>,
+    /// Sizes of the output's spatial dimensions.
+    pub output: Vec<usize>,
+}
 
 /// The window as three spatial dimensions, leading ones of size 1 added.
 pub struct Window3 {
@@ -144,7 +157,7 @@ pub fn fold_row<T: Copy, U>(out: &mut [U], inputs: &[T], step: usize, f: impl Fn
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::Random;
+    use crate::random::Random;
 
     #[test]
     fn used_taps_are_those_of_the_outputs() {

@@ -228,7 +228,7 @@ pub struct Level(Set);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {
-    #[cfg(any(test, feature = "kernel-tests", not(all(target_arch = "wasm32", target_feature = "simd128"))))]
+    #[cfg(any(test, feature = "oracle", not(all(target_arch = "wasm32", target_feature = "simd128"))))]
     Scalar,
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Wasm,
@@ -264,7 +264,7 @@ impl Level {
     }
 
     /// Every one that this machine, or this build, has.
-    #[cfg(any(test, feature = "kernel-tests"))]
+    #[cfg(any(test, feature = "oracle"))]
     pub fn available() -> Vec<Self> {
         let mut levels = vec![Self(Set::Scalar)];
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -290,7 +290,7 @@ impl Level {
     /// The quickest exact product of bytes.
     pub fn dot(self) -> Dot {
         match self.0 {
-            #[cfg(any(test, feature = "kernel-tests", not(all(target_arch = "wasm32", target_feature = "simd128"))))]
+            #[cfg(any(test, feature = "oracle", not(all(target_arch = "wasm32", target_feature = "simd128"))))]
             Set::Scalar => Dot::Words,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Set::Wasm => wasm32::dot(),
@@ -310,7 +310,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 /// Runs `kernel` with the instruction set of `level`.
 pub fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Output {
     match level.0 {
-        #[cfg(any(test, feature = "kernel-tests", not(all(target_arch = "wasm32", target_feature = "simd128"))))]
+        #[cfg(any(test, feature = "oracle", not(all(target_arch = "wasm32", target_feature = "simd128"))))]
         Set::Scalar => kernel.run::<Scalar>(),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Set::Wasm => kernel.run::<wasm32::Wasm>(),
