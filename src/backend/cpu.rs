@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn_flex::{FlexTensor, Layout};
 use burn_std::{Bytes, Shape, bf16, f16};
 
+use super::buffers;
 use super::{Array, BinaryOp, CompareOp, Device, DeviceKind, Lrn, PadMode, PoolOp, ReduceOp, UnaryOp, Window};
 use crate::error::{Result, bail};
 use crate::graph::{DataType, Element};
@@ -142,7 +143,7 @@ pub(crate) fn dequantize(x: FlexTensor, scale: f32, zero: i32) -> FlexTensor {
         codes.to_mut().iter_mut().for_each(|code| *code ^= 0x80);
     }
     let reading = Reading { scale, zero: (zero + if signed { 128 } else { 0 }) as u8 };
-    let mut reals = vec![0f32; codes.len()];
+    let mut reals = buffers::floats(codes.len());
     quantized::dequantize(reading, &codes, &mut reals);
     logical(tensor_of(DataType::Float32, x.layout().shape(), reals), &order)
 }
@@ -153,7 +154,7 @@ pub(crate) fn quantize(x: FlexTensor, scale: f32, zero: i32, dtype: DataType) ->
     let (x, order) = in_memory(x);
     let reals = row_major_slice::<f32>(&x);
     let zero = (zero + if signed { 128 } else { 0 }) as u8;
-    let mut codes = vec![0u8; reals.len()];
+    let mut codes = buffers::bytes(reals.len());
     quantized::quantize(Writing { scale, zero, min: 0, max: 255 }, &reals, &mut codes);
     if signed {
         codes.iter_mut().for_each(|code| *code ^= 0x80);
@@ -601,14 +602,21 @@ impl Device for Cpu {
         let Planes { x, of, shape, order, out_shape } = planes(x, window);
         let spatial = &shape[2..];
         macro_rules! largest {
-            ($T:ty, $lowest:expr) => {
-                tensor_of(dtype, &out_shape, pool::max(&row_major_slice::<$T>(&x), of, spatial, window, $lowest))
+            ($max:ident, $T:ty, $lowest:expr) => {
+                tensor_of(dtype, &out_shape, pool::$max(&row_major_slice::<$T>(&x), of, spatial, window, $lowest))
             };
         }
         let out = match (op, dtype) {
-            (PoolOp::Max, DataType::Int8) => largest!(i8, i8::MIN),
-            (PoolOp::Max, DataType::Uint8) => largest!(u8, u8::MIN),
-            (PoolOp::Max, _) => float_or_int!(dtype, T => largest!(T, T::NEG_INFINITY), I => largest!(I, I::MIN)),
+            (PoolOp::Max, DataType::Float32) => largest!(max_f32, f32, f32::NEG_INFINITY),
+            (PoolOp::Max, DataType::Int8) => largest!(max_i8, i8, i8::MIN),
+            (PoolOp::Max, DataType::Uint8) => largest!(max_u8, u8, u8::MIN),
+            (PoolOp::Max, _) => {
+                float_or_int!(dtype, T => largest!(max, T, T::NEG_INFINITY), I => largest!(max, I, I::MIN))
+            }
+            (PoolOp::Average { count_include_pad }, DataType::Float32) => {
+                let x = row_major_slice::<f32>(&x);
+                tensor_of(dtype, &out_shape, pool::average_f32(&x, of, spatial, window, count_include_pad))
+            }
             (PoolOp::Average { count_include_pad }, _) => float_or_int!(dtype, T => {
                 let out = pool::average(&row_major_slice::<T>(&x), of, spatial, window, count_include_pad);
                 tensor_of(dtype, &out_shape, out)

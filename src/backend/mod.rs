@@ -4,6 +4,7 @@
 //! rely on that. The CPU has every dtype; WebGPU has float32 and refuses the rest by name, so
 //! the plan ([`crate::runtime`]) never sends it anything else.
 
+pub(crate) mod buffers;
 mod cpu;
 #[cfg(feature = "webgpu")]
 mod wgpu;

@@ -1,5 +1,8 @@
 //! Pooling over one to three spatial dimensions of row-major `[N, C, spatial…]`, or `[N, spatial…, C]`.
 
+// A loop over registers is plain.
+#![allow(clippy::needless_range_loop)]
+
 use num_traits::Float;
 
 use super::window::{Window, Window3, fold_row};
@@ -10,6 +13,9 @@ use super::window::{Window, Window3, fold_row};
 fn larger<T: PartialOrd + Copy>(best: T, v: T) -> T {
     if v > best || v != v { v } else { best }
 }
+
+/// Channels that are pooled together.
+const TOGETHER: usize = 16;
 
 /// Where the channels of a tensor are, and how large what holds them is.
 #[derive(Debug, Clone, Copy)]
@@ -42,12 +48,28 @@ impl Channels {
                 }
             }
             Self::Last { channels, .. } => {
+                let mut taps = Vec::new();
                 for (image, out) in x.chunks_exact(from * channels).zip(out.chunks_exact_mut(to * channels)) {
                     for (o, out) in out.chunks_exact_mut(channels).enumerate() {
-                        w.positions(o, |at| {
-                            let inputs = &image[at * channels..][..channels];
-                            out.iter_mut().zip(inputs).for_each(|(o, &v)| *o = f(*o, v));
-                        });
+                        taps.clear();
+                        w.positions(o, |at| taps.push(at * channels));
+                        // Some channels at a time, which stay in registers while the taps pass.
+                        let (chunks, rest) = out.as_chunks_mut::<TOGETHER>();
+                        for (c, out) in chunks.iter_mut().enumerate() {
+                            let mut folded = *out;
+                            for &at in &taps {
+                                let inputs = &image[at + c * TOGETHER..][..TOGETHER];
+                                for i in 0..TOGETHER {
+                                    folded[i] = f(folded[i], inputs[i]);
+                                }
+                            }
+                            *out = folded;
+                        }
+                        let whole = channels - rest.len();
+                        for &at in &taps {
+                            let inputs = &image[at + whole..][..rest.len()];
+                            rest.iter_mut().zip(inputs).for_each(|(o, &v)| *o = f(*o, v));
+                        }
                     }
                 }
             }
@@ -61,6 +83,24 @@ pub fn max<T: PartialOrd + Copy>(x: &[T], of: Channels, spatial: &[usize], windo
     let mut out = vec![lowest; of.count() * w.output_len()];
     of.fold(&w, x, &mut out, larger);
     out
+}
+
+// Of the types that networks pool here, so that they are compiled with the kernels.
+macro_rules! max_of {
+    ($($name:ident $T:ty),*) => {$(
+        /// [`max`].
+        #[inline(never)]
+        pub fn $name(x: &[$T], of: Channels, spatial: &[usize], window: &Window, lowest: $T) -> Vec<$T> {
+            max(x, of, spatial, window, lowest)
+        }
+    )*};
+}
+max_of!(max_f32 f32, max_i8 i8, max_u8 u8);
+
+/// The mean of float32, as [`average`].
+#[inline(never)]
+pub fn average_f32(x: &[f32], of: Channels, spatial: &[usize], window: &Window, count_include_pad: bool) -> Vec<f32> {
+    average(x, of, spatial, window, count_include_pad)
 }
 
 /// [`max`], and the position of each largest element in the whole of `x`, row-major or

@@ -1,7 +1,7 @@
 //! Sums and products of 8-bit codes.
 
 use super::{Reading, Writing};
-use crate::backend::{BinaryOp, Device, zip_bytes};
+use crate::backend::{BinaryOp, Device, buffers, zip_bytes};
 use crate::error::{Result, bail};
 use crate::graph::DataType;
 use crate::kernels::quantized::{self, BinaryCodes};
@@ -40,7 +40,7 @@ impl Op for Binary {
         let [Some(Info { shape, .. })] = outputs else { bail!(Internal, "the output was not inferred") };
         let (a, b) = (inputs.cpu(0)?, inputs.cpu(1)?);
         output(zip_bytes(a, b, shape, |a, b| {
-            let mut y = vec![0u8; a.len()];
+            let mut y = buffers::bytes(a.len());
             quantized::binary(&self.codes, a, b, &mut y);
             y
         }))

@@ -1,6 +1,6 @@
 //! Convolution by packed float32 weights, channels last in memory.
 
-use crate::backend::{Array, Device, Window, channels_last, from_channels_last};
+use crate::backend::{Array, Device, Window, buffers, channels_last, from_channels_last};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
 use crate::kernels::{Activation, ConvF32, Epilogue, Geometry};
@@ -131,8 +131,10 @@ impl Op for Conv {
             residual: with.as_deref(),
             activation: if fits { self.activation } else { Activation::None },
         };
-        let mut y = vec![0f32; shape.iter().product()];
+        let mut y = buffers::floats(shape.iter().product());
         self.weight.run(&self.shape.geometry(&dims, &window), &channels_last::<f32>(&x), &epilogue, &mut y);
+        drop(with);
+        buffers::recycle(x);
         let y = from_channels_last(DataType::Float32, &shape, y);
         match residual.filter(|_| !fits) {
             Some(residual) => {

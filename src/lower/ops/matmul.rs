@@ -1,6 +1,6 @@
 //! Matrix product by packed float32 weights.
 
-use crate::backend::{Array, Device, row_major_slice, tensor_of};
+use crate::backend::{Array, Device, buffers, row_major_slice, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
 use crate::kernels::{Activation, Epilogue};
@@ -77,9 +77,11 @@ impl Op for MatMul {
             residual: with.as_deref(),
             activation: if fits { self.activation } else { Activation::None },
         };
-        let mut y = vec![0f32; shape.iter().product()];
+        let mut y = buffers::floats(shape.iter().product());
         let rows = y.len() / self.columns;
         self.weight.run(&row_major_slice::<f32>(&a), self.depth, rows, &epilogue, &mut y, self.columns);
+        drop(with);
+        buffers::recycle(a);
         let y = tensor_of(DataType::Float32, &shape, y);
         match residual.filter(|_| !fits) {
             Some(residual) => {

@@ -2,7 +2,7 @@
 
 use super::conv::ConvShape;
 use super::{Codes, Reading, Result8};
-use crate::backend::{Device, channels_last, from_channels_last};
+use crate::backend::{Device, buffers, channels_last, from_channels_last};
 use crate::error::{Result, bail};
 use crate::graph::DataType;
 use crate::kernels::{ConvI8, IntOutput, Requantize};
@@ -60,7 +60,7 @@ impl Scaling {
     pub fn run<T>(&self, count: usize, kernel: impl FnOnce(IntOutput<'_>), wrap: impl Wrap<T>) -> T {
         match self {
             Self::Float { row_scale, column_scales, bias, activation } => {
-                let mut y = vec![0f32; count];
+                let mut y = buffers::floats(count);
                 kernel(IntOutput::Dequantize {
                     row_scales: &[*row_scale],
                     column_scales,
@@ -71,7 +71,7 @@ impl Scaling {
                 wrap.floats(y)
             }
             Self::Codes { bias, multipliers, writing } => {
-                let mut y = vec![0u8; count];
+                let mut y = buffers::bytes(count);
                 let (zero_point, min, max) = (writing.zero, writing.min, writing.max);
                 let requantize = Requantize { bias: Some(bias), multipliers, zero_point, min, max };
                 kernel(IntOutput::Requantize(requantize, &mut y));
@@ -147,6 +147,8 @@ impl Op for QuantizedConv {
         let geometry = self.shape.geometry(&dims, &self.shape.window(&dims)?);
         let count = shape.iter().product();
         let kernel = |out: IntOutput<'_>| self.weight.run(&geometry, &channels_last::<u8>(&x), self.zero, out);
-        output(self.scaling.run(count, kernel, ChannelsLast(shape)))
+        let y = self.scaling.run(count, kernel, ChannelsLast(shape));
+        buffers::recycle(x);
+        output(y)
     }
 }

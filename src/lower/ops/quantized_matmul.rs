@@ -2,7 +2,7 @@
 
 use super::quantized_conv::{Scaling, Wrap};
 use super::{Reading, Result8, packed};
-use crate::backend::{Device, row_major_slice, tensor_of};
+use crate::backend::{Device, buffers, row_major_slice, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
 use crate::kernels::{Activation, GemmI8, IntOutput, ZeroPoints};
@@ -87,7 +87,9 @@ impl Op for QuantizedMatMul {
             let zero = ZeroPoints::One(self.zero);
             self.weight.run(&row_major_slice::<u8>(&a), self.depth, rows, zero, out, self.columns);
         };
-        output(self.scaling.run(count, kernel, RowMajor(shape)))
+        let y = self.scaling.run(count, kernel, RowMajor(shape));
+        buffers::recycle(a);
+        output(y)
     }
 }
 
@@ -139,7 +141,7 @@ impl Op for DynamicMatMul {
         let (a, scale) = (inputs.cpu(0)?, inputs.cpu(1)?);
         let zero = if inputs.has(2) { row_major_slice::<u8>(&inputs.cpu(2)?).first().copied() } else { None };
         let count: usize = shape.iter().product();
-        let mut y = vec![0f32; count];
+        let mut y = buffers::floats(count);
         let out = IntOutput::Dequantize {
             row_scales: &row_major_slice::<f32>(&scale),
             column_scales: &self.scales,
@@ -149,6 +151,7 @@ impl Op for DynamicMatMul {
         };
         let zero = ZeroPoints::One(zero.unwrap_or(0));
         self.weight.run(&row_major_slice::<u8>(&a), self.depth, count / self.columns, zero, out, self.columns);
+        buffers::recycle(a);
         output(tensor_of(DataType::Float32, shape, y))
     }
 }
