@@ -42,6 +42,7 @@ const stages = [
     command: ["cargo", ["clippy", "--locked", "--package", "firebrand", "--package", "firebrand-kernels", "--lib", "--profile", "wasm-release", "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "web,webgpu,all-operators", "--", "-D", "warnings"]],
     env: { CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: "-C target-feature=+simd128" },
   },
+  { name: "kernels, wasm", groups: ["all", "web"], needs: ["set-up"], command: [node, ["scripts/kernels.mjs"]] },
   { name: "package", groups: ["all", "web"], needs: ["wasm"], command: npm("pkg", "tarball") },
   { name: "package types", groups: ["all", "web"], needs: ["set-up"], command: npm("pkg", "check") },
   {
@@ -52,7 +53,7 @@ const stages = [
     count: async () => fromVitest(await json("vitest")),
   },
   { name: "page", groups: ["all", "web"], needs: ["package"], command: npm("www", "build") },
-  { name: "node", groups: ["all", "web"], needs: ["package"], command: npm("tests/web", "test:node"), count: fromNodeTest },
+  { name: "node", groups: ["all", "web"], needs: ["package", "kernels, wasm"], command: npm("tests/web", "test:node"), count: fromNodeTest },
   {
     name: "browser",
     groups: ["all", "web"],

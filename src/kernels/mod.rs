@@ -4,6 +4,8 @@
 //! A crate of its own so that it is compiled for speed and the rest of a WebAssembly for size. Of
 //! Firebrand's own use: nothing here is checked that a caller can check once for all.
 
+#![allow(clippy::missing_safety_doc, reason = "`Simd` says once what all its methods ask for")]
+
 pub mod arch;
 pub mod attention;
 pub mod conv;
@@ -30,7 +32,7 @@ pub mod transposed;
 pub mod vector;
 mod window;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "oracle"))]
 #[path = "../../tests/support/random.rs"]
 mod random;
 

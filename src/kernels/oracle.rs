@@ -10,9 +10,27 @@ use super::integer::{GemmI8, IntOutput, Requantize, ZeroPoints};
 /// A check and its name.
 pub type Check = (&'static str, fn() -> Result<(), String>);
 
+/// A test of another module, which panics where it fails.
+macro_rules! asserted {
+    ($module:ident, $name:ident) => {
+        (concat!(stringify!($module), "::", stringify!($name)), || {
+            super::$module::tests::$name();
+            Ok(())
+        })
+    };
+}
+
 /// All checks.
 pub fn all() -> Vec<Check> {
     vec![
+        asserted!(vector, functions_are_those_of_float64),
+        asserted!(vector, every_instruction_set_gives_the_same_bits),
+        asserted!(vector, silu_is_that_of_float64),
+        asserted!(vector, simple_functions_are_exact),
+        asserted!(vector, softmax_is_that_of_float64),
+        asserted!(vector, softmax_of_what_is_no_number),
+        asserted!(quantized, every_instruction_set_gives_the_codes_of_one_at_a_time),
+        asserted!(quantized, a_mean_of_codes_is_the_code_of_the_mean),
         ("products of float32 match a naive loop", products_of_floats),
         ("one row by a matrix matches a naive loop", rows_by_matrices),
         ("convolutions of float32 match a naive loop", convolutions_of_floats),
@@ -440,6 +458,46 @@ fn convolutions_of_bytes() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What JavaScript calls: one check at a time, since a panic ends the instance.
+#[cfg(target_family = "wasm")]
+mod exported {
+    use super::{Level, all};
+
+    /// A text that JavaScript reads: four bytes of its length, then UTF-8.
+    fn told(text: &str) -> *const u8 {
+        let bytes = [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+        bytes.leak().as_ptr()
+    }
+
+    // SAFETY: no other function of these names is linked.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn count() -> usize {
+        all().len()
+    }
+
+    /// The name of check `index`.
+    // SAFETY: as above.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn name(index: usize) -> *const u8 {
+        told(all().get(index).map_or("", |check| check.0))
+    }
+
+    /// Runs check `index`: empty where it holds, else why not.
+    // SAFETY: as above.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn check(index: usize) -> *const u8 {
+        let result = all().get(index).map_or(Ok(()), |check| check.1());
+        told(&result.err().unwrap_or_default())
+    }
+
+    /// The instruction set, and how it multiplies bytes.
+    // SAFETY: as above.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn level() -> *const u8 {
+        told(&format!("{:?}, {:?}", Level::best(), Level::best().dot()))
+    }
 }
 
 #[cfg(test)]

@@ -239,8 +239,9 @@ pub fn global_average(x: &[u8], channels: usize, positions: usize, reading: Read
     }
 }
 
-#[cfg(test)]
-mod tests {
+// A WebAssembly build runs them too: see `oracle`.
+#[cfg(any(test, feature = "oracle"))]
+pub mod tests {
     use super::super::arch::{Level, dispatch_at};
     use super::*;
     use crate::random::Random;
@@ -251,8 +252,8 @@ mod tests {
         (Reading { scale, zero }, Writing { scale: random.float().abs() + 0.01, zero: zero ^ 0x55, min, max })
     }
 
-    #[test]
-    fn every_instruction_set_gives_the_codes_of_one_at_a_time() {
+    #[cfg_attr(test, test)]
+    pub fn every_instruction_set_gives_the_codes_of_one_at_a_time() {
         let mut random = Random::new(1);
         for count in (0..70).chain([256]) {
             let mut bytes = || (0..count).map(|_| random.within(0, 255) as u8).collect::<Vec<_>>();
@@ -284,8 +285,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_mean_of_codes_is_the_code_of_the_mean() {
+    #[cfg_attr(test, test)]
+    pub fn a_mean_of_codes_is_the_code_of_the_mean() {
         let (reading, writing) = (Reading { scale: 0.5, zero: 10 }, Writing { scale: 0.25, zero: 3, min: 0, max: 255 });
         let x = [10, 20, 12, 30, 14, 41];
         let mut y = [0; 2];

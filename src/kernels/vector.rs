@@ -671,8 +671,9 @@ pub fn scale_elements(row: &mut [f32], (mean, deviation): (f32, f32), scale: Opt
     dispatch(Scale { row, mean, deviation, scale, bias });
 }
 
-#[cfg(test)]
-mod tests {
+// A WebAssembly build runs them too: see `oracle`.
+#[cfg(any(test, feature = "oracle"))]
+pub mod tests {
     use super::*;
     use crate::random::Random;
 
@@ -745,8 +746,8 @@ mod tests {
         ]
     }
 
-    #[test]
-    fn functions_are_those_of_float64() {
+    #[cfg_attr(test, test)]
+    pub fn functions_are_those_of_float64() {
         let numbers = numbers();
         for level in Level::available() {
             for (op, exact, tolerance, besides) in functions() {
@@ -769,8 +770,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_instruction_set_gives_the_same_bits() {
+    #[cfg_attr(test, test)]
+    pub fn every_instruction_set_gives_the_same_bits() {
         let numbers = numbers();
         let levels = Level::available();
         for (op, ..) in functions() {
@@ -784,8 +785,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn silu_is_that_of_float64() {
+    #[cfg_attr(test, test)]
+    pub fn silu_is_that_of_float64() {
         for level in Level::available() {
             let mut got = numbers();
             silu_at(level, &mut got);
@@ -797,8 +798,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn simple_functions_are_exact() {
+    #[cfg_attr(test, test)]
+    pub fn simple_functions_are_exact() {
         let numbers = numbers();
         let round = |x: f32| x.round_ties_even();
         let clip = UnaryOp::Clip { min: -2.0, max: 3.0 };
@@ -856,8 +857,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn softmax_is_that_of_float64() {
+    #[cfg_attr(test, test)]
+    pub fn softmax_is_that_of_float64() {
         let mut random = Random::new(2);
         for level in Level::available() {
             for length in (1..40).chain([1000, 5000]) {
@@ -882,8 +883,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn softmax_of_what_is_no_number() {
+    #[cfg_attr(test, test)]
+    pub fn softmax_of_what_is_no_number() {
         let (inf, nan) = (f32::INFINITY, f32::NAN);
         let of = |row: &[f32], log| {
             let mut row = row.to_vec();
