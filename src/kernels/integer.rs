@@ -159,7 +159,7 @@ impl<S: Simd> Bounds<S> {
     unsafe fn requantized(&self, sum: S::I, scale: S::F) -> S::I {
         // SAFETY: the caller's.
         unsafe {
-            let v = S::max(S::min(S::mul(S::to_f32(sum), scale), self.high), self.low);
+            let v = S::max_number(S::min_number(S::mul(S::to_f32(sum), scale), self.high), self.low);
             S::sub_i32(S::bits(S::add(v, self.magic)), self.shift)
         }
     }

@@ -463,7 +463,11 @@ fn convolutions_of_bytes() -> Result<(), String> {
 /// What JavaScript calls: one check at a time, since a panic ends the instance.
 #[cfg(target_family = "wasm")]
 mod exported {
+    use std::sync::{Mutex, PoisonError};
+
     use super::{Level, all};
+
+    static WHY: Mutex<String> = Mutex::new(String::new());
 
     /// A text that JavaScript reads: four bytes of its length, then UTF-8.
     fn told(text: &str) -> *const u8 {
@@ -488,8 +492,16 @@ mod exported {
     // SAFETY: as above.
     #[unsafe(no_mangle)]
     pub extern "C" fn check(index: usize) -> *const u8 {
+        std::panic::set_hook(Box::new(|panic| *WHY.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string()));
         let result = all().get(index).map_or(Ok(()), |check| check.1());
         told(&result.err().unwrap_or_default())
+    }
+
+    /// What the check that ended this instance said.
+    // SAFETY: as above.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn why() -> *const u8 {
+        told(&WHY.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The instruction set, and how it multiplies bytes.

@@ -96,9 +96,8 @@ unsafe fn write<S: Simd>(writing: Writing, v: S::F, y: *mut u8) {
         let bound = |code: u8| f32::from(code) - f32::from(writing.zero);
         let (low, high) = (S::splat(bound(writing.min)), S::splat(bound(writing.max)));
         let units = S::div(v, S::splat(writing.scale));
-        // Comparisons with NaN fail, so it becomes the smallest code. Bounds are whole, so rounding keeps them.
-        let units = S::select(S::less(low, units), units, low);
-        let units = S::select(S::less(units, high), units, high);
+        // NaN becomes the smallest code. Bounds are whole, so rounding keeps them.
+        let units = S::select(S::is_nan(units), low, S::max_number(S::min_number(units, high), low));
         S::store_u8(y, S::add_i32(S::to_i32(units), S::splat_i32(i32::from(writing.zero))));
     }
 }
@@ -211,8 +210,8 @@ impl Kernel for Range<'_> {
             let mut at = 0;
             while at < whole {
                 let v = S::load(self.x.as_ptr().add(at));
-                low = S::select(S::less(v, low), v, low);
-                high = S::select(S::less(high, v), v, high);
+                let v = S::select(S::is_nan(v), S::splat(0.0), v);
+                (low, high) = (S::min_number(low, v), S::max_number(high, v));
                 at += S::LANES;
             }
             S::store(lows.as_mut_ptr(), low);

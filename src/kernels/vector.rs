@@ -144,10 +144,7 @@ impl<S: Simd> V<S> {
     #[inline(always)]
     fn is_nan(self) -> Mask<S> {
         // SAFETY: as of the operators.
-        unsafe {
-            // Without their sign, NaN are the bits above those of infinity.
-            Mask(S::shr::<31>(S::sub_i32(S::splat_i32(0x7F80_0000), S::bits(self.abs().0))))
-        }
+        Mask(unsafe { S::is_nan(self.0) })
     }
 
     /// The magnitude of `self` with the sign of `of`.

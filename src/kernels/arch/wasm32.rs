@@ -48,12 +48,21 @@ impl Simd for Wasm {
     }
     #[inline(always)]
     unsafe fn min(v: v128, bound: v128) -> v128 {
-        // One instruction on x86-64, where `f32x4.min` is seven.
-        f32x4_pmin(v, bound)
+        // With relaxed SIMD, LLVM makes of this an instruction for which NaN is anything.
+        v128_or(f32x4_pmin(v, bound), f32x4_ne(v, v))
     }
     #[inline(always)]
     unsafe fn max(v: v128, bound: v128) -> v128 {
-        f32x4_pmax(v, bound)
+        v128_or(f32x4_pmax(v, bound), f32x4_ne(v, v))
+    }
+    #[inline(always)]
+    unsafe fn min_number(a: v128, b: v128) -> v128 {
+        // One instruction on x86-64, where `f32x4.min` is seven.
+        f32x4_pmin(a, b)
+    }
+    #[inline(always)]
+    unsafe fn max_number(a: v128, b: v128) -> v128 {
+        f32x4_pmax(a, b)
     }
     #[cfg(target_feature = "relaxed-simd")]
     #[inline(always)]

@@ -14,7 +14,7 @@ export async function checksOf(module) {
     try {
       return text(exports, exports.check(index));
     } catch (error) {
-      return `it panicked: ${error.message}`;
+      return text(exports, exports.why()) || error.message;
     }
   };
   return { names: Array.from({ length: first.count() }, (_, index) => text(first, first.name(index))), level: text(first, first.level()), run };
