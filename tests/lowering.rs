@@ -391,3 +391,56 @@ fn dynamic_quantisation_is_one_step_per_product() {
         lowered(build, &[("x", x.clone())], &["DynamicQuantizeLinear", "DynamicQuantizeMatMul"], 1e-6, 1e-6);
     }
 }
+
+#[test]
+fn a_bias_that_does_not_fit_is_the_operators_to_refuse() {
+    let mut random = Random::new(11);
+    let one = |v: f32| f32s(&[], vec![v]);
+    let byte = |v: i32| codes(DataType::Uint8, &[], vec![v]);
+    let w = codes(DataType::Int8, &[4, 3, 1, 1], random_codes(&mut random, -128, 127, 12));
+    let x = codes(DataType::Uint8, &[1, 3, 2, 2], random_codes(&mut random, 0, 255, 12));
+    let run = |scales: usize, biases: usize| {
+        let bias = Tensor::from_vec(vec![biases], vec![100i32; biases]).expect("as many");
+        let model = Builder::new(17)
+            .input("x", any(DataType::Uint8))
+            .constant("xs", one(0.5))
+            .constant("xz", byte(128))
+            .constant("w", w.clone())
+            .constant("ws", f32s(&[scales], vec![0.25; scales]))
+            .constant("wz", codes(DataType::Int8, &[scales], vec![0; scales]))
+            .constant("ys", one(64.0))
+            .constant("yz", byte(100))
+            .constant("b", bias)
+            .node("QLinearConv", &["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], &["y"], &[])
+            .output("y")
+            .model();
+        let session = Session::load_blocking(model, SessionOptions::default())?;
+        session.run_blocking([("x".to_string(), x.clone().into())], RunOptions::default())
+    };
+    assert!(run(4, 4).is_ok() && run(1, 4).is_ok());
+    for (scales, biases) in [(2, 4), (4, 5), (1, 3)] {
+        let error = run(scales, biases).expect_err("they do not fit");
+        assert_eq!(error.kind(), firebrand::ErrorKind::ShapeMismatch, "{error}");
+    }
+}
+
+#[test]
+fn numbers_that_cropping_writes_outside_of_an_image_are_no_codes() {
+    let mut random = Random::new(12);
+    let x = f32s(&[1, 1, 4, 4], (0..16).map(|_| random.float() * 4.0).collect());
+    let build = || {
+        let builder = Builder::new(17)
+            .input("x", any(DataType::Float32))
+            .constant("roi", f32s(&[8], vec![0.0, 0.0, -1.0, 0.0, 1.0, 1.0, 2.0, 1.0]))
+            .constant("sizes", i64s(&[4], &[1, 1, 6, 4]));
+        let crop = [
+            ("mode", text("nearest")),
+            ("coordinate_transformation_mode", text("tf_crop_and_resize")),
+            ("extrapolation_value", Attribute::Float(1.5)),
+        ];
+        requantized(builder, "x", DataType::Uint8, -5, 128)
+            .node("Resize", &["x_real", "roi", "", "sizes"], &["y"], &crop)
+            .output("y")
+    };
+    equal(build, &[("x", x)], &["QuantizeLinear", "DequantizeLinear", "Resize"]);
+}

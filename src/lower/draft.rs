@@ -51,6 +51,13 @@ impl Item {
     }
 }
 
+/// What several items are as one: the name of the first, the outputs of the last, the nodes of all.
+struct Joined {
+    name: String,
+    outputs: Vec<Option<usize>>,
+    covers: Vec<usize>,
+}
+
 /// What a plan is made of.
 pub struct Finished {
     pub steps: Vec<Step>,
@@ -207,6 +214,20 @@ impl Draft {
         self.items.push(Some(item));
     }
 
+    /// Takes out the items at `places`, of which there is one at least.
+    fn take_all(&mut self, places: &[usize]) -> Result<Joined> {
+        let mut joined = Joined { name: String::new(), outputs: Vec::new(), covers: Vec::new() };
+        for (n, &place) in places.iter().enumerate() {
+            let item = self.take(place)?;
+            if n == 0 {
+                joined.name = item.step.name;
+            }
+            joined.outputs = item.step.outputs;
+            joined.covers.extend(item.covers);
+        }
+        Ok(joined)
+    }
+
     /// Puts in one item named `op_type` in the place of those at `places`, the first of which gives
     /// its name. It makes what the last of them made.
     pub fn replace(
@@ -216,11 +237,8 @@ impl Draft {
         op: Box<dyn Op>,
         inputs: Vec<Option<usize>>,
     ) -> Result<()> {
-        let items = places.iter().map(|&place| self.take(place)).collect::<Result<Vec<_>>>()?;
-        let Some(outputs) = items.last().map(|item| item.step.outputs.clone()) else { return Ok(()) };
-        let covers = items.iter().flat_map(|item| item.covers.iter().copied()).collect();
-        let Some(first) = items.into_iter().next() else { return Ok(()) };
-        self.put(Self::made(first.step.name, op_type, op, inputs, outputs, covers));
+        let Joined { name, outputs, covers } = self.take_all(places)?;
+        self.put(Self::made(name, op_type, op, inputs, outputs, covers));
         Ok(())
     }
 
@@ -267,11 +285,8 @@ impl Draft {
         inputs: Vec<Option<usize>>,
     ) -> Result<()> {
         let Some(operator) = Operator::find("", op_type) else { bail!(Internal, "there is no operator {op_type}") };
-        let items = places.iter().map(|&place| self.take(place)).collect::<Result<Vec<_>>>()?;
-        let Some(outputs) = items.last().map(|item| item.step.outputs.clone()) else { return Ok(()) };
-        let covers = items.iter().flat_map(|item| item.covers.iter().copied()).collect();
-        let Some(first) = items.into_iter().next() else { return Ok(()) };
-        let item = Self::node(operator, first.step.name, opset, attributes, inputs, outputs, covers)?;
+        let Joined { name, outputs, covers } = self.take_all(places)?;
+        let item = Self::node(operator, name, opset, attributes, inputs, outputs, covers)?;
         self.put(item);
         Ok(())
     }

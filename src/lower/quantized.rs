@@ -71,6 +71,12 @@ pub fn expand(draft: &mut Draft) -> Result<()> {
         if !fits || !scalar(1) || !scalar(write) || bias.is_some_and(|at| !known(at)) || weighs && !known(3) {
             continue;
         }
+        let mut reals = None;
+        if let Some(slot) = bias.and_then(|at| item.input(at)) {
+            // One that does not fit is left to the operator, which says so in a run.
+            let Some(values) = expanded_bias(draft, item, slot) else { continue };
+            reals = Some(values);
+        }
         let item = draft.take(place)?;
         let mut inputs = Vec::new();
         for (n, &at) in reads.iter().enumerate() {
@@ -89,12 +95,7 @@ pub fn expand(draft: &mut Draft) -> Result<()> {
             )?;
             inputs.push(Some(real));
         }
-        if let Some(slot) = bias.and_then(|at| item.input(at)) {
-            let (x, (w, _)) =
-                (draft.scalar(item.input(1)).unwrap_or(1.0), draft.floats(item.input(4)).unwrap_or_default());
-            let Some(sums) = draft.constant(Some(slot)).and_then(|t| codes(&t)) else { continue };
-            let values = sums.iter().enumerate().map(|(c, &v)| v as f32 * (x * w[if w.len() == 1 { 0 } else { c }]));
-            let values: Vec<f32> = values.collect();
+        if let Some(values) = reals {
             inputs.push(Some(draft.add_floats(&[values.len()], values)));
         }
         let attributes: Vec<(&str, Attribute)> = item
@@ -111,6 +112,15 @@ pub fn expand(draft: &mut Draft) -> Result<()> {
         draft.put_node(&item.step.name, "QuantizeLinear", 13, &[], write, output, vec![])?;
     }
     Ok(())
+}
+
+/// The numbers that the int32 bias of a QLinearConv stands for; None where scales are not as many.
+fn expanded_bias(draft: &Draft, item: &Item, slot: usize) -> Option<Vec<f32>> {
+    let sums = codes(&draft.constant(Some(slot))?)?;
+    let (x, (scales, _)) = (draft.scalar(item.input(1))?, draft.floats(item.input(4))?);
+    let scale = |c: usize| scales[if scales.len() == 1 { 0 } else { c }];
+    let fits = scales.len() == 1 || scales.len() == sums.len();
+    fits.then(|| sums.iter().enumerate().map(|(c, &sum)| sum as f32 * (x * scale(c))).collect())
 }
 
 /// Moves int8 codes of activations to uint8, with their zero points.
@@ -381,8 +391,12 @@ fn moves_codes(draft: &Draft, item: &Item) -> bool {
         | "Tile" | "DepthToSpace" | "SpaceToDepth" => true,
         "MaxPool" | "GlobalMaxPool" => true,
         "Resize" => {
-            matches!(item.node.attributes.get("mode"), None | Some(Attribute::String(_)))
-                && !matches!(item.node.attributes.get("mode"), Some(Attribute::String(m)) if m != b"nearest")
+            let is = |name: &str, value: &[u8], default: bool| match item.node.attributes.get(name) {
+                Some(Attribute::String(text)) => text == value,
+                _ => default,
+            };
+            // Outside of the image, cropping writes a number, which is no code.
+            is("mode", b"nearest", true) && !is("coordinate_transformation_mode", b"tf_crop_and_resize", false)
         }
         "Pad" => {
             let constant = !matches!(item.node.attributes.get("mode"), Some(Attribute::String(m)) if m != b"constant");

@@ -39,10 +39,7 @@ impl MatMul {
         if self.is_gemm {
             ensure!(a.len() == 2, ShapeMismatch, "expected two matrices, got {a:?} and [{depth}, {columns}]");
         }
-        match a.split_last() {
-            Some((last, rest)) if *last == depth => Ok([rest, &[columns]].concat()),
-            _ => bail!(ShapeMismatch, "{a:?} by [{depth}, {columns}]: the left side needs {depth} columns"),
-        }
+        super::product_shape(a, depth, columns)
     }
 }
 

@@ -19,7 +19,7 @@ pub use table::Table;
 pub use crate::kernels::quantized::{Reading, Writing};
 
 use crate::backend::{Array, BinaryOp, Cpu, Device, tensor_of};
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::graph::DataType;
 use crate::kernels::{Activation, GemmI8, Matrix};
 use crate::ops::Value;
@@ -55,6 +55,14 @@ fn packed(codes: &[i32], [depth, columns]: [usize; 2], transposed: bool) -> Gemm
     match Codes::of(codes) {
         Codes::Bytes(data) => GemmI8::new(&Matrix { data: &data, depth_stride, column_stride }, depth, columns),
         Codes::Words(data) => GemmI8::from_words(&Matrix { data: &data, depth_stride, column_stride }, depth, columns),
+    }
+}
+
+/// The shape of `a` by a matrix `[depth, columns]`.
+fn product_shape(a: &[usize], depth: usize, columns: usize) -> Result<Vec<usize>> {
+    match a.split_last() {
+        Some((last, rest)) if *last == depth => Ok([rest, &[columns]].concat()),
+        _ => bail!(ShapeMismatch, "{a:?} by [{depth}, {columns}]: the left side needs {depth} columns"),
     }
 }
 

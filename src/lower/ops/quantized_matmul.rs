@@ -1,7 +1,7 @@
 //! Matrix products of 8-bit codes by packed 8-bit weights.
 
 use super::quantized_conv::{Scaling, Wrap};
-use super::{Reading, Result8, packed};
+use super::{Reading, Result8, packed, product_shape};
 use crate::backend::{Device, buffers, row_major_slice, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
@@ -27,13 +27,6 @@ impl Wrap<burn_flex::FlexTensor> for RowMajor<'_> {
 
     fn codes(self, y: Vec<u8>) -> burn_flex::FlexTensor {
         tensor_of(DataType::Uint8, self.0, y)
-    }
-}
-
-fn product_shape(a: &[usize], depth: usize, columns: usize) -> Result<Vec<usize>> {
-    match a.split_last() {
-        Some((last, rest)) if *last == depth => Ok([rest, &[columns]].concat()),
-        _ => bail!(ShapeMismatch, "{a:?} by [{depth}, {columns}]: the left side needs {depth} columns"),
     }
 }
 
