@@ -37,7 +37,7 @@ export async function measureNative({ models: names, precisions: wanted, rounds 
       const about = JSON.parse(await readFile(join(folder, "case.json"), "utf8"));
       const inputs = about.inputs.flatMap((input) => ["--input", `${input.name}=${join(folder, input.file)}`]);
       const sides = {
-        firebrand: (runs) => measure(binary, ["bench", file, ...inputs, "--runs", String(runs), "--json"]),
+        firebrand: (runs) => measure(binary, ["bench", file, ...inputs, "--threads", "1", "--runs", String(runs), "--json"]),
         onnxruntime: (runs) => measure(interpreter, [join(places.here, "models/native.py"), file, folder, String(runs)]),
       };
       try {

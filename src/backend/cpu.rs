@@ -14,7 +14,7 @@ use crate::kernels::conv::{self, ConvF32, Geometry};
 use crate::kernels::gemm::{self, Epilogue, GemmF32, Matrix};
 use crate::kernels::layout::{self, Strided};
 use crate::kernels::quantized::{Reading, Writing};
-use crate::kernels::{elementwise, pool, quantized, reduce};
+use crate::kernels::{elementwise, pool, quantized, reduce, threads};
 
 /// The CPU. Every dtype but strings; float16 and bfloat16 are computed in float32.
 #[derive(Debug, Clone, Copy, Default)]
@@ -412,30 +412,39 @@ fn matmul(a: &FlexTensor, b: &FlexTensor, batch: &[usize]) -> Vec<f32> {
         Strided::<u8> { data: &[], offset: 0, shape: lead, strides: inner }.strides_for(batch)
     };
     let (ba, bb) = (batches(sa, &layout::row_major(sa)), batches(sb, b_data.strides));
-    let mut out = vec![0f32; batch.iter().product::<usize>() * m * n];
-    let mut products = out.chunks_exact_mut(m * n);
+    let count = batch.iter().product::<usize>();
+    let mut out = vec![0f32; count * m * n];
     // A row of one element per batch makes every batch a row of its own.
     let walk = [batch, &[1]].concat();
     let strides = |s: Vec<isize>| [s, vec![0]].concat();
-    let mut packed: Option<(isize, GemmF32)> = None;
-    layout::for_each_row(&walk, &[&strides(ba), &strides(bb)], |offsets| {
-        let Some(c) = products.next() else { return };
-        let a = &a_data[offsets[0] as usize..][..m * k];
-        let b = Matrix {
-            data: &b_data.data[(b_data.offset as isize + offsets[1]) as usize..],
-            depth_stride: b_data.strides[rb - 2] as usize,
-            column_stride: b_data.strides[rb - 1] as usize,
-        };
-        if m < gemm::FEW_ROWS || n == 1 {
-            return a.chunks_exact(k).zip(c.chunks_exact_mut(n)).for_each(|(a, c)| gemm::row_times_matrix(a, &b, c));
-        }
-        if packed.as_ref().is_none_or(|(at, _)| *at != offsets[1]) {
-            packed = Some((offsets[1], GemmF32::new(&b, k, n)));
-        }
-        if let Some((_, b)) = &packed {
-            b.run(a, k, m, &Epilogue::NONE, c, n);
-        }
+    let mut offsets = Vec::with_capacity(count);
+    layout::for_each_row(&walk, &[&strides(ba), &strides(bb)], |at| {
+        offsets.push([at[0] as usize, (b_data.offset as isize + at[1]) as usize]);
     });
+    let batches = |first: usize, out: &mut [f32]| {
+        let mut packed: Option<(usize, GemmF32)> = None;
+        for (&[a, b], c) in offsets[first..].iter().zip(out.chunks_exact_mut((m * n).max(1))) {
+            let a = &a_data[a..][..m * k];
+            let matrix = Matrix {
+                data: &b_data.data[b..],
+                depth_stride: b_data.strides[rb - 2] as usize,
+                column_stride: b_data.strides[rb - 1] as usize,
+            };
+            if m < gemm::FEW_ROWS || n == 1 {
+                a.chunks_exact(k).zip(c.chunks_exact_mut(n)).for_each(|(a, c)| gemm::row_times_matrix(a, &matrix, c));
+                continue;
+            }
+            if packed.as_ref().is_none_or(|(at, _)| *at != b) {
+                packed = Some((b, GemmF32::new(&matrix, k, n)));
+            }
+            if let Some((_, b)) = &packed {
+                b.run(a, k, m, &Epilogue::NONE, c, n);
+            }
+        }
+    };
+    // One product may be shared by threads itself.
+    let grains = if count == 1 { 1 } else { count * m * n * k / gemm::GRAIN };
+    threads::each_slice(&mut out, (m * n).max(1), grains, |from, out| batches(from / (m * n).max(1), out));
     out
 }
 

@@ -51,6 +51,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    session: model::SessionArguments,
+    #[command(flatten)]
     pictures: feed::PictureArguments,
 }
 
@@ -58,6 +60,7 @@ pub struct Arguments {
 struct Report<'a> {
     model: &'a Path,
     device: &'static str,
+    threads: usize,
     load_ms: f64,
     runs: usize,
     median_ms: f64,
@@ -100,7 +103,7 @@ struct NodeTime {
 /// Times the model, and prints what came out.
 pub fn bench(arguments: &Arguments) -> Outcome<()> {
     let started = Instant::now();
-    let session = model::load(&arguments.model)?;
+    let session = model::load(&arguments.model, &arguments.session)?;
     let load = started.elapsed();
     let feeds = feeds(arguments, &session)?;
 
@@ -142,6 +145,7 @@ pub fn bench(arguments: &Arguments) -> Outcome<()> {
     let report = Report {
         model: &arguments.model,
         device: session.info().device.as_str(),
+        threads: session.info().threads,
         load_ms: milliseconds(&load),
         runs: times.len(),
         median_ms: time(0.5),
@@ -204,7 +208,8 @@ fn node_times(profiles: &[Profile], peak: &Peak) -> Vec<NodeTime> {
 /// The report for people. Writing to a `String` cannot fail.
 fn in_words(report: &Report) -> String {
     let runs = if report.runs == 1 { "1 run".to_string() } else { format!("{} runs", report.runs) };
-    let note = format!("{}, loaded in {:.1} ms", report.device, report.load_ms);
+    let threads = if report.threads == 1 { "1 thread".to_string() } else { format!("{} threads", report.threads) };
+    let note = format!("{}, {threads}, loaded in {:.1} ms", report.device, report.load_ms);
     let mut out = format!("{}  {}\n", styled(HEADING, report.model.display()), styled(FAINT, note));
     let Report { median_ms, p95_ms, min_ms, .. } = report;
     let _ = writeln!(out, "{runs}: median {median_ms:.2} ms, 95 % within {p95_ms:.2} ms, least {min_ms:.2} ms");

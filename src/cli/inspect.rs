@@ -62,7 +62,7 @@ pub fn inspect(arguments: &Arguments) -> Outcome<()> {
     let files: Vec<WeightFile> = inspection.external_files.iter().map(weight_file).collect();
     let unsupported: Vec<&OperatorUse> = inspection.operators.iter().filter(|o| !o.supported).collect();
     let plan = match arguments.plan && unsupported.is_empty() {
-        true => Some(model::load(path)?.info().nodes),
+        true => Some(model::load(path, &model::SessionArguments::default())?.info().nodes),
         false => None,
     };
     if arguments.json {

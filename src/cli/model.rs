@@ -25,8 +25,16 @@ pub fn inspect(path: &Path, bytes: &bytes::Bytes) -> Outcome<Inspection> {
     onnx::inspect(bytes.clone()).map_err(|error| bad(path, error))
 }
 
+/// How a session is made.
+#[derive(clap::Args, Default)]
+pub struct SessionArguments {
+    /// How many threads share the work of a node [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
 /// Reads the model at `path` and gets it ready to run.
-pub fn load(path: &Path) -> Outcome<Session> {
+pub fn load(path: &Path, arguments: &SessionArguments) -> Outcome<Session> {
     let bytes = bytes::Bytes::from(read(path)?);
     let mut external = ExternalData::new();
     for location in inspect(path, &bytes)?.external_files {
@@ -40,7 +48,9 @@ pub fn load(path: &Path) -> Outcome<Session> {
             .hint("a model's weight files belong into its own folder, under the names that it gives them"),
         _ => bad(path, error),
     })?;
-    Session::load_blocking(model, SessionOptions::default()).map_err(|error| bad(path, error))
+    let intra_op_num_threads = arguments.threads.map_or(0, usize::from);
+    let options = SessionOptions { intra_op_num_threads, ..SessionOptions::default() };
+    Session::load_blocking(model, options).map_err(|error| bad(path, error))
 }
 
 /// Where the weight file that a model at `path` calls `location` is.

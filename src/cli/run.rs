@@ -48,6 +48,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    session: model::SessionArguments,
+    #[command(flatten)]
     pictures: feed::PictureArguments,
 }
 
@@ -63,7 +65,7 @@ struct Report<'a> {
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let labels = arguments.labels.as_deref().map(read_labels).transpose()?;
     let top = arguments.top.map(|top| top as usize).or(labels.is_some().then_some(5));
-    let session = model::load(&arguments.model)?;
+    let session = model::load(&arguments.model, &arguments.session)?;
     let feeds = feed::read_all(&arguments.input, &session, &arguments.pictures)?;
     let mut writer = Writer::new(arguments.output_dir.as_deref())?;
 

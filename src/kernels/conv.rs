@@ -4,7 +4,7 @@
 
 use num_traits::Float;
 
-use super::arch::{Dot, Level, dispatch_at};
+use super::arch::{Dot, Level};
 use super::depthwise::Depthwise;
 use super::gemm::{Epilogue, ToFloats};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
@@ -132,10 +132,7 @@ impl ConvF32 {
                 let finish = ToFloats::new(e, y, rows, g.outputs, 0, g.outputs);
                 let weights = bytemuck::cast_slice(weights);
                 let pitch = *pitch;
-                dispatch_at(
-                    self.level,
-                    Depthwise { product: Floats, geometry: g, weights, pitch, x, padding: 0.0, finish },
-                );
+                Depthwise { product: Floats, geometry: g, weights, pitch, x, padding: 0.0, finish }.run(self.level);
             }
             Filters::Groups(groups) => {
                 let padding = vec![0f32; self.channels];
@@ -143,7 +140,7 @@ impl ConvF32 {
                 for (index, panels) in groups.iter().enumerate() {
                     let finish = ToFloats::new(e, y, rows, g.outputs, index * columns, columns);
                     let rows = g.rows(x, index * self.channels, &padding);
-                    dispatch_at(self.level, Multiply { product: Floats, panels, rows, finish });
+                    Multiply { product: Floats, panels, rows, finish }.run();
                 }
             }
         }
@@ -255,11 +252,11 @@ impl ConvI8 {
                 match dot {
                     Dot::Words => {
                         let product = Words;
-                        dispatch_at(self.level, Depthwise { product, geometry: g, weights, pitch, x, padding, finish });
+                        Depthwise { product, geometry: g, weights, pitch, x, padding, finish }.run(self.level);
                     }
                     _ => {
                         let product = Bytes { flipped: *dot == Dot::FlippedBytes };
-                        dispatch_at(self.level, Depthwise { product, geometry: g, weights, pitch, x, padding, finish });
+                        Depthwise { product, geometry: g, weights, pitch, x, padding, finish }.run(self.level);
                     }
                 }
             }

@@ -7,9 +7,12 @@
 // Loops over registers are plain: an iterator's closure does not inherit the instruction set.
 #![allow(clippy::needless_range_loop)]
 
-use super::arch::{Kernel, Simd};
+use std::ops::Range;
+
+use super::arch::{Kernel, Level, Simd, dispatch_at};
 use super::conv::Geometry;
-use super::product::{Bytes, Finish, Floats, Product, Words};
+use super::product::{Bytes, Finish, Floats, GRAIN, Product, Words};
+use super::threads;
 
 /// Outputs that are computed together.
 const TOGETHER: usize = 4;
@@ -108,11 +111,40 @@ pub struct Depthwise<'a, P: Channelwise, F> {
     pub finish: F,
 }
 
-impl<P: Channelwise, F: Finish> Kernel for Depthwise<'_, P, F> {
+/// Multiply-adds of a depthwise convolution that take as long as one of a product.
+const SLOWER: usize = 8;
+
+impl<P: Channelwise<In: Sync> + Sync, F: Finish + Sync> Depthwise<'_, P, F> {
+    /// Computes it, on as many threads as are worth it.
+    pub fn run(&self, level: Level) {
+        let g = self.geometry;
+        let lines = g.batch * g.output[0];
+        let work = lines * g.output[1] * g.channels * g.kernel[0] * g.kernel[1];
+        let parts = threads::parts(work * SLOWER / GRAIN).min(lines.max(1));
+        threads::each(parts, |part| {
+            dispatch_at(level, Lines { all: self, lines: lines * part / parts..lines * (part + 1) / parts });
+        });
+    }
+}
+
+/// Some lines of the outputs of all images.
+struct Lines<'a, P: Channelwise, F> {
+    all: &'a Depthwise<'a, P, F>,
+    lines: Range<usize>,
+}
+
+impl<P: Channelwise, F: Finish> Kernel for Lines<'_, P, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self) {
+        self.all.lines::<S>(self.lines);
+    }
+}
+
+impl<P: Channelwise, F: Finish> Depthwise<'_, P, F> {
+    #[inline(always)]
+    fn lines<S: Simd>(&self, lines: Range<usize>) {
         if !P::possible::<S>() {
             return;
         }
@@ -141,7 +173,7 @@ impl<P: Channelwise, F: Finish> Kernel for Depthwise<'_, P, F> {
             .collect();
         let reach = offsets.last().map_or(0, |last| last + (TOGETHER - 1) * next + line);
         let mut sums = vec![0u32; TOGETHER * line];
-        for row in 0..g.batch * g.output[0] {
+        for row in lines {
             let (n, oy) = (row / g.output[0], row % g.output[0]);
             let mut ox = 0;
             while ox < g.output[1] {
@@ -170,12 +202,10 @@ impl<P: Channelwise, F: Finish> Kernel for Depthwise<'_, P, F> {
                 }
                 ox += together;
             }
-            self.finish.block(row * g.output[1]..(row + 1) * g.output[1]);
+            self.finish.block(row * g.output[1]..(row + 1) * g.output[1], 0..g.channels);
         }
     }
-}
 
-impl<P: Channelwise, F: Finish> Depthwise<'_, P, F> {
     /// Points to every tap of an output, of the image or of `padding`; gives how many outputs may be computed
     /// together by these pointers.
     #[allow(clippy::too_many_arguments)]

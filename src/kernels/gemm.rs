@@ -4,7 +4,10 @@
 // Loops over registers are plain: an iterator's closure does not inherit the instruction set.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
 use super::arch::{Kernel, Level, Simd, dispatch};
+pub use super::product::GRAIN;
 use super::product::{Finish, Floats, Multiply, Panels, Rows};
 
 /// Fewer rows than this are multiplied one by one rather than packing the matrix.
@@ -71,7 +74,6 @@ pub(super) struct ToFloats {
     pub residual: *const f32,
     pub y: *mut f32,
     pub stride: usize,
-    pub columns: usize,
     pub activation: Activation,
 }
 
@@ -87,11 +89,14 @@ impl ToFloats {
             residual: e.residual.map_or(std::ptr::null(), |r| r[at..].as_ptr()),
             y: y[at..].as_mut_ptr(),
             stride,
-            columns,
             activation: e.activation,
         }
     }
 }
+
+// SAFETY: a tile and a block read and write results of the rows and columns that they are given, and no two parts of
+// a product have the same.
+unsafe impl Sync for ToFloats {}
 
 impl Finish for ToFloats {
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
@@ -147,11 +152,12 @@ impl Finish for ToFloats {
     }
 
     #[inline(always)]
-    fn block(&self, rows: std::ops::Range<usize>) {
+    fn block(&self, rows: Range<usize>, columns: Range<usize>) {
         if let Activation::Map(map) = self.activation {
             for row in rows {
+                let first = row * self.stride + columns.start;
                 // SAFETY: `new` held every row against the slice.
-                map(unsafe { std::slice::from_raw_parts_mut(self.y.add(row * self.stride), self.columns) });
+                map(unsafe { std::slice::from_raw_parts_mut(self.y.add(first), columns.len()) });
             }
         }
     }
@@ -195,7 +201,7 @@ impl GemmF32 {
 
     fn multiply(&self, a: &[f32], stride: usize, count: usize, finish: ToFloats) {
         let rows = Rows::matrix(a, stride, count, self.panels.words);
-        super::arch::dispatch_at(self.panels.level, Multiply { product: Floats, panels: &self.panels, rows, finish });
+        Multiply { product: Floats, panels: &self.panels, rows, finish }.run();
     }
 
     /// Bytes that the packed matrix takes.

@@ -1,7 +1,9 @@
 //! Products of bytes: `u8` by `i8` into `i32`, exact and wrapping, the same on every machine
 //! ([`super::arch`] says how), and what becomes of the sums.
 
-use super::arch::{Dot, Level, Simd, dispatch_at};
+use std::ops::Range;
+
+use super::arch::{Dot, Level, Simd};
 use super::gemm::{Activation, Matrix};
 use super::product::{Bytes, Finish, Multiply, Panels, Rows, Words};
 
@@ -58,7 +60,6 @@ pub(super) struct ToIntegers<'a> {
     /// The sums of the weights and the zero points of the rows, where each row has its own.
     zeros: Option<(&'a [i32], &'a [u8])>,
     stride: usize,
-    columns: usize,
 }
 
 impl<'a> ToIntegers<'a> {
@@ -127,7 +128,7 @@ impl<'a> ToIntegers<'a> {
             }
             IntOutput::Sums(y) => Target::Sums(y[at..].as_mut_ptr()),
         };
-        Self { target, offsets, zeros, stride, columns }
+        Self { target, offsets, zeros, stride }
     }
 }
 
@@ -213,6 +214,10 @@ impl ToIntegers<'_> {
     }
 }
 
+// SAFETY: a tile and a block read and write results of the rows and columns that they are given, and no two parts of
+// a product have the same.
+unsafe impl Sync for ToIntegers<'_> {}
+
 impl Finish for ToIntegers<'_> {
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     unsafe fn tile<S: Simd>(
@@ -257,11 +262,12 @@ impl Finish for ToIntegers<'_> {
     }
 
     #[inline(always)]
-    fn block(&self, rows: std::ops::Range<usize>) {
+    fn block(&self, rows: Range<usize>, columns: Range<usize>) {
         if let Target::Dequantize { activation: Activation::Map(map), y, .. } = &self.target {
             for row in rows {
+                let first = row * self.stride + columns.start;
                 // SAFETY: `new` held every row against the slice.
-                map(unsafe { std::slice::from_raw_parts_mut(y.add(row * self.stride), self.columns) });
+                map(unsafe { std::slice::from_raw_parts_mut(y.add(first), columns.len()) });
             }
         }
     }
@@ -314,13 +320,11 @@ impl IntPanels {
     }
 
     pub fn multiply(&self, rows: Rows<'_, u8>, finish: ToIntegers<'_>) {
-        let (panels, level) = (&self.panels, self.panels.level);
+        let panels = &self.panels;
         match self.dot {
-            Dot::Bytes => dispatch_at(level, Multiply { product: Bytes { flipped: false }, panels, rows, finish }),
-            Dot::FlippedBytes => {
-                dispatch_at(level, Multiply { product: Bytes { flipped: true }, panels, rows, finish })
-            }
-            Dot::Words => dispatch_at(level, Multiply { product: Words, panels, rows, finish }),
+            Dot::Bytes => Multiply { product: Bytes { flipped: false }, panels, rows, finish }.run(),
+            Dot::FlippedBytes => Multiply { product: Bytes { flipped: true }, panels, rows, finish }.run(),
+            Dot::Words => Multiply { product: Words, panels, rows, finish }.run(),
         }
     }
 

@@ -28,6 +28,7 @@ pub mod reduce;
 pub mod resample;
 pub mod roi;
 pub mod sample;
+pub mod threads;
 pub mod transposed;
 pub mod vector;
 mod window;

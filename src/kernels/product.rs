@@ -10,10 +10,13 @@
 // Loops over registers are plain: an iterator's closure does not inherit the instruction set.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
-use super::arch::{Kernel, Level, Simd};
+use super::arch::{Kernel, Level, Simd, dispatch_at};
 use super::conv::Geometry;
+use super::threads;
 
 /// Bytes of rows and results that a block may touch.
 const BLOCK: usize = 256 << 10;
@@ -21,6 +24,8 @@ const BLOCK: usize = 256 << 10;
 const POINTERS: usize = 8 << 10;
 /// Channels from which on reading them where they lie beats copying.
 const CHANNELS: usize = 16;
+/// Multiply-adds from which on a part of a product is worth a thread.
+pub const GRAIN: usize = 256 << 10;
 /// The sums of the largest tile of any instruction set.
 const SUMS: usize = 12 * 2 * 16;
 
@@ -354,8 +359,8 @@ pub trait Finish {
     /// # Safety
     /// The machine has the instruction set; `sums` are whole vectors.
     unsafe fn tile<S: Simd>(&self, sums: *const u32, pitch: usize, row: usize, rows: usize, first: usize, width: usize);
-    /// All columns of these rows have been finished.
-    fn block(&self, rows: std::ops::Range<usize>);
+    /// These columns of these rows have been finished.
+    fn block(&self, rows: Range<usize>, columns: Range<usize>);
 }
 
 /// A product of rows and panels; `finish` must be good for all of their rows and columns.
@@ -377,27 +382,60 @@ fn tile_rows<S: Simd>(rows: usize) -> usize {
     }
 }
 
-impl<P: Product, F: Finish> Kernel for Multiply<'_, P, F> {
+impl<P: Product<In: Sync> + Sync, F: Finish + Sync> Multiply<'_, P, F> {
+    /// Computes it, on as many threads as are worth it.
+    pub fn run(&self) {
+        let (panels, count) = (self.panels, self.rows.count());
+        let parts = threads::parts(count * panels.columns * panels.words * P::GROUP / GRAIN);
+        let groups = panels.columns.div_ceil(2 * panels.level.lanes()).max(1);
+        // What is larger is cut, so that every thread reads its part of that, and all of what is smaller.
+        let (_, _, own) = self.rows.sizes();
+        let across = if panels.byte_len() > count * own * size_of::<P::In>() { parts.min(groups) } else { 1 };
+        let down = parts / across;
+        threads::each(down * across, |part| {
+            let (down, across) = ((part / across, down), (part % across, across));
+            dispatch_at(panels.level, Part { all: self, down, across });
+        });
+    }
+}
+
+/// A part of a product: of its rows and its columns, the which of how many.
+struct Part<'a, P: Product, F> {
+    all: &'a Multiply<'a, P, F>,
+    down: (usize, usize),
+    across: (usize, usize),
+}
+
+/// Part `index` of `parts` of `length` things, in whole units.
+fn portion(length: usize, unit: usize, (index, parts): (usize, usize)) -> Range<usize> {
+    let at = |index: usize| (length.div_ceil(unit) * index / parts * unit).min(length);
+    at(index)..at(index + 1)
+}
+
+impl<P: Product, F: Finish> Kernel for Part<'_, P, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Self { product, panels, rows, finish } = self;
+        let Multiply { product, panels, rows, finish } = self.all;
+        let product = *product;
         if !P::possible::<S>() {
             return;
         }
-        let (count, columns, lanes) = (rows.count(), panels.columns, S::LANES);
+        let lanes = S::LANES;
+        let (part, columns) =
+            (portion(rows.count(), S::ROWS, self.down), portion(panels.columns, 2 * lanes, self.across));
         let (taps, channels, own) = rows.sizes();
         let in_place = product.in_place() && channels.is_multiple_of(P::GROUP) && (taps == 1 || channels >= CHANNELS);
         let (taps, words) = if in_place { (taps, channels / P::GROUP) } else { (1, panels.words) };
         let read = if in_place { own * size_of::<P::In>() } else { words * 4 };
-        let block = (BLOCK / (read + columns * 4).max(1)).min(POINTERS / taps.max(1)).max(1);
-        let block = block.next_multiple_of(S::ROWS).min(count.next_multiple_of(S::ROWS));
+        let block = (BLOCK / (read + columns.len() * 4).max(1)).min(POINTERS / taps.max(1)).max(1);
+        let block = block.next_multiple_of(S::ROWS).min(part.len().next_multiple_of(S::ROWS));
         let mut pointers = vec![std::ptr::null::<u8>(); block * taps];
         let mut copies = vec![P::Element::default(); if in_place { 0 } else { block * words * P::GROUP }];
         let mut sums = [0u32; SUMS];
-        for start in (0..count).step_by(block.max(1)) {
-            let end = count.min(start + block);
+        for start in part.clone().step_by(block.max(1)) {
+            let end = part.end.min(start + block);
             if !in_place {
                 for (row, copy) in (start..end).zip(copies.chunks_exact_mut((words * P::GROUP).max(1))) {
                     rows.gather(product, row, copy);
@@ -417,8 +455,8 @@ impl<P: Product, F: Finish> Kernel for Multiply<'_, P, F> {
                 }
                 at += tall * taps;
             }
-            for first in (0..columns).step_by(2 * lanes) {
-                let width = (columns - first).min(2 * lanes);
+            for first in columns.clone().step_by(2 * lanes) {
+                let width = (columns.end - first).min(2 * lanes);
                 let wide = width > lanes;
                 let pitch = if wide { 2 * lanes } else { lanes };
                 let mut at = pointers.as_ptr();
@@ -461,7 +499,7 @@ impl<P: Product, F: Finish> Kernel for Multiply<'_, P, F> {
                     }
                 }
             }
-            finish.block(start..end);
+            finish.block(start..end, columns.clone());
         }
     }
 }

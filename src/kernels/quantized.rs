@@ -6,6 +6,10 @@
 
 use super::arch::{Kernel, Simd, dispatch};
 use super::elementwise::BinaryOp;
+use super::threads;
+
+/// Codes from which on arithmetic of them is worth a thread.
+const GRAIN: usize = 16 << 10;
 
 /// How codes are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,19 +56,26 @@ pub struct BinaryCodes {
 /// `y = op(a, b)` for each pair of codes.
 pub fn binary(codes: &BinaryCodes, a: &[u8], b: &[u8], y: &mut [u8]) {
     assert!(a.len() == y.len() && b.len() == y.len(), "pairs");
-    dispatch(Binary { codes, a, b, y });
+    threads::each_slice(y, 64, a.len() / GRAIN, |from, y| {
+        let (a, b) = (&a[from..][..y.len()], &b[from..][..y.len()]);
+        dispatch(Binary { codes, a, b, y });
+    });
 }
 
 /// The number that each code stands for.
 pub fn dequantize(reading: Reading, x: &[u8], y: &mut [f32]) {
     assert_eq!(x.len(), y.len(), "as many numbers as codes");
-    dispatch(Dequantize { reading, x, y });
+    threads::each_slice(y, 64, x.len() / GRAIN, |from, y| {
+        dispatch(Dequantize { reading, x: &x[from..][..y.len()], y });
+    });
 }
 
 /// The code of each number.
 pub fn quantize(writing: Writing, x: &[f32], y: &mut [u8]) {
     assert_eq!(x.len(), y.len(), "as many codes as numbers");
-    dispatch(Quantize { writing, x, y });
+    threads::each_slice(y, 64, x.len() / GRAIN, |from, y| {
+        dispatch(Quantize { writing, x: &x[from..][..y.len()], y });
+    });
 }
 
 /// The smallest and the largest number; NaN is passed over, and 0 is among them.

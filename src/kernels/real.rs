@@ -6,7 +6,7 @@ use super::elementwise::Erf;
 use super::gemm::{FEW_ROWS, GemmF32, Matrix, products, row_times_matrix};
 
 /// float32, or float64.
-pub trait Real: Float + Erf + 'static {
+pub trait Real: Float + Erf + Send + Sync + 'static {
     /// The nearest to `v`.
     fn of(v: f64) -> Self;
     /// The same number.

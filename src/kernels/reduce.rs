@@ -3,7 +3,7 @@
 use num_traits::{Float, NumCast, PrimInt, WrappingAdd, WrappingMul, WrappingSub};
 
 use super::real::Real;
-use super::vector;
+use super::{threads, vector};
 
 /// A reduction over axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -193,6 +193,12 @@ pub fn softmax<T: Real>(x: &mut [T], shape: &[usize], axis: usize, log: bool) {
     if x.is_empty() {
         return;
     }
+    let grains = x.len() / vector::GRAIN;
+    threads::each_slice(x, size * inner, grains, |_, part| softmax_blocks(part, size, inner, log));
+}
+
+/// Softmax over the first dimension of every `[size, inner]`.
+fn softmax_blocks<T: Real>(x: &mut [T], size: usize, inner: usize, log: bool) {
     for block in x.chunks_exact_mut(size * inner) {
         if let Some(block) = T::f32s_mut(block) {
             if inner == 1 {

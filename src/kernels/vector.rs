@@ -11,6 +11,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::arch::{Kernel, Level, Simd, dispatch, dispatch_at};
 use super::elementwise::UnaryOp;
+use super::threads;
 
 /// A vector with operators.
 ///
@@ -349,9 +350,13 @@ macro_rules! map {
     }};
 }
 
+/// Elements from which on a function of them is worth a thread.
+pub(super) const GRAIN: usize = 8 << 10;
+
 /// Applies `op` in place.
 pub fn unary(op: UnaryOp, data: &mut [f32]) {
-    unary_at(Level::best(), op, data);
+    let grains = data.len() / GRAIN;
+    threads::each_slice(data, 16, grains, |_, part| unary_at(Level::best(), op, part));
 }
 
 macro_rules! activations {

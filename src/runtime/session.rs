@@ -11,6 +11,7 @@ use crate::backend::Array;
 use crate::backend::{Cpu, Device, DeviceKind};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Dim, Tensor, ValueInfo, ValueType};
+use crate::kernels::threads;
 use crate::onnx::Model;
 use crate::ops::{Context, Inputs, Value};
 
@@ -47,6 +48,9 @@ pub struct SessionOptions {
     pub max_tensor_bytes: usize,
     /// What is done to the graph at load, on the CPU.
     pub graph_optimization_level: GraphOptimizationLevel,
+    /// How many threads share the work of a node on the CPU; 0 is one for each core that there is.
+    /// Results do not depend on it.
+    pub intra_op_num_threads: usize,
 }
 
 impl Default for SessionOptions {
@@ -55,6 +59,7 @@ impl Default for SessionOptions {
             device: DeviceKind::Cpu,
             max_tensor_bytes: Context::default().max_tensor_bytes,
             graph_optimization_level: GraphOptimizationLevel::default(),
+            intra_op_num_threads: 0,
         }
     }
 }
@@ -81,6 +86,8 @@ pub struct SessionInfo {
     pub device: DeviceKind,
     /// The graphics adapter, where there is one.
     pub adapter: Option<String>,
+    /// How many threads share the work of a node on the CPU.
+    pub threads: usize,
     /// Every node of the model, and what became of it.
     pub nodes: Vec<NodeFate>,
     /// Bytes of constants held.
@@ -101,6 +108,7 @@ pub struct SessionInfo {
 pub struct Session {
     plan: Plan,
     options: SessionOptions,
+    threads: usize,
     peak_bytes: AtomicU64,
     #[cfg(feature = "webgpu")]
     gpu: Option<crate::backend::Gpu>,
@@ -122,6 +130,11 @@ impl Session {
             "this build of Firebrand runs on the CPU only; ask for device \"cpu\""
         );
         let plan = Plan::new(model.graph, options.device, options.graph_optimization_level)?;
+        let threads = match options.intra_op_num_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let threads = threads::start(threads);
         #[cfg(feature = "webgpu")]
         let gpu = match options.device {
             DeviceKind::WebGpu => Some(crate::backend::Gpu::new().await?),
@@ -130,6 +143,7 @@ impl Session {
         Ok(Self {
             plan,
             options,
+            threads,
             peak_bytes: AtomicU64::new(0),
             #[cfg(feature = "webgpu")]
             gpu,
@@ -157,6 +171,7 @@ impl Session {
         SessionInfo {
             device: self.options.device,
             adapter,
+            threads: self.threads,
             nodes: self.plan.fates.clone(),
             weight_bytes: self.plan.weight_bytes(),
         }
@@ -197,7 +212,8 @@ impl Session {
             let mut node = recorder.as_ref().map(|recorder| recorder.begin(step));
             let inputs = self.gather(step, &mut values).await.map_err(|e| e.at_node(&step.name, &step.op_type))?;
             let inputs = Inputs::new(inputs, context.clone());
-            let outputs = execute(step, self.device(step.device), inputs, node.as_mut())?;
+            let device = self.device(step.device);
+            let outputs = threads::with(self.threads, || execute(step, device, inputs, node.as_mut()))?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
                     held.add(*slot, value.byte_len());

@@ -76,6 +76,21 @@ impl Source for JsFile<'_> {
     }
 }
 
+/// Helps with the work of nodes, for good: what every worker but the first calls, on an instance of its own
+/// with the first one's memory.
+#[cfg(target_feature = "atomics")]
+#[wasm_bindgen]
+pub fn help() {
+    crate::kernels::threads::help()
+}
+
+/// Says that a worker's call of [`help`] has ended, which only a trap does.
+#[cfg(target_feature = "atomics")]
+#[wasm_bindgen(js_name = helpFailed)]
+pub fn help_failed() {
+    crate::kernels::threads::failed();
+}
+
 /// What a model file says of itself.
 #[wasm_bindgen]
 pub fn inspect(model: &Uint8Array) -> Result<JsValue, JsValue> {
@@ -143,7 +158,7 @@ struct Info {
     precision: &'static str,
     runtime_version: &'static str,
     simd: &'static str,
-    threads: u32,
+    threads: usize,
     nodes: Nodes,
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<String>,
@@ -234,13 +249,16 @@ impl<'a> From<&'a ops::Info> for ProfiledOutput<'a> {
 
 #[wasm_bindgen]
 impl WasmSession {
-    /// Loads `model` with the weight files it refers to, on `"cpu"` or `"webgpu"`.
-    pub async fn load(model: Uint8Array, external_data: Object, device: String) -> Result<WasmSession, JsValue> {
-        let device = match device.as_str() {
+    /// Loads `model` with the weight files it refers to; `options` are `device`, `"cpu"` or `"webgpu"`, and
+    /// `intraOpNumThreads`, of which all but one have called [`help`].
+    pub async fn load(model: Uint8Array, external_data: Object, options: Object) -> Result<WasmSession, JsValue> {
+        let device = match field(&options, "device").as_string().unwrap_or_default().as_str() {
             "cpu" => DeviceKind::Cpu,
             "webgpu" => DeviceKind::WebGpu,
             other => return Err(invalid(format!("device: expected \"cpu\" or \"webgpu\", got \"{other}\""))),
         };
+        let intra_op_num_threads = field(&options, "intraOpNumThreads").as_f64().map_or(1, |count| count as usize);
+        let options = SessionOptions { device, intra_op_num_threads, ..SessionOptions::default() };
         let mut external = ExternalData::new();
         for entry in Object::entries(&external_data) {
             let entry: Array = entry.unchecked_into();
@@ -250,7 +268,7 @@ impl WasmSession {
         }
         let model = Model::read(&JsFile(&model), &external)?;
         drop(external);
-        let session = Session::load(model, SessionOptions { device, ..Default::default() }).await?;
+        let session = Session::load(model, options).await?;
         Ok(Self(Rc::new(session)))
     }
 
@@ -275,7 +293,7 @@ impl WasmSession {
             precision: "float32",
             runtime_version: crate::VERSION,
             simd: SIMD,
-            threads: 1,
+            threads: info.threads,
             nodes: Nodes { total: cpu + webgpu, webgpu, cpu },
             adapter: info.adapter,
             weight_bytes: info.weight_bytes,
@@ -310,10 +328,7 @@ impl WasmSession {
 
 /// The size of this instance's memory, which only grows.
 fn memory_bytes() -> usize {
-    let memory: Option<js_sys::WebAssembly::Memory> = wasm_bindgen::memory().dyn_into().ok();
-    memory
-        .and_then(|m| m.buffer().dyn_into::<js_sys::ArrayBuffer>().ok())
-        .map_or(0, |buffer| buffer.byte_length() as usize)
+    field(&field(&wasm_bindgen::memory(), "buffer"), "byteLength").as_f64().map_or(0, |length| length as usize)
 }
 
 fn field(object: &JsValue, name: &str) -> JsValue {
