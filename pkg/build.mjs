@@ -10,7 +10,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(here, "dist");
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "firebrand");
 const wasm = process.env.FIREBRAND_WASM ?? join(cache, "wasm");
-const builds = ["cpu-simd128", "cpu-relaxed", "cpu-all", "webgpu"];
+const builds = ["cpu-simd128", "cpu-relaxed", "cpu-threads", "cpu-all", "webgpu"];
 const parts = ["firebrand.js", "firebrand_bg.wasm"];
 
 const missing = builds.flatMap((build) => parts.map((part) => join(wasm, build, part))).filter((file) => !existsSync(file));
@@ -22,10 +22,10 @@ if (missing.length > 0) {
 rmSync(dist, { recursive: true, force: true });
 const bundle = await rolldown({
   cwd: here,
-  input: { index: "src/index.ts", worker: "src/worker.ts" },
+  input: { index: "src/index.ts", worker: "src/worker.ts", thread: "src/thread.ts" },
   platform: "neutral",
   external: /^node:/,
-  treeshake: { moduleSideEffects: [{ test: /worker\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
+  treeshake: { moduleSideEffects: [{ test: /(worker|thread)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
 });
 await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true });
 await bundle.close();

@@ -62,26 +62,44 @@ const hasWasmStd = () => {
 
 const packagePath = (name, ending) => answer("dpkg", ["-L", name])?.split("\n").find((path) => path.endsWith(ending));
 
-/** Which compiler makes wasm here, as { kind, version, cargo, args, env, path? } in the cache; `path` goes first on PATH. */
+/**
+ * Which compiler makes wasm here, in the cache: { kind, version, cargo, args, env, path? }, where `path` goes first on
+ * PATH; `fromSource` is the same for builds whose standard library has atomics, which none comes compiled with.
+ */
 async function wasm() {
   await rust();
   const file = join(places.tools, "wasm-toolchain.json");
   await mkdir(dirname(file), { recursive: true });
-  const record = async (toolchain) => {
-    await writeFile(file, `${JSON.stringify(toolchain, null, 2)}\n`);
-    return `wasm32 (${toolchain.kind}, ${toolchain.version})`;
-  };
-  const installed = async () => record({ kind: "installed target", version: answer("rustc", ["--version"]), cargo: "cargo", args: [], env: {} });
-
-  if (hasWasmStd()) return installed();
   const before = await readFile(file, "utf8").then(JSON.parse, () => undefined);
-  if (before?.env.RUSTC && answer(before.env.RUSTC, ["--version"]) === before.version && existsSync(before.env.CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER)) return record(before);
-  if (answer("rustup", ["--version"])) {
+  const fromSource = (await rustSource()) ?? (await debianSource(before?.fromSource));
+  let toolchain = fromSource;
+  if (!hasWasmStd() && answer("rustup", ["--version"])) {
     say("install the wasm32-unknown-unknown target (rustup)");
     const added = await run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
-    if (added.code === 0 && hasWasmStd()) return installed();
-    say("  rustup cannot fetch it here; going on with Debian's compiler and std built from source");
+    if (added.code !== 0) say("  rustup cannot fetch it here; going on with std built from source");
   }
+  if (hasWasmStd()) toolchain = { kind: "installed target", version: answer("rustc", ["--version"]), cargo: "cargo", args: [], env: {} };
+  await writeFile(file, `${JSON.stringify({ ...toolchain, fromSource }, null, 2)}\n`);
+  return `wasm32 (${toolchain.kind}, ${toolchain.version})`;
+}
+
+const buildStd = ["-Z", "build-std=std,panic_abort"];
+
+/** This Rust with its standard library from source, where rustup has that. */
+async function rustSource() {
+  const source = () => existsSync(join(answer("rustc", ["--print", "sysroot"]), "lib/rustlib/src/rust/library/Cargo.lock"));
+  if (!source() && answer("rustup", ["--version"])) {
+    say("install the standard library's source (rustup)");
+    const added = await run("rustup", ["component", "add", "rust-src"]);
+    if (added.code !== 0) say("  rustup cannot fetch it here; going on with Debian's compiler");
+  }
+  if (!source()) return undefined;
+  return { kind: "std from source", version: answer("rustc", ["--version"]), cargo: "cargo", args: buildStd, env: { RUSTC_BOOTSTRAP: "1" } };
+}
+
+/** Debian's compiler, with its standard library from source. */
+async function debianSource(before) {
+  if (before?.env.RUSTC && answer(before.env.RUSTC, ["--version"]) === before.version && existsSync(before.env.CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER)) return before;
   const debian = ["rustc-web", "cargo-web", "rust-web-src"];
   if (!debian.every((name) => answer("dpkg-query", ["-W", "-f", "${Status}", name])?.endsWith(" installed"))) {
     await apt(debian, "this Rust has no standard library for wasm32");
@@ -95,18 +113,18 @@ async function wasm() {
     if (!existsSync("/usr/bin/wasm-ld-19")) await apt(["lld-19"], "linking WebAssembly");
     linker = "/usr/bin/wasm-ld-19";
   }
-  return record({
+  return {
     kind: "Debian, std from source",
     version: answer(rustc, ["--version"]),
     cargo,
-    args: ["-Z", "build-std=std,panic_abort"],
+    args: buildStd,
     env: {
       RUSTC: rustc,
       RUSTC_BOOTSTRAP: "1",
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linker,
     },
     path: dirname(rustc),
-  });
+  };
 }
 
 async function cargoInstall(crate, version, binary, minutes) {

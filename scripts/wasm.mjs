@@ -1,5 +1,5 @@
 // Builds the WebAssembly binaries: cargo, wasm-bindgen, wasm-opt; prints what each step brought.
-//   node scripts/wasm.mjs [cpu-simd128 | cpu-relaxed | webgpu | all]… [--force]
+//   node scripts/wasm.mjs [cpu-simd128 | cpu-relaxed | cpu-threads | cpu-all | webgpu | all]… [--force]
 // Result: <cache>/wasm/<name>/ with firebrand.js, firebrand_bg.wasm, firebrand.d.ts and sizes.json.
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -16,10 +16,14 @@ const profile = "wasm-release";
 const builds = {
   "cpu-simd128": { features: "web", simd: "+simd128", optimize: ["-O3"], enable: [] },
   "cpu-relaxed": { features: "web", simd: "+simd128,+relaxed-simd", optimize: ["-O3"], enable: ["--enable-relaxed-simd"] },
+  // For pages that may share memory among workers.
+  "cpu-threads": { features: "web", simd: "+simd128,+relaxed-simd", threads: true, optimize: ["-O3"], enable: ["--enable-relaxed-simd", "--enable-threads"] },
   // What few models need, for the CPU: fetched for those only.
   "cpu-all": { features: "web,all-operators", simd: "+simd128", optimize: ["-O3"], enable: [] },
   webgpu: { features: "web,webgpu,all-operators", simd: "+simd128", optimize: ["-Oz"], enable: [] },
 };
+/** What makes memory shared, which a page makes as large as need be, and lets every worker have its own stack and thread-locals. */
+const shared = ["+atomics,+bulk-memory,+mutable-globals", ...["shared-memory", "import-memory", "max-memory=4294967296", "export=__wasm_init_tls", "export=__tls_size", "export=__tls_align", "export=__tls_base"].map((argument) => `link-arg=--${argument}`)];
 const proposals = ["simd", "bulk-memory", "bulk-memory-opt", "mutable-globals", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"].map((name) => `--enable-${name}`);
 const toolchainFile = join(places.tools, "wasm-toolchain.json");
 const wasmOpt = join(repository, "scripts/node_modules/binaryen/bin/wasm-opt");
@@ -57,11 +61,17 @@ async function must(what, command, args, options) {
 
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(0)} s`;
 
-async function build(name, toolchain, force) {
-  const { features, simd, optimize, enable } = builds[name];
+function rustFlags(simd, threads) {
+  const [features, ...links] = threads ? shared : [];
+  return [`target-feature=${[simd, features].filter(Boolean).join(",")}`, ...links].map((flag) => `-C ${flag}`).join(" ");
+}
+
+async function build(name, toolchains, force) {
+  const { features, simd, threads, optimize, enable } = builds[name];
+  const toolchain = threads ? toolchains.fromSource : toolchains;
   const target = join(places.wasm, name);
-  const versions = [toolchain, answer("wasm-bindgen", ["--version"]), JSON.parse(await readFile(join(wasmOpt, "../../package.json"), "utf8")).version];
-  const input = await digest([profile, builds[name], proposals, versions]);
+  const versions = [{ ...toolchain, fromSource: undefined }, answer("wasm-bindgen", ["--version"]), JSON.parse(await readFile(join(wasmOpt, "../../package.json"), "utf8")).version];
+  const input = await digest([profile, builds[name], shared, proposals, versions]);
   const report = join(target, "sizes.json");
   const before = !force && existsSync(join(target, "firebrand_bg.wasm")) ? await readFile(report, "utf8").then(JSON.parse, () => ({})) : {};
   if (before.input === input) return before;
@@ -85,7 +95,7 @@ async function build(name, toolchain, force) {
   const args = ["rustc", "--package", "firebrand", "--lib", "--crate-type", "cdylib", "--locked", "--profile", profile, "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features, ...toolchain.args];
   await must(`cargo for ${name}`, toolchain.cargo, args, {
     cwd: repository,
-    env: toolEnvironment({ ...toolchain.env, PATH: [toolchain.path, process.env.PATH].filter(Boolean).join(":"), CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: `-C target-feature=${simd}` }),
+    env: toolEnvironment({ ...toolchain.env, PATH: [toolchain.path, process.env.PATH].filter(Boolean).join(":"), CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: rustFlags(simd, threads) }),
     show: true,
   });
   const compiled = join(draft, "firebrand.wasm");

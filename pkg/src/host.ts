@@ -4,8 +4,9 @@ import { chooseDevice, surroundings, type Choice } from "./device.js";
 import { FirebrandError, describe } from "./error.js";
 import { progressOf, type ReportBytes } from "./progress.js";
 import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo } from "./protocol.js";
-import { abandonRuntime, buildWithAll, chooseBuild, openRuntime, type Build, type Glue, type WasmSession } from "./runtime.js";
+import { abandonRuntime, buildWithAll, chooseBuild, openRuntime, type Build, type Glue, type Runtime, type WasmSession } from "./runtime.js";
 import { besideModel, checkModelBytes, fileNameOf, read, readExternal } from "./source.js";
+import { chooseThreads, startHelpers, threadSurroundings, type ThreadChoice } from "./threads.js";
 
 type Send = (reply: Reply, transfer?: Transferable[]) => void;
 type LoadRequest = Extract<Request, { type: "load" }>;
@@ -16,16 +17,16 @@ const filesAtOnce = 4;
 
 export class Host {
   readonly #send: Send;
-  readonly #open: typeof openRuntime;
+  readonly #isOwnWorker: boolean;
   readonly #closing = new AbortController();
   #runtime: { build: Build; glue: Glue } | undefined;
   #session: WasmSession | undefined;
   #busy: Promise<void> = Promise.resolve();
   #trapped: ((error: unknown) => void) | undefined;
 
-  constructor(send: Send, open: typeof openRuntime = openRuntime) {
+  constructor(send: Send, { isOwnWorker = false } = {}) {
     this.#send = send;
-    this.#open = open;
+    this.#isOwnWorker = isOwnWorker;
   }
 
   /** Answers a request: progress, then one reply. */
@@ -77,27 +78,24 @@ export class Host {
   async #load(request: LoadRequest): Promise<void> {
     const choice = await chooseDevice(request.device, surroundings(), request.avoidGpu);
     const files = this.#readFiles(request);
-    if (choice.device === "cpu" || request.device === "webgpu") return this.#prepare(choice, files);
+    const threads = chooseThreads(request.threads, threadSurroundings(this.#isOwnWorker));
+    if (choice.device === "cpu" || request.device === "webgpu") return this.#prepare(choice, threads, files);
     try {
-      await this.#prepare(choice, files);
+      await this.#prepare(choice, threads, files);
     } catch (error) {
       // Only what the GPU is to blame for is worth a second try on the CPU.
       const { kind } = toFailure(error);
       if (!["device_unavailable", "device_lost", "internal", "out_of_memory", "network", "unsupported"].includes(kind)) throw error;
       await files.model;
       this.#abandon();
-      await this.#prepare({ device: "cpu", reason: `WebGPU could not be used (${describe(messageOf(error))})` }, files);
+      await this.#prepare({ device: "cpu", reason: `WebGPU could not be used (${describe(messageOf(error))})` }, threads, files);
     }
   }
 
-  async #prepare(choice: Choice, files: Files, build = chooseBuild(choice.device)): Promise<void> {
+  async #prepare(choice: Choice, wanted: ThreadChoice, files: Files, build = chooseBuild(choice.device, wanted.threads)): Promise<void> {
     const began = performance.now();
-    const progress = this.#progress("runtime");
-    const opening = this.#open(build, { signal: this.#closing.signal, onProgress: (loaded, total) => progress(loaded, total) }).then((glue) => {
-      this.#runtime = { build, glue };
-      return { glue, runtimeMs: performance.now() - began };
-    });
-    const [{ glue, runtimeMs }, model] = await Promise.all([opening, files.model]);
+    const opening = this.#start(build, wanted).then((started) => ({ ...started, runtimeMs: performance.now() - began }));
+    const [{ glue, threads, runtimeMs }, model] = await Promise.all([opening, files.model]);
     const external = await files.external(glue.externalFiles(model));
     const modelMs = files.elapsed();
 
@@ -106,12 +104,13 @@ export class Host {
     const preparing = performance.now();
     let session: WasmSession;
     try {
-      session = await glue.WasmSession.load(model, external, choice.device);
+      session = await glue.WasmSession.load(model, external, { device: choice.device, intraOpNumThreads: wanted.threads });
     } catch (error) {
       // The small build lacks operators that few models have; one that has all of them answers next.
       const other = toFailure(error).kind === "unsupported_operator" ? buildWithAll(build) : undefined;
       if (!other || !glue.inspect(model).operators.every(({ supported }) => supported)) throw error;
-      return this.#prepare(choice, files, other);
+      const one = { threads: 1, reason: "the build with all operators, which this model needs, has one" };
+      return this.#prepare(choice, one, files, other);
     }
     if (this.#closing.signal.aborted) {
       session.free();
@@ -119,13 +118,48 @@ export class Host {
     }
     this.#session = session;
     const prepareMs = performance.now() - preparing;
+    const { threads: count, reason } = await threads;
     prepare(1, 1);
     const info: SessionInfo = {
       ...session.info(),
+      threads: count,
+      threadsReason: reason,
       deviceReason: choice.reason,
       timings: { runtimeMs, modelMs, prepareMs },
     };
     this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info });
+  }
+
+  /** Opens a build and starts its other threads; where that cannot be done, one thread does. */
+  async #start(build: Build, wanted: ThreadChoice): Promise<{ glue: Glue; threads: Promise<ThreadChoice> }> {
+    const one = (reason: string) => Promise.resolve({ threads: 1, reason });
+    if (build !== "cpu-threads") {
+      const { glue } = await this.#openBuild(build);
+      const lacking = build === "webgpu" ? "the build with WebGPU has one" : "the build with threads needs relaxed SIMD, which is not here";
+      return { glue, threads: one(wanted.threads > 1 ? lacking : wanted.reason) };
+    }
+    let runtime: Runtime;
+    try {
+      runtime = await this.#openBuild(build);
+    } catch (error) {
+      if (this.#closing.signal.aborted) throw error;
+      // A device may not give shared memory, for one.
+      const { glue } = await this.#openBuild(chooseBuild("cpu"));
+      return { glue, threads: one(`the build with threads could not be started (${describe(messageOf(error))})`) };
+    }
+    const { glue, url, module, memory } = runtime;
+    const threads = startHelpers(wanted.threads - 1, { glue: url, module, memory }).then(({ ready, problem }) => ({
+      threads: 1 + ready,
+      reason: problem === undefined ? wanted.reason : `not all could be started (${problem})`,
+    }));
+    return { glue, threads };
+  }
+
+  async #openBuild(build: Build): Promise<Runtime> {
+    const progress = this.#progress("runtime");
+    const runtime = await openRuntime(build, { signal: this.#closing.signal, onProgress: (loaded, total) => progress(loaded, total) });
+    this.#runtime = { build, glue: runtime.glue };
+    return runtime;
   }
 
   async #run({ inputs, outputs, profile }: RunRequest): Promise<void> {
@@ -139,14 +173,7 @@ export class Host {
   }
 
   async #inspect({ source }: Extract<Request, { type: "inspect" }>): Promise<void> {
-    const build = chooseBuild("cpu");
-    const progress = this.#progress("runtime");
-    const { signal } = this.#closing;
-    const [glue, model] = await Promise.all([
-      this.#open(build, { signal, onProgress: (loaded, total) => progress(loaded, total) }),
-      this.#readModel(source),
-    ]);
-    this.#runtime = { build, glue };
+    const [{ glue }, model] = await Promise.all([this.#openBuild(chooseBuild("cpu")), this.#readModel(source)]);
     this.#send({ type: "inspected", report: glue.inspect(model) });
   }
 

@@ -77,8 +77,10 @@ export interface SessionInfo {
   readonly runtimeVersion: string;
   /** The WebAssembly instruction set in use. */
   readonly simd: "relaxed" | "simd128";
-  /** Always 1 in this version. */
+  /** How many threads share the work of a node on the CPU. */
   readonly threads: number;
+  /** Why so many threads, in one sentence. */
+  readonly threadsReason: string;
   /** The plan's nodes, by where they run. */
   readonly nodes: { readonly total: number; readonly webgpu: number; readonly cpu: number };
   /** The GPU, where it is known. */
@@ -154,6 +156,7 @@ export type Request =
       source: Source;
       externalData: Record<string, Source>;
       device: "auto" | Device;
+      threads: number | "auto";
       /** Why `"auto"` must stay off the GPU, if it must. */
       avoidGpu?: string;
     }

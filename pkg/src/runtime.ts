@@ -8,13 +8,27 @@ import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadO
 
 /** The module that wasm-bindgen writes beside the WebAssembly. */
 export interface Glue {
-  default(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
+  default(options: { module_or_path: WebAssembly.Module }): Promise<{ memory: WebAssembly.Memory }>;
   inspect(model: Uint8Array): ModelReport;
   externalFiles(model: Uint8Array): string[];
   runtimeInfo(): { version: string; simd: "relaxed" | "simd128"; device: Device };
   WasmSession: {
-    load(model: Uint8Array, externalData: Record<string, Uint8Array>, device: Device): Promise<WasmSession>;
+    load(model: Uint8Array, externalData: Record<string, Uint8Array>, options: WasmSessionOptions): Promise<WasmSession>;
   };
+}
+
+/** A build that was started, and what other threads need to join it. */
+export interface Runtime {
+  glue: Glue;
+  /** The address of `glue`. */
+  url: string;
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+}
+
+export interface WasmSessionOptions {
+  device: Device;
+  intraOpNumThreads: number;
 }
 
 /** What came of a run; {@link SessionInfo} says what the numbers are. */
@@ -28,24 +42,27 @@ export interface Ran {
 export interface WasmSession {
   inputs(): ValueInfo[];
   outputs(): ValueInfo[];
-  info(): Omit<SessionInfo, "deviceReason" | "timings" | "lastRunMs" | "lastRunPeakBytes">;
+  info(): Omit<SessionInfo, "deviceReason" | "threadsReason" | "timings" | "lastRunMs" | "lastRunPeakBytes">;
   run(inputs: WireValue[], outputs: string[] | undefined, profile: boolean): Promise<Ran>;
   free(): void;
 }
 
-/** A build of the runtime. The first two are small and have the common operators; the others have all. */
-export type Build = "cpu-simd128" | "cpu-relaxed" | "cpu-all" | "webgpu";
+/**
+ * A build of the runtime. The first three are small and have the common operators; the others have all. Only the third
+ * has threads.
+ */
+export type Build = "cpu-simd128" | "cpu-relaxed" | "cpu-threads" | "cpu-all" | "webgpu";
 
 // Modules whose only function uses one instruction: v128.any_true and i8x16.relaxed_swizzle.
 const usesSimd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const usesRelaxedSimd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
 
 /**
- * The quickest build for a device that this machine can run.
+ * The quickest build for a device that this machine can run, with threads where there is to be more than one.
  *
  * @throws {@link FirebrandError} of kind `device_unavailable` where WebAssembly has no SIMD.
  */
-export function chooseBuild(device: Device, validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = canRun): Build {
+export function chooseBuild(device: Device, threads = 1, validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = canRun): Build {
   if (!validate(new Uint8Array(usesSimd))) {
     throw new FirebrandError(
       "device_unavailable",
@@ -53,12 +70,13 @@ export function chooseBuild(device: Device, validate: (bytes: Uint8Array<ArrayBu
     );
   }
   if (device === "webgpu") return "webgpu";
-  return validate(new Uint8Array(usesRelaxedSimd)) ? "cpu-relaxed" : "cpu-simd128";
+  if (!validate(new Uint8Array(usesRelaxedSimd))) return "cpu-simd128";
+  return threads > 1 ? "cpu-threads" : "cpu-relaxed";
 }
 
 /** The build for the same device that has all operators, where `build` has the common ones only. */
 export function buildWithAll(build: Build): Build | undefined {
-  return build === "cpu-simd128" || build === "cpu-relaxed" ? "cpu-all" : undefined;
+  return build === "cpu-all" || build === "webgpu" ? undefined : "cpu-all";
 }
 
 function canRun(bytes: Uint8Array<ArrayBuffer>): boolean {
@@ -78,6 +96,11 @@ function filesOf(build: Build): { glue: URL; wasm: URL } {
         glue: new URL("./wasm/cpu-relaxed/firebrand.js", import.meta.url),
         wasm: new URL("./wasm/cpu-relaxed/firebrand_bg.wasm", import.meta.url),
       };
+    case "cpu-threads":
+      return {
+        glue: new URL("./wasm/cpu-threads/firebrand.js", import.meta.url),
+        wasm: new URL("./wasm/cpu-threads/firebrand_bg.wasm", import.meta.url),
+      };
     case "cpu-all":
       return {
         glue: new URL("./wasm/cpu-all/firebrand.js", import.meta.url),
@@ -91,11 +114,11 @@ function filesOf(build: Build): { glue: URL; wasm: URL } {
   }
 }
 
-const opened = new Map<Build, Promise<Glue>>();
+const opened = new Map<Build, Promise<Runtime>>();
 const instances = new Map<Build, number>();
 
 /** Starts a build, once for this page, worker or process, until {@link abandonRuntime}. */
-export async function openRuntime(build: Build, options: ReadOptions = {}): Promise<Glue> {
+export async function openRuntime(build: Build, options: ReadOptions = {}): Promise<Runtime> {
   const known = opened.get(build);
   if (known) {
     try {
@@ -119,11 +142,11 @@ export function abandonRuntime(build: Build, glue: Glue): void {
   const known = opened.get(build);
   if (!known) return;
   void known.then((current) => {
-    if (current === glue && opened.get(build) === known) opened.delete(build);
+    if (current.glue === glue && opened.get(build) === known) opened.delete(build);
   });
 }
 
-async function start(build: Build, options: ReadOptions): Promise<Glue> {
+async function start(build: Build, options: ReadOptions): Promise<Runtime> {
   const files = filesOf(build);
   const instance = instances.get(build) ?? 0;
   instances.set(build, instance + 1);
@@ -131,7 +154,8 @@ async function start(build: Build, options: ReadOptions): Promise<Glue> {
   if (instance > 0) files.glue.searchParams.set("instance", String(instance));
   const [glue, module] = await Promise.all([importGlue(files.glue.href), compile(files.wasm, options)]);
   try {
-    await glue.default({ module_or_path: module });
+    const { memory } = await glue.default({ module_or_path: module });
+    return { glue, url: files.glue.href, module, memory };
   } catch (error) {
     throw new FirebrandError(
       "internal",
@@ -139,7 +163,6 @@ async function start(build: Build, options: ReadOptions): Promise<Glue> {
       { file: files.wasm.href, cause: error },
     );
   }
-  return glue;
 }
 
 async function importGlue(url: string): Promise<Glue> {

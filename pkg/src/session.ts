@@ -28,7 +28,11 @@ export interface LoadOptions extends InspectOptions {
    * where the GPU fails; `"webgpu"` and `"cpu"` take just that. Default: `"auto"`.
    */
   device?: "auto" | Device;
-  /** How many threads to use at most. This version always uses one; `session.info.threads` tells. */
+  /**
+   * How many threads share the work of a node on the CPU at most; ONNX Runtime calls it `intraOpNumThreads`. They need
+   * a page that is cross-origin isolated, and are not used elsewhere; `session.info.threads` tells how many there
+   * are, and `session.info.threadsReason` why. Results do not depend on it. Default: `"auto"`, half of the cores, from 2 to 4.
+   */
   threads?: number | "auto";
   /**
    * The files that hold weights beside the model, by the names that the model has for them. Those
@@ -77,6 +81,7 @@ interface Plan {
   source: Source;
   externalData: Record<string, Source>;
   device: "auto" | Device;
+  threads: number | "auto";
   open: OpenPort;
 }
 
@@ -145,7 +150,7 @@ export class Session {
     const source = await toSource(given, { signal, onProgress: modelProgress(onProgress) });
     const externalData: Record<string, Source> = {};
     for (const [name, data] of Object.entries(options.externalData ?? {})) externalData[name] = await toSource(data);
-    const plan: Plan = { source, externalData, device: options.device ?? "auto", open: portFor(options) };
+    const plan: Plan = { source, externalData, device: options.device ?? "auto", threads: options.threads ?? "auto", open: portFor(options) };
     return new Session(plan, await start(plan, undefined, { signal, onProgress }));
   }
 
@@ -294,10 +299,10 @@ export class Session {
 const gpuFailures: readonly ErrorKind[] = ["device_lost", "internal", "out_of_memory"];
 
 async function start(plan: Plan, avoidGpu: string | undefined, options: { signal?: AbortSignal | undefined; onProgress?: LoadOptions["onProgress"] | undefined }): Promise<Loaded> {
-  const { source, externalData, device } = plan;
+  const { source, externalData, device, threads } = plan;
   const link = new Link(plan.open);
   try {
-    const request = { type: "load" as const, source, externalData, device, ...(avoidGpu !== undefined && { avoidGpu }) };
+    const request = { type: "load" as const, source, externalData, device, threads, ...(avoidGpu !== undefined && { avoidGpu }) };
     const { inputs, outputs, info } = await link.exchange(request, [], options);
     return { link, inputs: Object.freeze(inputs), outputs: Object.freeze(outputs), info: Object.freeze(info) };
   } catch (error) {

@@ -5,7 +5,7 @@ import type { Reply, Request } from "./protocol.js";
 
 const port = builtin("node:worker_threads")?.parentPort;
 if (port) {
-  const host = new Host((reply: Reply, transfer: Transferable[] = []) => port.postMessage(reply, transfer as ArrayBuffer[]));
+  const host = new Host((reply: Reply, transfer: Transferable[] = []) => port.postMessage(reply, transfer as ArrayBuffer[]), { isOwnWorker: true });
   port.on("message", (request: Request) => host.receive(request));
   process.on("uncaughtException", (error) => host.trap(error));
 } else {
@@ -13,7 +13,7 @@ if (port) {
     postMessage(reply: Reply, transfer: Transferable[]): void;
     addEventListener(type: string, listener: (event: { data: Request; error?: unknown; message?: string; reason?: unknown; preventDefault(): void }) => void): void;
   };
-  const host = new Host((reply, transfer = []) => scope.postMessage(reply, transfer));
+  const host = new Host((reply, transfer = []) => scope.postMessage(reply, transfer), { isOwnWorker: true });
   scope.addEventListener("message", (event) => host.receive(event.data));
   scope.addEventListener("error", (event) => {
     event.preventDefault();

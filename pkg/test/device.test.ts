@@ -47,13 +47,15 @@ describe("chooseBuild", () => {
   const machine = (relaxed: boolean, simd = true) => (bytes: Uint8Array) => (bytes.includes(98) ? simd : relaxed);
 
   it("takes the quickest that the machine runs", () => {
-    expect(chooseBuild("cpu", machine(true))).toBe("cpu-relaxed");
-    expect(chooseBuild("cpu", machine(false))).toBe("cpu-simd128");
-    expect(chooseBuild("webgpu", machine(true))).toBe("webgpu");
+    expect(chooseBuild("cpu", 1, machine(true))).toBe("cpu-relaxed");
+    expect(chooseBuild("cpu", 1, machine(false))).toBe("cpu-simd128");
+    expect(chooseBuild("cpu", 2, machine(true))).toBe("cpu-threads");
+    expect(chooseBuild("cpu", 2, machine(false))).toBe("cpu-simd128");
+    expect(chooseBuild("webgpu", 2, machine(true))).toBe("webgpu");
   });
 
   it("says so where there is no SIMD", () => {
-    const error = thrownBy(() => chooseBuild("cpu", machine(false, false)));
+    const error = thrownBy(() => chooseBuild("cpu", 1, machine(false, false)));
     expect(error).toMatchObject({ kind: "device_unavailable" });
     expect(error.message).toMatch(/no SIMD/);
   });

@@ -1,7 +1,7 @@
 import { vi } from "vitest";
 import type { Profile } from "../src/profile.js";
 import type { ValueInfo, WireTensor, WireValue } from "../src/protocol.js";
-import type { Glue, Ran, WasmSession } from "../src/runtime.js";
+import type { Glue, Ran, Runtime, WasmSession, WasmSessionOptions } from "../src/runtime.js";
 
 /** What a profiled run of it tells. */
 export const profile: Profile = {
@@ -26,7 +26,7 @@ export const profile: Profile = {
 /** A stand-in for the WebAssembly: y = 2 x, with switches for what the real one may do. */
 export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[]; inputs?: ValueInfo[] } = {}) {
   const free = vi.fn();
-  const load = vi.fn(async (_model: Uint8Array, _external: Record<string, Uint8Array>, device: "cpu" | "webgpu"): Promise<WasmSession> => ({
+  const load = vi.fn(async (_model: Uint8Array, _external: Record<string, Uint8Array>, { device }: WasmSessionOptions): Promise<WasmSession> => ({
     inputs: () => behaviour.inputs ?? [{ name: "x", dtype: "float32", shape: ["N"] }],
     outputs: () => [{ name: "y", dtype: "float32", shape: ["N"] }],
     info: () => ({
@@ -42,14 +42,16 @@ export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" |
     run: behaviour.run ?? double,
     free,
   }));
+  const memory = new WebAssembly.Memory({ initial: 1 });
   const glue: Glue = {
-    default: async () => undefined,
+    default: async () => ({ memory }),
     inspect: () => ({ inputs: [], outputs: [], operators: [{ name: "Mul", domain: "", count: 1, supported: true }], externalFiles: [] }),
     externalFiles: () => behaviour.external ?? [],
     runtimeInfo: () => ({ version: "0.1.0", simd: "simd128", device: behaviour.device ?? "cpu" }),
     WasmSession: { load },
   };
-  return { glue, load, free };
+  const runtime: Runtime = { glue, url: "fake:", module: new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)), memory };
+  return { glue, runtime, load, free };
 }
 
 /** What a run tells that gave `outputs`. */
