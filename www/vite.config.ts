@@ -36,6 +36,9 @@ function contentSecurityPolicy(): Plugin {
   };
 }
 
+/** What lets a page's workers share memory, and so the CPU use threads; a host that cannot send these headers gets one. */
+const isolated = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+
 export default defineConfig({
   // Relative addresses, so that the folder works under any path of any static host.
   base: "./",
@@ -45,6 +48,7 @@ export default defineConfig({
     target: "es2022",
   },
   // `firebrand` is a link to ../pkg, outside this folder, which the development server must be told.
-  server: { fs: { allow: [fileURLToPath(new URL("..", import.meta.url))] } },
+  server: { headers: isolated, fs: { allow: [fileURLToPath(new URL("..", import.meta.url))] } },
+  preview: { headers: isolated },
   plugins: [contentSecurityPolicy()],
 });

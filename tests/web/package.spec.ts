@@ -447,6 +447,66 @@ test.describe("the contract", () => {
   });
 });
 
+test.describe("threads", () => {
+  const int8 = "../models/squeezenet1.1-int8.onnx";
+  /** The answers of a session with one thread and of one with `threads`, and what that one tells. */
+  const compare = (page: Page, model: string, threads: number | "auto") =>
+    page.evaluate(
+      async ([model, threads]) => {
+        const sessions = [await load(model, { device: "cpu", threads: 1 }), await load(model, { device: "cpu", threads })];
+        const data = new Tensor("float32", Float32Array.from({ length: 3 * 227 * 227 }, (_, at) => 120 * Math.sin(at)), [1, 3, 227, 227]);
+        const answers = [];
+        for (const session of sessions) for (let turn = 0; turn < 3; turn++) answers.push(Array.from((await session.run({ data })).probabilities.data as Float32Array));
+        const infos = sessions.map(({ info }) => info);
+        for (const session of sessions) await session.dispose();
+        return { same: answers.every((answer) => answer.every((value, at) => Object.is(value, answers[0]![at]))), infos };
+      },
+      [model, threads] as const,
+    );
+
+  for (const [name, model] of [["float32", squeezenet], ["int8", int8]] as const) {
+    test(`share the work where the page is isolated, with the answers of one: ${name}`, async ({ page }) => {
+      await open(page, "~isolated/");
+      const { same, infos } = await compare(page, model, 2);
+      expect(infos).toMatchObject([{ threads: 1, threadsReason: "one thread was asked for" }, { threads: 2, threadsReason: "2 threads were asked for", simd: "relaxed" }]);
+      expect(infos[1].memoryBytes).toBeGreaterThan(infos[1].weightBytes);
+      expect(same).toBe(true);
+      await expect.poll(() => page.workers().length).toBe(0);
+    });
+  }
+
+  test("are there of themselves, under a strict policy too", async ({ page }) => {
+    await open(page, "~isolated/~csp/");
+    const { infos } = await compare(page, int8, "auto");
+    expect(infos[1]).toMatchObject({ threads: expect.any(Number), threadsReason: expect.stringMatching(/^there are \d+ cores$/) });
+    expect(infos[1].threads).toBeGreaterThan(1);
+  });
+
+  test("are not used, in silence, where the page is not isolated or the host lacks a part of them", async ({ page }) => {
+    await open(page);
+    expect((await compare(page, int8, 2)).infos[1]).toMatchObject({ threads: 1, threadsReason: expect.stringMatching(/cross-origin isolated/) });
+    await open(page, "~isolated/~html-thread/");
+    const { same, infos } = await compare(page, int8, 2);
+    expect(infos[1]).toMatchObject({ threads: 1, threadsReason: expect.stringMatching(/could not be started/) });
+    expect(same).toBe(true);
+  });
+
+  test("end with a run that is aborted, and the next run has them again", async ({ page }) => {
+    await open(page, "~isolated/");
+    const { kind, top, threads } = await page.evaluate(async (model) => {
+      const session = await load(model, { device: "cpu", threads: 2 });
+      const control = new AbortController();
+      const zeros = new Tensor("float32", new Float32Array(3 * 227 * 227), [1, 3, 227, 227]);
+      const running = rejection(session.run({ data: zeros }, { signal: control.signal }));
+      setTimeout(() => control.abort(), 5);
+      const { kind } = await running;
+      const { top } = await runCase(session, "squeezenet1.1/coffee");
+      return { kind, top, threads: session.info.threads };
+    }, squeezenet);
+    expect({ kind, top, threads }).toEqual({ kind: "aborted", top: 967, threads: 2 });
+  });
+});
+
 test.describe("the page stays live", () => {
   const work = (page: Page, worker: boolean) =>
     page.evaluate(

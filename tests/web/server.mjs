@@ -11,7 +11,7 @@
 //   ~isolated        COOP and COEP headers, for cross-origin isolation
 //   ~csp             script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; no eval, no blob
 //   ~html            answers every file with an HTML page and 200, as a single-page host does
-//   ~html-wasm       the same for .wasm files alone; ~html-worker for worker.js, ~html-data for .bin
+//   ~html-wasm       the same for .wasm files alone; ~html-worker for worker.js, ~html-thread for thread.js, ~html-data for .bin
 //   ~wasm-as-text    serves .wasm as text/plain
 //   ~status-503      answers every file with that status (any number)
 //   ~cut-1000        sends 1000 bytes and the Content-Length of 1000
@@ -106,7 +106,8 @@ async function answer(request, response) {
     (switches.has("html") && !isPage) ||
     (switches.has("html-wasm") && extension === ".wasm") ||
     (switches.has("html-data") && extension === ".bin") ||
-    (switches.has("html-worker") && path.endsWith("/worker.js"));
+    (switches.has("html-worker") && path.endsWith("/worker.js")) ||
+    (switches.has("html-thread") && path.endsWith("/thread.js"));
   if (html) {
     response.writeHead(200, { ...headers, "Content-Type": "text/html; charset=utf-8" });
     return response.end(fallbackPage);
