@@ -29,6 +29,7 @@ pub fn all() -> Vec<Check> {
         asserted!(vector, simple_functions_are_exact),
         asserted!(vector, softmax_is_that_of_float64),
         asserted!(vector, softmax_of_what_is_no_number),
+        asserted!(pool, channels_last_are_pooled_as_one_at_a_time),
         asserted!(quantized, every_instruction_set_gives_the_codes_of_one_at_a_time),
         asserted!(quantized, a_mean_of_codes_is_the_code_of_the_mean),
         ("products of float32 match a naive loop", products_of_floats),

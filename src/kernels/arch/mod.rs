@@ -68,6 +68,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn round(v: Self::F) -> Self::F;
     /// All bits of a lane set where `a < b`.
     unsafe fn less(a: Self::F, b: Self::F) -> Self::I;
+    /// All bits of a lane set where it is NaN.
+    unsafe fn is_nan(v: Self::F) -> Self::I;
     /// `a` where the mask's bits are set, `b` where they are not.
     unsafe fn select(mask: Self::I, a: Self::F, b: Self::F) -> Self::F;
     unsafe fn bits(v: Self::F) -> Self::I;
@@ -86,6 +88,10 @@ pub trait Simd: Copy + 'static {
     unsafe fn shl<const N: u32>(v: Self::I) -> Self::I;
     /// Every `i32` shifted right, its sign repeated.
     unsafe fn shr<const N: u32>(v: Self::I) -> Self::I;
+    /// The larger of every pair of bytes.
+    unsafe fn max_u8(a: Self::I, b: Self::I) -> Self::I;
+    /// The larger of every pair of signed bytes.
+    unsafe fn max_i8(a: Self::I, b: Self::I) -> Self::I;
     /// Every `i32` as a float32.
     unsafe fn to_f32(v: Self::I) -> Self::F;
 
@@ -137,16 +143,6 @@ pub trait Simd: Copy + 'static {
     unsafe fn max_number(a: Self::F, b: Self::F) -> Self::F {
         // SAFETY: the caller's.
         unsafe { Self::max(a, b) }
-    }
-
-    /// All bits of a lane set where it is NaN.
-    #[inline(always)]
-    unsafe fn is_nan(v: Self::F) -> Self::I {
-        // SAFETY: the caller's.
-        unsafe {
-            // Without their sign, NaN are the bits above those of infinity.
-            Self::shr::<31>(Self::sub_i32(Self::splat_i32(0x7F80_0000), Self::bits(Self::abs(v))))
-        }
     }
 
     /// The nearest integers, halves to the even ones, of values from -2^22 up to 2^22.

@@ -93,6 +93,10 @@ impl Simd for Scalar {
         each!(i => -i32::from(a[i] < b[i]))
     }
     #[inline(always)]
+    unsafe fn is_nan(v: Self::F) -> Self::I {
+        each!(i => -i32::from(v[i].is_nan()))
+    }
+    #[inline(always)]
     unsafe fn select(mask: Self::I, a: Self::F, b: Self::F) -> Self::F {
         each!(i => f32::from_bits((mask[i] as u32 & a[i].to_bits()) | (!mask[i] as u32 & b[i].to_bits())))
     }
@@ -149,6 +153,26 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn shr<const N: u32>(v: Self::I) -> Self::I {
         each!(i => v[i] >> N)
+    }
+    #[inline(always)]
+    unsafe fn max_u8(a: Self::I, b: Self::I) -> Self::I {
+        each!(i => {
+            let (mut a, b) = (a[i].to_ne_bytes(), b[i].to_ne_bytes());
+            for k in 0..4 {
+                a[k] = a[k].max(b[k]);
+            }
+            i32::from_ne_bytes(a)
+        })
+    }
+    #[inline(always)]
+    unsafe fn max_i8(a: Self::I, b: Self::I) -> Self::I {
+        each!(i => {
+            let (mut a, b) = (a[i].to_ne_bytes(), b[i].to_ne_bytes());
+            for k in 0..4 {
+                a[k] = (a[k] as i8).max(b[k] as i8) as u8;
+            }
+            i32::from_ne_bytes(a)
+        })
     }
     #[inline(always)]
     unsafe fn to_f32(v: Self::I) -> Self::F {

@@ -91,6 +91,10 @@ impl Simd for Wasm {
         f32x4_lt(a, b)
     }
     #[inline(always)]
+    unsafe fn is_nan(v: v128) -> v128 {
+        f32x4_ne(v, v)
+    }
+    #[inline(always)]
     unsafe fn select(mask: v128, a: v128, b: v128) -> v128 {
         v128_bitselect(a, b, mask)
     }
@@ -147,6 +151,14 @@ impl Simd for Wasm {
     #[inline(always)]
     unsafe fn shr<const N: u32>(v: v128) -> v128 {
         i32x4_shr(v, N)
+    }
+    #[inline(always)]
+    unsafe fn max_u8(a: v128, b: v128) -> v128 {
+        u8x16_max(a, b)
+    }
+    #[inline(always)]
+    unsafe fn max_i8(a: v128, b: v128) -> v128 {
+        i8x16_max(a, b)
     }
     #[inline(always)]
     unsafe fn to_f32(v: v128) -> v128 {

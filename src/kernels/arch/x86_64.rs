@@ -92,6 +92,7 @@ macro_rules! avx2 {
                 floor(v: __m256) -> __m256 = _mm256_floor_ps(v);
                 round(v: __m256) -> __m256 = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v);
                 less(a: __m256, b: __m256) -> __m256i = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b));
+                is_nan(v: __m256) -> __m256i = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
                 select(mask: __m256i, a: __m256, b: __m256) -> __m256 = _mm256_blendv_ps(b, a, _mm256_castsi256_ps(mask));
                 bits(v: __m256) -> __m256i = _mm256_castps_si256(v);
                 from_bits(v: __m256i) -> __m256 = _mm256_castsi256_ps(v);
@@ -106,6 +107,8 @@ macro_rules! avx2 {
                 xor(a: __m256i, b: __m256i) -> __m256i = _mm256_xor_si256(a, b);
                 shl<const N>(v: __m256i) -> __m256i = _mm256_sll_epi32(v, _mm_cvtsi32_si128(N as i32));
                 shr<const N>(v: __m256i) -> __m256i = _mm256_sra_epi32(v, _mm_cvtsi32_si128(N as i32));
+                max_u8(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epu8(a, b);
+                max_i8(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi8(a, b);
                 to_f32(v: __m256i) -> __m256 = _mm256_cvtepi32_ps(v);
                 dot_i16(acc: __m256i, a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
                 dot_u8i8($acc: __m256i, $a: __m256i, $b: __m256i) -> __m256i = $dot;
@@ -169,6 +172,7 @@ impl Simd for Avx512 {
         floor(v: __m512) -> __m512 = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(v);
         round(v: __m512) -> __m512 = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v);
         less(a: __m512, b: __m512) -> __m512i = _mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b));
+        is_nan(v: __m512) -> __m512i = _mm512_movm_epi32(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v));
         select(mask: __m512i, a: __m512, b: __m512) -> __m512 = _mm512_mask_blend_ps(_mm512_movepi32_mask(mask), b, a);
         bits(v: __m512) -> __m512i = _mm512_castps_si512(v);
         from_bits(v: __m512i) -> __m512 = _mm512_castsi512_ps(v);
@@ -183,6 +187,8 @@ impl Simd for Avx512 {
         xor(a: __m512i, b: __m512i) -> __m512i = _mm512_xor_si512(a, b);
         shl<const N>(v: __m512i) -> __m512i = _mm512_slli_epi32::<N>(v);
         shr<const N>(v: __m512i) -> __m512i = _mm512_srai_epi32::<N>(v);
+        max_u8(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epu8(a, b);
+        max_i8(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi8(a, b);
         to_f32(v: __m512i) -> __m512 = _mm512_cvtepi32_ps(v);
         dot_i16(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpwssd_epi32(acc, a, b);
         dot_u8i8(acc: __m512i, a: __m512i, b: __m512i) -> __m512i = _mm512_dpbusd_epi32(acc, a, b);
