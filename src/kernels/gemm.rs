@@ -129,7 +129,7 @@ impl Finish for ToFloats {
                     }
                     for c in 0..2 {
                         let v = S::add(S::load(from.add(c * S::LANES)), bias[c]);
-                        S::store(to.add(c * S::LANES), S::max(S::min(v, max), min));
+                        S::store(to.add(c * S::LANES), S::clamp(v, min, max));
                     }
                 }
                 at += 2 * S::LANES;
@@ -144,7 +144,7 @@ impl Finish for ToFloats {
                     if !self.residual.is_null() {
                         v = S::add(v, S::load_part(self.residual.add(place), count));
                     }
-                    S::store_part(self.y.add(place), S::max(S::min(v, max), min), count);
+                    S::store_part(self.y.add(place), S::clamp(v, min, max), count);
                 }
                 at += S::LANES;
             }

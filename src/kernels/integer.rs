@@ -203,7 +203,7 @@ impl ToIntegers<'_> {
                             v = S::add(v, S::load_part(bias.add(column), count));
                         }
                         if let Activation::Clamp { min, max } = activation {
-                            v = S::max(S::min(v, S::splat(*max)), S::splat(*min));
+                            v = S::clamp(v, S::splat(*min), S::splat(*max));
                         }
                         S::store_part(y.add(place), v, count);
                     }

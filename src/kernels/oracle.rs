@@ -25,6 +25,7 @@ pub fn all() -> Vec<Check> {
     vec![
         asserted!(vector, functions_are_those_of_float64),
         asserted!(vector, every_instruction_set_gives_the_same_bits),
+        asserted!(vector, little_of_a_negative_gelu_is_lost),
         asserted!(vector, silu_is_that_of_float64),
         asserted!(vector, simple_functions_are_exact),
         asserted!(vector, softmax_is_that_of_float64),

@@ -145,6 +145,13 @@ pub trait Simd: Copy + 'static {
         unsafe { Self::max(a, b) }
     }
 
+    /// The nearest number from `low` to `high`; `v` where it is NaN.
+    #[inline(always)]
+    unsafe fn clamp(v: Self::F, low: Self::F, high: Self::F) -> Self::F {
+        // SAFETY: the caller's.
+        unsafe { Self::max(Self::min(v, high), low) }
+    }
+
     /// The nearest integers, halves to the even ones, of values from -2^22 up to 2^22.
     #[inline(always)]
     unsafe fn to_i32(v: Self::F) -> Self::I {

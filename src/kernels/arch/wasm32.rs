@@ -56,6 +56,10 @@ impl Simd for Wasm {
         v128_or(f32x4_pmax(v, bound), f32x4_ne(v, v))
     }
     #[inline(always)]
+    unsafe fn clamp(v: v128, low: v128, high: v128) -> v128 {
+        v128_or(f32x4_pmax(f32x4_pmin(v, high), low), f32x4_ne(v, v))
+    }
+    #[inline(always)]
     unsafe fn min_number(a: v128, b: v128) -> v128 {
         // One instruction on x86-64, where `f32x4.min` is seven.
         f32x4_pmin(a, b)
