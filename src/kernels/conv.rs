@@ -5,7 +5,7 @@
 use num_traits::Float;
 
 use super::arch::{Dot, Level};
-use super::depthwise::Depthwise;
+use super::depthwise::{Channelwise, Depthwise, Taps};
 use super::gemm::{Epilogue, ToFloats};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
 use super::product::{Bytes, Floats, Multiply, Panels, Rows, Words};
@@ -55,13 +55,6 @@ impl Geometry {
         (line / self.output[0], line % self.output[0], row % self.output[1])
     }
 
-    /// The outputs along dimension `d` whose taps all lie inside the input: from, to.
-    pub(super) fn interior(&self, d: usize) -> (usize, usize) {
-        let from = self.begin[d].div_ceil(self.strides[d]);
-        let reach = (self.input[d] + self.begin[d]).saturating_sub((self.kernel[d] - 1) * self.dilations[d]);
-        (from, reach.div_ceil(self.strides[d]).min(self.output[d]))
-    }
-
     /// Every position is used once and in order.
     fn pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.strides == [1, 1] && self.begin == [0, 0] && self.input == self.output
@@ -89,7 +82,7 @@ pub struct ConvF32 {
 enum Filters {
     /// One matrix per group.
     Groups(Vec<Panels>),
-    /// A line of `pitch` channels for every tap.
+    /// Lines of `pitch` channels, as [`Taps`] says.
     Depthwise { weights: Vec<f32>, pitch: usize },
 }
 
@@ -104,9 +97,10 @@ impl ConvF32 {
         let taps = kernel[0] * kernel[1];
         if channels == 1 && outputs == group {
             let pitch = outputs.next_multiple_of(2 * level.lanes());
-            let mut weights = vec![0f32; taps * pitch];
+            let places = Taps::new(kernel, Floats::TAPS);
+            let mut weights = vec![0f32; places.lines() * pitch];
             for (channel, filter) in weight.chunks_exact(taps.max(1)).enumerate() {
-                filter.iter().enumerate().for_each(|(tap, v)| weights[tap * pitch + channel] = *v);
+                filter.iter().enumerate().for_each(|(tap, v)| weights[places.place(tap).0 * pitch + channel] = *v);
             }
             return Self { filters: Filters::Depthwise { weights, pitch }, level, channels };
         }
@@ -166,7 +160,7 @@ pub struct ConvI8 {
 enum IntFilters {
     /// One matrix per group.
     Groups(Vec<IntPanels>),
-    /// A line of `pitch` channels for every two taps, each two `i16`, or four, each four `i8`.
+    /// Lines of `pitch` channels, each two `i16` or four `i8`, as [`Taps`] says.
     Depthwise { weights: Vec<u32>, pitch: usize, dot: Dot, sums: Sums },
 }
 
@@ -219,12 +213,14 @@ impl ConvI8 {
         let taps = kernel[0] * kernel[1];
         if channels == 1 && outputs == group {
             let pitch = outputs.next_multiple_of(2 * level.lanes());
-            let (bits, together) = if dot == Dot::Words { (16, 2) } else { (8, 4) };
-            let mut weights = vec![0u32; taps.div_ceil(together) * pitch];
+            let (bits, together) = if dot == Dot::Words { (16, Words::TAPS) } else { (8, Bytes::TAPS) };
+            let places = Taps::new(kernel, together);
+            let mut weights = vec![0u32; places.lines() * pitch];
             for channel in 0..outputs {
                 for tap in 0..taps {
                     let value = weight(channel * taps + tap) as u32 & (u32::MAX >> (32 - bits));
-                    weights[tap / together * pitch + channel] |= value << (tap % together * bits);
+                    let (line, place) = places.place(tap);
+                    weights[line * pitch + channel] |= value << (place * bits);
                 }
             }
             let sum = |channel| (0..taps).map(|tap| i32::from(weight(channel * taps + tap))).sum();
