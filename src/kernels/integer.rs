@@ -167,6 +167,86 @@ impl<S: Simd> Bounds<S> {
 }
 
 impl ToIntegers<'_> {
+    /// As [`Finish::tile`], requantised, of whole pairs of vectors.
+    // On WebAssembly a function of its own: in a larger one, engines prepare for all of it.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    unsafe fn pairs<S: Simd>(
+        &self,
+        sums: *const u32,
+        pitch: usize,
+        row: usize,
+        rows: usize,
+        first: usize,
+        width: usize,
+    ) {
+        let Target::Requantize { multipliers, zero_point, min, max, y } = self.target else { return };
+        let zero = i32::from(zero_point);
+        // SAFETY: as in `tile`.
+        unsafe {
+            let (multipliers, offsets) = (multipliers.add(first), self.offsets.as_ptr().add(first));
+            let y = y.add(row * self.stride + first);
+            let low = S::splat((i32::from(min) - zero) as f32);
+            let most = S::splat_i32(i32::from_ne_bytes([max; 4]));
+            // As in `Simd::to_i32`; what is too large for it stays too large, so a bound above may wait for bytes.
+            let magic = S::splat(12_582_912.0);
+            let shift = S::splat_i32(0x4B40_0000 - zero + S::BIAS);
+            let mut at = 0;
+            while at < width {
+                let (scale, offset) = (multipliers.add(at), offsets.add(at));
+                let scale = [S::load(scale), S::load(scale.add(S::LANES))];
+                let offset = [S::load_i32(offset), S::load_i32(offset.add(S::LANES))];
+                let (mut from, mut to) = (sums.add(at).cast::<i32>(), y.add(at));
+                macro_rules! rows {
+                    ($($r:literal)*) => {$(
+                        if $r > 0 {
+                            from = from.wrapping_add(pitch);
+                            to = to.wrapping_add(self.stride);
+                        }
+                        let left = S::to_f32(S::add_i32(S::load_i32(from), offset[0]));
+                        let right = S::to_f32(S::add_i32(S::load_i32(from.add(S::LANES)), offset[1]));
+                        let left = S::add(S::max_number(S::mul(left, scale[0]), low), magic);
+                        let right = S::add(S::max_number(S::mul(right, scale[1]), low), magic);
+                        let units = [S::sub_i32(S::bits(left), shift), S::sub_i32(S::bits(right), shift)];
+                        S::store2_biased(to, units, most);
+                    )*};
+                }
+                let mut left = rows;
+                while left >= 4 {
+                    rows!(0 1 2 3);
+                    left -= 4;
+                    from = from.wrapping_add(pitch);
+                    to = to.wrapping_add(self.stride);
+                }
+                while left > 0 {
+                    rows!(0);
+                    left -= 1;
+                    from = from.wrapping_add(pitch);
+                    to = to.wrapping_add(self.stride);
+                }
+                at += 2 * S::LANES;
+            }
+        }
+    }
+
+    /// As [`Finish::tile`], of anything.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    unsafe fn vectors<S: Simd>(
+        &self,
+        sums: *const u32,
+        pitch: usize,
+        row: usize,
+        rows: usize,
+        first: usize,
+        width: usize,
+    ) {
+        for at in (0..width).step_by(S::LANES) {
+            // SAFETY: as in `tile`.
+            unsafe { self.vector::<S>(sums.add(at), pitch, row, rows, first + at, (width - at).min(S::LANES)) };
+        }
+    }
+
     /// As [`Finish::tile`], of the first `count` columns of one vector.
     #[inline(always)]
     unsafe fn vector<S: Simd>(
@@ -219,7 +299,7 @@ impl ToIntegers<'_> {
 unsafe impl Sync for ToIntegers<'_> {}
 
 impl Finish for ToIntegers<'_> {
-    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[inline(always)]
     unsafe fn tile<S: Simd>(
         &self,
         sums: *const u32,
@@ -233,30 +313,12 @@ impl Finish for ToIntegers<'_> {
         // the sums of weights are whole vectors.
         unsafe {
             let mut at = 0;
-            if let Target::Requantize { multipliers, zero_point, min, max, y } = &self.target
-                && self.zeros.is_none()
-            {
-                let to = Bounds::<S>::new(*zero_point, *min, *max);
-                while at + 2 * S::LANES <= width {
-                    let (scale, offset) = (multipliers.add(first + at), self.offsets.as_ptr().add(first + at));
-                    let scale = [S::load(scale), S::load(scale.add(S::LANES))];
-                    let offset = [S::load_i32(offset), S::load_i32(offset.add(S::LANES))];
-                    let (mut sums, mut y) = (sums.add(at).cast::<i32>(), y.add(row * self.stride + first + at));
-                    for r in 0..rows {
-                        if r > 0 {
-                            sums = sums.add(pitch);
-                            y = y.add(self.stride);
-                        }
-                        let left = S::add_i32(S::load_i32(sums), offset[0]);
-                        let right = S::add_i32(S::load_i32(sums.add(S::LANES)), offset[1]);
-                        S::store2_u8(y, [to.requantized(left, scale[0]), to.requantized(right, scale[1])]);
-                    }
-                    at += 2 * S::LANES;
-                }
+            if matches!(self.target, Target::Requantize { .. }) && self.zeros.is_none() {
+                at = width - width % (2 * S::LANES);
+                self.pairs::<S>(sums, pitch, row, rows, first, at);
             }
-            while at < width {
-                self.vector::<S>(sums.add(at), pitch, row, rows, first + at, (width - at).min(S::LANES));
-                at += S::LANES;
+            if at < width {
+                self.vectors::<S>(sums.add(at), pitch, row, rows, first + at, width - at);
             }
         }
     }

@@ -344,10 +344,14 @@ fn outputs_match(
     equal(what, &y, sums)?;
 
     let bias: Vec<i32> = (0..columns).map(|_| numbers.below(20_000) as i32 - 10_000).collect();
-    let multipliers: Vec<f32> = numbers.floats(columns).iter().map(|v| v.abs() * 0.02 + 1e-6).collect();
+    let mut multipliers: Vec<f32> = numbers.floats(columns).iter().map(|v| v.abs() * 0.02 + 1e-6).collect();
     let (zero_point, min) = (numbers.next() as u8, numbers.below(100) as u8);
     let max = 255 - numbers.below(100) as u8;
-    for bias in [None, Some(&bias[..])] {
+    for (bias, huge) in [(None, false), (Some(&bias[..]), false), (Some(&bias[..]), true)] {
+        if huge {
+            // Products far beyond integers, and beyond float32.
+            multipliers.iter_mut().zip([1e4, 1e6, 1e9, 1e30, 1e38].iter().cycle()).for_each(|(v, by)| *v *= by);
+        }
         let mut y = vec![7u8; count];
         run(IntOutput::Requantize(Requantize { bias, multipliers: &multipliers, zero_point, min, max }, &mut y));
         let expected: Vec<u8> = (0..count)

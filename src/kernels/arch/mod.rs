@@ -44,6 +44,8 @@ pub trait Simd: Copy + 'static {
     const UNROLL: usize;
     /// Whether [`Simd::dot_u8i8`] may be called.
     const BYTES: bool;
+    /// What [`Simd::store2_biased`] adds.
+    const BIAS: i32 = 0;
     /// `LANES` float32.
     type F: Copy;
     /// The same bytes as integers: `LANES` `i32`, twice as many `i16`, four times as many bytes.
@@ -121,15 +123,8 @@ pub trait Simd: Copy + 'static {
         unsafe { [Self::zip_u8_i16(a, b), Self::zip_u8_i16(a.add(Self::LANES), b.add(Self::LANES))] }
     }
 
-    /// [`Simd::store_u8`] of two vectors.
-    #[inline(always)]
-    unsafe fn store2_u8(to: *mut u8, v: [Self::I; 2]) {
-        // SAFETY: the caller's.
-        unsafe {
-            Self::store_u8(to, v[0]);
-            Self::store_u8(to.add(Self::LANES), v[1]);
-        }
-    }
+    /// Every `i32` of both plus [`Simd::BIAS`] as a byte, 0 to 255 and no more than that of `most`.
+    unsafe fn store2_biased(to: *mut u8, v: [Self::I; 2], most: Self::I);
 
     /// The smaller; neither is NaN.
     #[inline(always)]

@@ -236,4 +236,13 @@ impl Simd for Scalar {
         // SAFETY: the caller's.
         unsafe { to.cast::<[u8; 4]>().write_unaligned(bytes) }
     }
+    #[inline(always)]
+    unsafe fn store2_biased(to: *mut u8, v: [Self::I; 2], most: Self::I) {
+        let most = most[0] & 255;
+        // SAFETY: the caller's.
+        unsafe {
+            Self::store_u8(to, each!(i => v[0][i].min(most)));
+            Self::store_u8(to.add(4), each!(i => v[1][i].min(most)));
+        }
+    }
 }

@@ -130,11 +130,11 @@ macro_rules! avx2 {
                     let words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
                     _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words))
                 };
-                store2_u8(to: *mut u8, v: [__m256i; 2]) = {
+                store2_biased(to: *mut u8, v: [__m256i; 2], most: __m256i) = {
                     // Both work in halves: the first gives 0 4 2 6 of the quarters, which is put right.
                     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(v[0], v[1]));
                     let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-                    _mm_storeu_si128(to.cast(), bytes)
+                    _mm_storeu_si128(to.cast(), _mm_min_epu8(bytes, _mm256_castsi256_si128(most)))
                 };
                 load_part(from: *const f32, count: usize) -> __m256 =
                     if count >= 8 { _mm256_loadu_ps(from) } else { _mm256_maskload_ps(from, first(count)) };
@@ -218,6 +218,13 @@ impl Simd for Avx512 {
         store_u8(to: *mut u8, v: __m512i) = {
             let v = _mm512_max_epi32(v, _mm512_setzero_si512());
             _mm_storeu_si128(to.cast(), _mm512_cvtusepi32_epi8(v))
+        };
+        store2_biased(to: *mut u8, v: [__m512i; 2], most: __m512i) = {
+            let zero = _mm512_setzero_si512();
+            let left = _mm512_cvtusepi32_epi8(_mm512_max_epi32(v[0], zero));
+            let right = _mm512_cvtusepi32_epi8(_mm512_max_epi32(v[1], zero));
+            let most = _mm512_castsi512_si256(most);
+            _mm256_storeu_si256(to.cast(), _mm256_min_epu8(_mm256_set_m128i(right, left), most))
         };
         load_part(from: *const f32, count: usize) -> __m512 =
             if count >= 16 { _mm512_loadu_ps(from) } else { _mm512_maskz_loadu_ps((1 << count) - 1, from) };
