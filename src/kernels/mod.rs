@@ -15,6 +15,7 @@ pub mod fourier;
 pub mod gemm;
 pub mod integer;
 pub mod layout;
+mod nibbles;
 pub mod normalize;
 #[cfg(any(test, feature = "oracle"))]
 pub mod oracle;
@@ -40,4 +41,5 @@ mod random;
 pub use conv::{ConvF32, ConvI8, Geometry};
 pub use gemm::{Activation, Epilogue, GemmF32, Matrix};
 pub use integer::{GemmI8, IntOutput, Requantize, ZeroPoints};
+pub use nibbles::{Blocks, GemmU4};
 pub use window::Window;

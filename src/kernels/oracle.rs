@@ -6,6 +6,7 @@ use super::arch::{Dot, Level};
 use super::conv::{ConvF32, ConvI8, Geometry};
 use super::gemm::{Activation, Epilogue, GemmF32, Matrix, row_times_matrix};
 use super::integer::{GemmI8, IntOutput, Requantize, ZeroPoints};
+use super::nibbles::{Blocks, GemmU4};
 
 /// A check and its name.
 pub type Check = (&'static str, fn() -> Result<(), String>);
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Check> {
         asserted!(quantized, a_mean_of_codes_is_the_code_of_the_mean),
         ("products of float32 match a naive loop", products_of_floats),
         ("one row by a matrix matches a naive loop", rows_by_matrices),
+        ("products of float32 by 4 bits match a naive loop", products_of_nibbles),
         ("convolutions of float32 match a naive loop", convolutions_of_floats),
         ("products of bytes are exact", products_of_bytes),
         ("convolutions of bytes are exact", convolutions_of_bytes),
@@ -173,6 +175,65 @@ fn rows_by_matrices() -> Result<(), String> {
             let mut got = c.clone();
             row_times_matrix(&a, &matrix, &mut got);
             near(&format!("1x{depth}x{columns}, strides {depth_stride} and {column_stride}"), &got, &expected)?;
+        }
+    }
+    Ok(())
+}
+
+fn products_of_nibbles() -> Result<(), String> {
+    let mut numbers = Numbers(7);
+    for level in Level::available() {
+        let lanes = level.lanes();
+        let mut sizes = Vec::new();
+        for rows in [1, 2, 3, 4, 5, 8, 9, 14] {
+            sizes.push([rows, 40, lanes + 1, 16]);
+        }
+        for columns in [1, lanes - 1, lanes, lanes + 1, 2 * lanes - 1, 2 * lanes, 2 * lanes + 1, 3 * lanes] {
+            sizes.extend([[1, 33, columns, 32], [6, 33, columns, 16], [10, 33, columns, 16]]);
+        }
+        for depth in [1, 7, 8, 9, 15, 16, 17, 31, 64, 130] {
+            sizes.extend([[1, depth, 2 * lanes, 16], [20, depth, 2 * lanes, 64]]);
+        }
+        sizes.extend([[0, 16, 3, 16], [3, 16, 0, 16], [1, 1100, 5, 128], [12, 1100, 5, 128], [33, 700, 300, 32]]);
+        for [rows, depth, columns, size] in sizes {
+            let blocks = depth.div_ceil(size);
+            let (stride, y_stride) = (depth + 3, columns + 2);
+            let a = numbers.floats((rows * stride).saturating_sub(3));
+            let codes = bytes(&mut numbers, columns * blocks * size / 2);
+            let scales = numbers.floats(columns * blocks);
+            let points: Vec<u8> = bytes(&mut numbers, columns * blocks).iter().map(|v| v & 15).collect();
+            for zeros in [None, Some(&points[..])] {
+                let what = format!("{level:?} {rows}x{depth}x{columns} in blocks of {size}, {}", zeros.is_some());
+                let packed = GemmU4::at(level, &Blocks { codes: &codes, scales: &scales, zeros, size, depth, columns });
+                let real = |column: usize, k: usize| {
+                    let byte = codes[(column * blocks * size + k) / 2];
+                    let block = column * blocks + k / size;
+                    let zero = zeros.map_or(8, |zeros| zeros[block]);
+                    f64::from(scales[block]) * (f64::from(byte >> (k % 2 * 4) & 15) - f64::from(zero))
+                };
+                let term = |i: usize, k: usize| f64::from(a[i / columns * stride + k]) * real(i % columns, k);
+                let mut sums: Vec<f64> = (0..rows * columns).map(|i| (0..depth).map(|k| term(i, k)).sum()).collect();
+                // As much may be lost as the terms are large, not their sum.
+                let size: Vec<f32> =
+                    (0..rows * columns).map(|i| (0..depth).map(|k| term(i, k).abs()).sum::<f64>() as f32).collect();
+                let (bias, residual) = (numbers.floats(columns), numbers.floats(rows * y_stride));
+                let dense: Vec<f32> =
+                    (0..rows * columns).map(|i| residual[i / columns * y_stride + i % columns]).collect();
+                for (given, plain) in epilogues(&bias, &residual).iter().zip(epilogues(&bias, &dense)) {
+                    let expected = finished(&mut sums, columns, &plain);
+                    let mut y = vec![7f32; rows * y_stride];
+                    packed.run(&a, stride, rows, given, &mut y, y_stride);
+                    for (i, expected) in expected.iter().enumerate() {
+                        let got = y[i / columns * y_stride + i % columns];
+                        if (got - expected).abs() > 2e-6 * (4.0 + size[i]) || got.is_nan() {
+                            return Err(format!("{what}: {got} at {i}, expected {expected}"));
+                        }
+                    }
+                    if y.chunks(y_stride).any(|row| row[columns..].iter().any(|&v| v != 7.0)) {
+                        return Err(format!("{what}: wrote beside the results"));
+                    }
+                }
+            }
         }
     }
     Ok(())

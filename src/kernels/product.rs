@@ -55,8 +55,8 @@ impl Panels {
     pub fn new(level: Level, words: usize, columns: usize, mut fill: impl FnMut(usize, usize, &mut [u32])) -> Self {
         let lanes = level.lanes();
         let padded = columns.next_multiple_of(lanes);
-        let mut lines = vec![Line::zeroed(); (words * padded).div_ceil(16)];
-        let flat: &mut [u32] = bytemuck::cast_slice_mut(&mut lines);
+        let mut panels = Self::zeroed(level, words, columns);
+        let flat: &mut [u32] = bytemuck::cast_slice_mut(&mut panels.lines);
         for first in (0..columns).step_by(2 * lanes) {
             let width = (padded - first).min(2 * lanes);
             let used = (columns - first).min(width);
@@ -64,15 +64,26 @@ impl Panels {
                 fill(word, first, &mut slots[..used]);
             }
         }
-        Self { level, words, columns, lines }
+        panels
     }
 
     pub fn byte_len(&self) -> usize {
         size_of_val(&self.lines[..])
     }
 
-    fn as_ptr(&self) -> *const u32 {
+    /// Panels to write to: whole vectors of columns, in each group one step after another.
+    pub fn zeroed(level: Level, words: usize, columns: usize) -> Self {
+        let padded = columns.next_multiple_of(level.lanes());
+        Self { level, words, columns, lines: vec![Line::zeroed(); (words * padded).div_ceil(16)] }
+    }
+
+    /// The first step of the first group; the group of the columns from `first` on starts at `first * words`.
+    pub fn as_ptr(&self) -> *const u32 {
         self.lines.as_ptr().cast()
+    }
+
+    pub fn as_mut_ptr(&mut self) -> *mut u32 {
+        self.lines.as_mut_ptr().cast()
     }
 }
 

@@ -5,7 +5,7 @@ use super::draft::{Draft, Item};
 use super::ops::{Conv, MatMul};
 use crate::error::Result;
 use crate::graph::{Attribute, DataType};
-use crate::kernels::{Activation, vector};
+use crate::kernels::{Activation, Blocks, vector};
 use crate::ops::Attributes;
 
 /// Multiplies the weights of a convolution by the factors of the BatchNormalization that follows.
@@ -69,6 +69,16 @@ struct Epilogue {
     places: Vec<usize>,
 }
 
+/// Whether a constant of this shape has one element for each of the `columns` of a product: its last dimension, or,
+/// where it is of `channels` dimensions, the second.
+pub fn is_along(shape: &[usize], columns: usize, channels: Option<usize>) -> bool {
+    let Some(rank) = channels else { return shape == [columns] };
+    shape.len() <= rank && {
+        let full = [vec![1; rank - shape.len()], shape.to_vec()].concat();
+        full[1] == columns && full.iter().product::<usize>() == columns
+    }
+}
+
 /// Finds what follows `place`; `columns` are the elements of a bias, which `channels` says to lie
 /// along dimension 1 instead of the last.
 fn epilogue(draft: &Draft, place: usize, columns: usize, channels: Option<usize>, has_bias: bool) -> Option<Epilogue> {
@@ -79,15 +89,7 @@ fn epilogue(draft: &Draft, place: usize, columns: usize, channels: Option<usize>
         let Some(other) = other.filter(|other| *other != slot) else { break };
         match draft.floats(Some(other)) {
             Some((values, shape)) => {
-                let along = match channels {
-                    None => shape == [columns],
-                    Some(rank) => {
-                        shape.len() <= rank && {
-                            let full = [vec![1; rank - shape.len()], shape].concat();
-                            full[1] == columns && full.iter().product::<usize>() == columns
-                        }
-                    }
-                };
+                let along = is_along(&shape, columns, channels);
                 if has_bias || !along || found.bias.is_some() || found.residual.is_some() {
                     break;
                 }
@@ -172,6 +174,8 @@ pub fn pack(draft: &mut Draft) -> Result<()> {
             pack_conv(draft, place)?;
         } else if item.is("MatMul") || item.is("Gemm") {
             pack_matmul(draft, place)?;
+        } else if item.node.domain == "com.microsoft" && item.node.op_type == "MatMulNBits" {
+            pack_nibbles(draft, place)?;
         }
     }
     Ok(())
@@ -235,4 +239,47 @@ fn pack_matmul(draft: &mut Draft, place: usize) -> Result<()> {
     let inputs = [vec![item.input(0)], found.residual.map(Some).into_iter().collect()].concat();
     let op = MatMul::new(&weight, [depth, width], transposed, bias, found.activation, is_gemm);
     draft.replace(&found.places, "FusedMatMul", Box::new(op), inputs)
+}
+
+/// Weights of 4 bits stay so; those of 2 and 8 bits, and blocks in another order, are left to the operator.
+fn pack_nibbles(draft: &mut Draft, place: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(place)?;
+        let size = |name: &str, default: i64| usize::try_from(item.int(name, default)).ok();
+        let (depth, columns, block) = (size("K", 0)?, size("N", 0)?, size("block_size", 0)?);
+        let plain = size("bits", 4)? == 4 && item.input(4).is_none();
+        if !plain || depth == 0 || columns == 0 || block < 16 || !block.is_power_of_two() {
+            return None;
+        }
+        let blocks = depth.div_ceil(block);
+        let weight = draft.constant(item.input(1))?;
+        let (scales, _) = draft.floats(item.input(2))?;
+        let zeros = match item.input(3) {
+            None => None,
+            Some(slot) => {
+                let zeros = draft.constant(Some(slot)).filter(|zeros| zeros.dtype() == DataType::Uint8)?;
+                let rows = zeros
+                    .bytes()?
+                    .chunks_exact(blocks.div_ceil(2))
+                    .map(|row| row.iter().flat_map(|byte| [byte & 15, byte >> 4]).take(blocks));
+                Some(rows.flatten().collect::<Vec<u8>>())
+            }
+        };
+        let expected = columns.checked_mul(blocks)?;
+        let fits = weight.len() == expected.checked_mul(block / 2)?
+            && scales.len() == expected
+            && zeros.as_ref().is_none_or(|zeros| zeros.len() == expected);
+        let mut bias = None;
+        if let Some(slot) = item.input(5) {
+            bias = Some(draft.floats(Some(slot)).filter(|(_, shape)| shape == &[columns])?.0);
+        }
+        let after = epilogue(draft, place, columns, None, bias.is_some()).filter(|_| fits)?;
+        let weight =
+            Blocks { codes: weight.bytes()?, scales: &scales, zeros: zeros.as_deref(), size: block, depth, columns };
+        let op = MatMul::of_nibbles(&weight, bias.or(after.bias), after.activation);
+        let inputs = [vec![item.input(0)], after.residual.map(Some).into_iter().collect()].concat();
+        Some((after.places, op, inputs))
+    };
+    let Some((places, op, inputs)) = found() else { return Ok(()) };
+    draft.replace(&places, "FusedMatMulNBits", Box::new(op), inputs)
 }

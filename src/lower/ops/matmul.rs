@@ -1,22 +1,26 @@
-//! Matrix product by packed float32 weights.
+//! Matrix product of float32 by packed weights, of float32 or of 4 bits.
 
 use crate::backend::{Array, Device, buffers, row_major_slice, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
-use crate::kernels::{Activation, Epilogue};
-use crate::kernels::{GemmF32, Matrix};
+use crate::kernels::{Activation, Blocks, Epilogue, GemmF32, GemmU4, Matrix};
 use crate::ops::{Dtypes, Info, Inputs, MultiplyAdds, Op, Type, Value, broadcast, count_of, one, output, tensor_type};
 
 /// `[…, K]` by `[K, N]`, what is added to the result, and the activation. Inputs: the left side, and the
 /// residual where there is one.
 pub struct MatMul {
-    weight: GemmF32,
+    weight: Weight,
     depth: usize,
     columns: usize,
     bias: Option<Vec<f32>>,
     activation: Activation,
     /// Gemm: the left side has two dimensions.
     is_gemm: bool,
+}
+
+enum Weight {
+    Floats(GemmF32),
+    Nibbles(GemmU4),
 }
 
 impl MatMul {
@@ -31,7 +35,14 @@ impl MatMul {
     ) -> Self {
         let (depth_stride, column_stride) = if transposed { (1, depth) } else { (columns, 1) };
         let weight = GemmF32::new(&Matrix { data: weight, depth_stride, column_stride }, depth, columns);
-        Self { weight, depth, columns, bias, activation, is_gemm }
+        Self { weight: Weight::Floats(weight), depth, columns, bias, activation, is_gemm }
+    }
+
+    /// Packs a weight of 4 bits, which stays so.
+    pub fn of_nibbles(weight: &Blocks<'_>, bias: Option<Vec<f32>>, activation: Activation) -> Self {
+        let (depth, columns) = (weight.depth, weight.columns);
+        let weight = Weight::Nibbles(GemmU4::new(weight));
+        Self { weight, depth, columns, bias, activation, is_gemm: false }
     }
 
     fn shape(&self, a: &[usize]) -> Result<Vec<usize>> {
@@ -55,7 +66,11 @@ impl Op for MatMul {
     }
 
     fn weight_bytes(&self) -> usize {
-        self.weight.byte_len() + 4 * self.bias.as_ref().map_or(0, Vec::len)
+        let weight = match &self.weight {
+            Weight::Floats(weight) => weight.byte_len(),
+            Weight::Nibbles(weight) => weight.byte_len(),
+        };
+        weight + 4 * self.bias.as_ref().map_or(0, Vec::len)
     }
 
     fn multiply_adds(&self, _: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
@@ -76,8 +91,12 @@ impl Op for MatMul {
         };
         let mut y = buffers::floats(shape.iter().product());
         let rows = y.len() / self.columns;
-        self.weight.run(&row_major_slice::<f32>(&a), self.depth, rows, &epilogue, &mut y, self.columns);
-        drop(with);
+        let left = row_major_slice::<f32>(&a);
+        match &self.weight {
+            Weight::Floats(weight) => weight.run(&left, self.depth, rows, &epilogue, &mut y, self.columns),
+            Weight::Nibbles(weight) => weight.run(&left, self.depth, rows, &epilogue, &mut y, self.columns),
+        }
+        drop((left, with));
         buffers::recycle(a);
         let y = tensor_of(DataType::Float32, &shape, y);
         match residual.filter(|_| !fits) {
