@@ -444,3 +444,102 @@ fn numbers_that_cropping_writes_outside_of_an_image_are_no_codes() {
     };
     equal(build, &[("x", x)], &["QuantizeLinear", "DequantizeLinear", "Resize"]);
 }
+
+#[test]
+fn weights_of_four_bits_stay_packed() {
+    let mut random = Random::new(13);
+    for (rows, depth, columns, block) in [(1, 64, 40, 16), (3, 70, 33, 32), (20, 130, 48, 64)] {
+        let blocks = usize::div_ceil(depth, block);
+        let bytes = |random: &mut Random, shape: &[usize]| {
+            codes(DataType::Uint8, shape, random_codes(random, 0, 255, shape.iter().product()))
+        };
+        let weight = bytes(&mut random, &[columns, blocks, block / 2]);
+        let zeros = bytes(&mut random, &[columns * blocks.div_ceil(2)]);
+        let scales = random.tensor(&[columns * blocks]);
+        let (bias, x) = (random.tensor(&[columns]), random.tensor(&[1, rows, depth]));
+        let residual = random.tensor(&[1, rows, columns]);
+        for inputs in [&["x", "w", "s"][..], &["x", "w", "s", "z"], &["x", "w", "s", "z", "", "b"]] {
+            let build = || {
+                let sizes = [("K", depth), ("N", columns), ("block_size", block), ("bits", 4), ("accuracy_level", 4)];
+                let attributes: Vec<(&str, Attribute)> =
+                    sizes.iter().map(|(name, size)| (*name, Attribute::Int(*size as i64))).collect();
+                Builder::new(17)
+                    .input("x", any(DataType::Float32))
+                    .input("r", any(DataType::Float32))
+                    .constant("w", weight.clone())
+                    .constant("s", scales.clone())
+                    .constant("z", zeros.clone())
+                    .constant("b", bias.clone())
+                    .node("com.microsoft.MatMulNBits", inputs, &["m"], &attributes)
+                    .node("Add", &["m", "r"], &["a"], &[])
+                    .node("Relu", &["a"], &["y"], &[])
+                    .output("y")
+            };
+            let feeds = [("x", x.clone()), ("r", residual.clone())];
+            lowered(build, &feeds, &["FusedMatMulNBits"], 1e-4, 1e-3);
+            let session = build().load().unwrap_or_else(|e| panic!("{e}"));
+            // Whole vectors of columns, and a float32 scale for each block.
+            let most = columns.next_multiple_of(16) * (depth.div_ceil(8) * 4 + blocks * 8 + 4) + 128;
+            assert!(session.info().weight_bytes <= most, "{} of {most} bytes", session.info().weight_bytes);
+        }
+    }
+}
+
+#[test]
+fn dynamic_quantisation_is_one_step_per_convolution() {
+    let mut random = Random::new(14);
+    for (weights, group, relu) in [(DataType::Int8, 1, false), (DataType::Uint8, 4, true), (DataType::Int8, 2, true)] {
+        let (channels, outputs) = (4, 8);
+        let range = if weights == DataType::Int8 { (-128, 127) } else { (0, 255) };
+        let shape = [outputs, channels / group, 3, 3];
+        let w = codes(weights, &shape, random_codes(&mut random, range.0, range.1, shape.iter().product()));
+        let x = random.tensor(&[2, channels, 6, 7]);
+        for per_channel in [false, true] {
+            let scales = if per_channel { random.tensor(&[outputs, 1, 1]) } else { f32s(&[], vec![0.01]) };
+            let zeros = codes(weights, &[], vec![if weights == DataType::Int8 { 0 } else { 131 }]);
+            let bias = random.tensor(&[1, outputs, 1, 1]);
+            let build = || {
+                let attributes = [("pads", ints(&[1, 1, 1, 1])), ("group", Attribute::Int(group as i64))];
+                let builder = Builder::new(17)
+                    .input("x", any(DataType::Float32))
+                    .constant("w", w.clone())
+                    .constant("w_scale", scales.clone())
+                    .constant("w_zero", zeros.clone())
+                    .constant("b", bias.clone())
+                    .node("DynamicQuantizeLinear", &["x"], &["q", "s", "z"], &[])
+                    .node("ConvInteger", &["q", "w", "z", "w_zero"], &["c"], &attributes)
+                    .node("Cast", &["c"], &["f"], &[("to", Attribute::Int(1))])
+                    .node("Mul", &["s", "w_scale"], &["k"], &[])
+                    .node("Mul", &["f", "k"], &["r"], &[])
+                    .node("Add", &["r", "b"], &["a"], &[]);
+                let builder = if relu { builder.node("Relu", &["a"], &["y"], &[]) } else { builder };
+                builder.output(if relu { "y" } else { "a" })
+            };
+            equal(build, &[("x", x.clone())], &["DynamicQuantizeLinear", "DynamicQuantizeConv"]);
+        }
+    }
+}
+
+#[test]
+fn integer_convolutions_by_constants_give_the_very_sums() {
+    let mut random = Random::new(15);
+    for (dtype, weights) in [(DataType::Uint8, DataType::Int8), (DataType::Int8, DataType::Uint8)] {
+        let code = |random: &mut Random, dtype: DataType, shape: &[usize]| {
+            let low = if dtype == DataType::Int8 { -128 } else { 0 };
+            codes(dtype, shape, random_codes(random, low, low + 255, shape.iter().product()))
+        };
+        let w = code(&mut random, weights, &[6, 2, 3]);
+        let (zero, zeros) = (code(&mut random, dtype, &[]), code(&mut random, weights, &[6]));
+        let x = code(&mut random, dtype, &[2, 4, 9]);
+        let build = || {
+            Builder::new(17)
+                .input("x", any(dtype))
+                .input("z", any(dtype))
+                .constant("w", w.clone())
+                .constant("w_zero", zeros.clone())
+                .node("ConvInteger", &["x", "w", "z", "w_zero"], &["y"], &[("group", Attribute::Int(2))])
+                .output("y")
+        };
+        equal(build, &[("x", x), ("z", zero)], &["PackedConvInteger"]);
+    }
+}

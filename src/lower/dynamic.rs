@@ -1,60 +1,74 @@
-//! Dynamic quantisation: MatMulInteger of what DynamicQuantizeLinear made by constant weights, and the
-//! nodes that scale its sums back to float32.
+//! Integer products of codes whose scale a run finds: MatMulInteger and ConvInteger by constant weights,
+//! and the nodes that scale the sums of what DynamicQuantizeLinear made back to float32.
 
-use super::draft::Draft;
-use super::float::activation_after;
-use super::ops::DynamicMatMul;
+use super::draft::{Draft, Item};
+use super::float::{activation_after, is_along};
+use super::ops::{DynamicMatMul, IntegerConv, Scales};
 use crate::error::Result;
 use crate::graph::{Attribute, DataType};
 use crate::kernels::Activation;
+use crate::ops::Attributes;
 
-/// Puts one step in the place of MatMulInteger, Cast, Mul, and Add of a bias.
+/// Puts one step in the place of a product, Cast, Mul, and Add of a bias.
 pub fn fuse(draft: &mut Draft) -> Result<()> {
     for place in draft.places() {
-        if let Some((op, inputs, places)) = find(draft, place) {
-            draft.replace(&places, "DynamicQuantizeMatMul", Box::new(op), inputs)?;
+        let Some(item) = draft.item(place) else { continue };
+        if item.is("MatMulInteger") {
+            if let Some((op, inputs, places)) = matmul(draft, place) {
+                draft.replace(&places, "DynamicQuantizeMatMul", Box::new(op), inputs)?;
+            }
+        } else if item.is("ConvInteger") {
+            fuse_conv(draft, place)?;
         }
     }
     draft.drop_unused();
     Ok(())
 }
 
-fn find(draft: &Draft, place: usize) -> Option<(DynamicMatMul, Vec<Option<usize>>, Vec<usize>)> {
-    let item = draft.item(place).filter(|item| item.is("MatMulInteger"))?;
-    let (_, quantize) = draft.maker_of(item, 0).filter(|(_, item)| item.is("DynamicQuantizeLinear"))?;
-    let outputs = &quantize.step.outputs;
-    if item.input(0) != outputs[0] || item.input(2).is_some() && item.input(2) != outputs[2] {
-        return None;
-    }
-    let (a_scale, a_zero) = (outputs[1]?, item.input(2));
-    let weight = draft.constant(item.input(1))?;
-    let &[depth, columns] = weight.shape() else { return None };
-    let mut codes = crate::ops::codes(&weight).ok()?;
-    if depth == 0 || columns == 0 {
-        return None;
-    }
+/// Codes of the weight at input 1, less the zero points at input 3: one, or one for each of the `outputs`, which
+/// are `inner` elements apart.
+fn weight(draft: &Draft, item: &Item, outputs: usize, inner: usize) -> Option<Vec<i32>> {
+    let mut codes = crate::ops::codes(&draft.constant(item.input(1))?).ok()?;
     if let Some(slot) = item.input(3) {
         let zeros = crate::ops::codes(&draft.constant(Some(slot))?).ok()?;
-        if zeros.len() != 1 && zeros.len() != columns {
+        if zeros.len() != 1 && zeros.len() != outputs {
             return None;
         }
-        codes.iter_mut().enumerate().for_each(|(i, c)| *c -= zeros[if zeros.len() == 1 { 0 } else { i % columns }]);
+        let zero = |i: usize| zeros[if zeros.len() == 1 { 0 } else { i / inner % outputs }];
+        codes.iter_mut().enumerate().for_each(|(i, c)| *c -= zero(i));
     }
-    let (cast, item) = draft.only_user(item.output()?).filter(|(_, user)| user.is("Cast"))?;
+    Some(codes)
+}
+
+/// What scales sums back to float32.
+struct Chain {
+    /// The slot of the rows' scale.
+    scale: usize,
+    scales: Scales,
+    /// The items it stands for, in order.
+    places: Vec<usize>,
+}
+
+/// Finds the chain behind the product at `place`, whose left side's scale is in slot `scale`; `columns` and
+/// `channels` are those of [`is_along`].
+fn chain(draft: &Draft, place: usize, scale: usize, columns: usize, channels: Option<usize>) -> Option<Chain> {
+    let (cast, item) = draft.only_user(draft.item(place)?.output()?).filter(|(_, user)| user.is("Cast"))?;
     if !matches!(item.node.attributes.get("to"), Some(Attribute::Int(1))) {
         return None;
     }
     let sums = item.output()?;
     let (scaled, item) = draft.only_user(sums).filter(|(_, user)| user.is("Mul"))?;
-    let scale = if item.input(0) == Some(sums) { item.input(1)? } else { item.input(0)? };
-    let (_, product) = draft.maker(scale).filter(|(_, maker)| maker.is("Mul"))?;
+    let by = if item.input(0) == Some(sums) { item.input(1)? } else { item.input(0)? };
+    let (_, product) = draft.maker(by).filter(|(_, maker)| maker.is("Mul"))?;
     let other = match [product.input(0)?, product.input(1)?] {
-        [a, b] if a == a_scale => b,
-        [a, b] if b == a_scale => a,
+        [a, b] if a == scale => b,
+        [a, b] if b == scale => a,
         _ => return None,
     };
-    let (scales, shape) = draft.floats(Some(other))?;
-    if scales.len() != 1 && shape.last() != Some(&scales.len()) || scales.len() != 1 && scales.len() != columns {
+    let (columns_scales, shape) = draft.floats(Some(other))?;
+    // One of more dimensions than the product would give it more.
+    let is_one = columns_scales.len() == 1 && shape.len() <= channels.unwrap_or(1);
+    if !is_one && !is_along(&shape, columns, channels) {
         return None;
     }
     let mut places = vec![place, cast, scaled];
@@ -62,7 +76,7 @@ fn find(draft: &Draft, place: usize) -> Option<(DynamicMatMul, Vec<Option<usize>
     let mut bias = None;
     if let Some((at, add)) = draft.only_user(slot).filter(|(_, user)| user.is("Add")) {
         let other = if add.input(0) == Some(slot) { add.input(1) } else { add.input(0) };
-        if let Some((values, _)) = draft.floats(other).filter(|(_, shape)| shape == &[columns]) {
+        if let Some((values, _)) = draft.floats(other).filter(|(_, shape)| is_along(shape, columns, channels)) {
             bias = Some(values);
             places.push(at);
             slot = add.output()?;
@@ -73,7 +87,55 @@ fn find(draft: &Draft, place: usize) -> Option<(DynamicMatMul, Vec<Option<usize>
         activation = found;
         places.extend(after);
     }
-    let is_byte = draft.dtype(outputs[0]?) == Some(DataType::Uint8);
-    let op = is_byte.then(|| DynamicMatMul::new(&codes, [depth, columns], scales, bias, activation))?;
-    Some((op, vec![outputs[0], Some(a_scale), a_zero], places))
+    Some(Chain { scale, scales: Scales { columns: columns_scales, bias, activation }, places })
+}
+
+/// The slots of the codes, scale and zero point that the DynamicQuantizeLinear before `item` makes, where it is
+/// these that `item` reads.
+fn quantized(draft: &Draft, item: &Item) -> Option<[Option<usize>; 3]> {
+    let (_, quantize) = draft.maker_of(item, 0).filter(|(_, item)| item.is("DynamicQuantizeLinear"))?;
+    let outputs = &quantize.step.outputs;
+    let fits =
+        item.input(0) == outputs[0] && (item.input(2).is_none() || Some(item.input(2)) == outputs.get(2).copied());
+    fits.then_some([outputs[0], outputs.get(1).copied().flatten(), item.input(2)])
+}
+
+fn matmul(draft: &Draft, place: usize) -> Option<(DynamicMatMul, Vec<Option<usize>>, Vec<usize>)> {
+    let item = draft.item(place)?;
+    let [codes, scale, zero] = quantized(draft, item)?;
+    let shape = draft.constant(item.input(1))?.shape().to_vec();
+    let [depth, columns] = shape[..] else { return None };
+    if depth == 0 || columns == 0 {
+        return None;
+    }
+    let weight = weight(draft, item, columns, 1)?;
+    let Chain { scale, scales, places } = chain(draft, place, scale?, columns, None)?;
+    let is_byte = draft.dtype(codes?) == Some(DataType::Uint8);
+    let op = is_byte.then(|| DynamicMatMul::new(&weight, [depth, columns], scales))?;
+    Some((op, vec![codes, Some(scale), zero], places))
+}
+
+/// With the chain, where there is one; else the sums.
+fn fuse_conv(draft: &mut Draft, place: usize) -> Result<()> {
+    let found = || {
+        let item = draft.item(place)?;
+        let shape = draft.constant(item.input(1))?.shape().to_vec();
+        if !(3..=4).contains(&shape.len()) || shape.contains(&0) {
+            return None;
+        }
+        let weight = weight(draft, item, shape[0], shape[1..].iter().product())?;
+        let chain =
+            quantized(draft, item).and_then(|[_, scale, _]| chain(draft, place, scale?, shape[0], Some(shape.len())));
+        Some((shape, weight, chain))
+    };
+    let Some((shape, weight, chain)) = found() else { return Ok(()) };
+    let Some(item) = draft.item(place) else { return Ok(()) };
+    let mut inputs = vec![item.input(0), item.input(2)];
+    let (mut places, mut scales, mut name) = (vec![place], None, "PackedConvInteger");
+    if let Some(chain) = chain {
+        inputs.push(Some(chain.scale));
+        (places, scales, name) = (chain.places, Some(chain.scales), "DynamicQuantizeConv");
+    }
+    let Some(op) = IntegerConv::new(&Attributes::new(&item.node), &weight, &shape, scales)? else { return Ok(()) };
+    draft.replace(&places, name, Box::new(op), inputs)
 }

@@ -3,6 +3,7 @@
 mod average_pool;
 mod binary;
 mod conv;
+mod integer_conv;
 mod matmul;
 mod quantized_conv;
 mod quantized_matmul;
@@ -11,6 +12,7 @@ mod table;
 pub use average_pool::AveragePool;
 pub use binary::Binary;
 pub use conv::Conv;
+pub use integer_conv::IntegerConv;
 pub use matmul::MatMul;
 pub use quantized_conv::QuantizedConv;
 pub use quantized_matmul::{DynamicMatMul, QuantizedMatMul};
@@ -21,7 +23,7 @@ pub use crate::kernels::quantized::{Reading, Writing};
 use crate::backend::{Array, BinaryOp, Cpu, Device, tensor_of};
 use crate::error::{Result, bail};
 use crate::graph::DataType;
-use crate::kernels::{Activation, GemmI8, Matrix};
+use crate::kernels::{Activation, ConvI8, GemmI8, IntOutput, Matrix};
 use crate::ops::Value;
 
 /// What becomes of the sums of a quantised product.
@@ -46,6 +48,36 @@ impl Codes {
             Ok(bytes) => Self::Bytes(bytes),
             Err(_) => Self::Words(codes.iter().map(|&c| c as i16).collect()),
         }
+    }
+}
+
+impl Codes {
+    /// Packs the filters of a convolution, row-major of its weight's shape.
+    fn filters(&self, shape: &conv::ConvShape) -> ConvI8 {
+        let (outputs, channels, kernel, group) = (shape.weight[0], shape.weight[1], shape.kernel(), shape.group());
+        match self {
+            Self::Bytes(codes) => ConvI8::new(codes, outputs, channels, kernel, group),
+            Self::Words(codes) => ConvI8::from_words(codes, outputs, channels, kernel, group),
+        }
+    }
+}
+
+/// What makes float32 of sums beside the rows' scale, which is an input.
+pub struct Scales {
+    /// One, or one per column.
+    pub columns: Vec<f32>,
+    pub bias: Option<Vec<f32>>,
+    pub activation: Activation,
+}
+
+impl Scales {
+    fn output<'a>(&'a self, row_scales: &'a [f32], y: &'a mut [f32]) -> IntOutput<'a> {
+        let (bias, activation) = (self.bias.as_deref(), self.activation);
+        IntOutput::Dequantize { row_scales, column_scales: &self.columns, bias, activation, y }
+    }
+
+    fn byte_len(&self) -> usize {
+        4 * (self.columns.len() + self.bias.as_ref().map_or(0, Vec::len))
     }
 }
 

@@ -112,11 +112,7 @@ impl QuantizedConv {
         result: Result8,
     ) -> Result<Option<Self>> {
         let Some(shape) = ConvShape::new(attributes, shape)? else { return Ok(None) };
-        let (outputs, channels, kernel, group) = (shape.weight[0], shape.weight[1], shape.kernel(), shape.group());
-        let weight = match Codes::of(weight) {
-            Codes::Bytes(codes) => ConvI8::new(&codes, outputs, channels, kernel, group),
-            Codes::Words(codes) => ConvI8::from_words(&codes, outputs, channels, kernel, group),
-        };
+        let weight = Codes::of(weight).filters(&shape);
         Ok(Some(Self { shape, weight, zero: reading.zero, scaling: Scaling::new(reading, scales, bias, result) }))
     }
 }

@@ -1,11 +1,11 @@
 //! Matrix products of 8-bit codes by packed 8-bit weights.
 
 use super::quantized_conv::{Scaling, Wrap};
-use super::{Reading, Result8, packed, product_shape};
+use super::{Reading, Result8, Scales, packed, product_shape};
 use crate::backend::{Device, buffers, row_major_slice, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
-use crate::kernels::{Activation, GemmI8, IntOutput, ZeroPoints};
+use crate::kernels::{GemmI8, IntOutput, ZeroPoints};
 use crate::ops::{Dtypes, Info, Inputs, MultiplyAdds, Op, Type, Value, count_of, one, output, tensor_type};
 
 /// `[…, K]` codes by `[K, N]`.
@@ -92,22 +92,14 @@ pub struct DynamicMatMul {
     weight: GemmI8,
     depth: usize,
     columns: usize,
-    scales: Vec<f32>,
-    bias: Option<Vec<f32>>,
-    activation: Activation,
+    scales: Scales,
 }
 
 impl DynamicMatMul {
     /// Packs `weight`, codes less their zero points, row-major.
-    pub fn new(
-        weight: &[i32],
-        [depth, columns]: [usize; 2],
-        scales: Vec<f32>,
-        bias: Option<Vec<f32>>,
-        activation: Activation,
-    ) -> Self {
+    pub fn new(weight: &[i32], [depth, columns]: [usize; 2], scales: Scales) -> Self {
         let weight = packed(weight, [depth, columns], false);
-        Self { weight, depth, columns, scales, bias, activation }
+        Self { weight, depth, columns, scales }
     }
 }
 
@@ -122,7 +114,7 @@ impl Op for DynamicMatMul {
     }
 
     fn weight_bytes(&self) -> usize {
-        self.weight.byte_len() + 4 * (self.scales.len() + self.bias.as_ref().map_or(0, Vec::len))
+        self.weight.byte_len() + self.scales.byte_len()
     }
 
     fn multiply_adds(&self, _: &Inputs, outputs: &[Option<Info>]) -> Result<MultiplyAdds> {
@@ -135,13 +127,8 @@ impl Op for DynamicMatMul {
         let zero = if inputs.has(2) { row_major_slice::<u8>(&inputs.cpu(2)?).first().copied() } else { None };
         let count: usize = shape.iter().product();
         let mut y = buffers::floats(count);
-        let out = IntOutput::Dequantize {
-            row_scales: &row_major_slice::<f32>(&scale),
-            column_scales: &self.scales,
-            bias: self.bias.as_deref(),
-            activation: self.activation,
-            y: &mut y,
-        };
+        let row_scales = row_major_slice::<f32>(&scale);
+        let out = self.scales.output(&row_scales, &mut y);
         let zero = ZeroPoints::One(zero.unwrap_or(0));
         self.weight.run(&row_major_slice::<u8>(&a), self.depth, count / self.columns, zero, out, self.columns);
         buffers::recycle(a);
