@@ -543,3 +543,81 @@ fn integer_convolutions_by_constants_give_the_very_sums() {
         equal(build, &[("x", x), ("z", zero)], &["PackedConvInteger"]);
     }
 }
+
+/// Why the node of `op_type` is what it is.
+fn note(builder: Builder, op_type: &str) -> Option<String> {
+    let nodes = builder.load().unwrap_or_else(|e| panic!("{e}")).info().nodes;
+    nodes.into_iter().find(|node| node.op_type == op_type).unwrap_or_else(|| panic!("there is no {op_type}")).note
+}
+
+#[test]
+fn a_node_that_stays_float_beside_quantisation_has_the_reason_in_its_note() {
+    let mut random = Random::new(16);
+    let zeros = |dtype: DataType, shape: &[usize]| {
+        Tensor::from_bytes(dtype, shape.to_vec(), vec![0; shape.iter().product::<usize>() * dtype.size()])
+            .expect("fits")
+    };
+    let start = || Builder::new(21).input("x", any(DataType::Float32)).input("w", any(DataType::Float32));
+    let input = || requantized(start(), "x", DataType::Uint8, -5, 128);
+    let convolved = |builder: Builder, weight: &str, rank: usize| {
+        let w = codes(DataType::Int8, &vec![1; rank], vec![3]);
+        dequantized(builder.constant("v", w), "v", DataType::Int8, -6, 0)
+            .node("Conv", &["x_real", weight], &["c"], &[])
+            .output("c")
+    };
+    assert_eq!(note(convolved(input(), "v_real", 4), "Conv"), None);
+    assert_eq!(note(convolved(input(), "w", 4), "Conv").as_deref(), Some("the weights are not constant"));
+    assert_eq!(note(convolved(input(), "v_real", 5), "Conv").as_deref(), Some("a kernel of 3 dimensions"));
+    let float = input().constant("f", random.tensor(&[1, 1, 1, 1]));
+    assert_eq!(note(convolved(float, "f", 4), "Conv").as_deref(), Some("the weights are float32"));
+
+    // Quantised otherwise than in 8 bits, or otherwise than as a whole.
+    let written = |builder: Builder, point: Tensor, block: i64| {
+        let quantised = [("block_size", Attribute::Int(block)), ("axis", Attribute::Int(1))];
+        builder.constant("p", point).node("QuantizeLinear", &["x", "s", "p"], &["q"], &quantised).node(
+            "DequantizeLinear",
+            &["q", "s", "p"],
+            &["x_real"],
+            &quantised,
+        )
+    };
+    let one = || start().constant("s", f32s(&[], vec![0.5]));
+    let wide = || convolved(written(one(), zeros(DataType::Uint16, &[]), 0), "v_real", 4);
+    for op_type in ["Conv", "QuantizeLinear"] {
+        assert_eq!(note(wide(), op_type).as_deref(), Some("uint16 activations"), "{op_type}");
+    }
+    let many = start().constant("s", f32s(&[2], vec![0.5; 2]));
+    let many = convolved(written(many, zeros(DataType::Uint8, &[2]), 0), "v_real", 4);
+    assert_eq!(note(many, "Conv").as_deref(), Some("activations with a scale per channel"));
+    let blocks = start().constant("s", f32s(&[1, 2, 1, 1], vec![0.5; 2]));
+    let blocks = convolved(written(blocks, zeros(DataType::Uint8, &[1, 2, 1, 1]), 2), "v_real", 4);
+    assert_eq!(note(blocks, "Conv").as_deref(), Some("scale per block"));
+    let free = start().input("s", any(DataType::Float32));
+    let free = convolved(written(free, zeros(DataType::Uint8, &[]), 0), "v_real", 4);
+    assert_eq!(note(free, "Conv").as_deref(), Some("the scale is not constant"));
+
+    // What is read and written.
+    let doubled = || input().node("Add", &["x_real", "x_real"], &["a"], &[]);
+    assert_eq!(note(doubled().output("a"), "Add").as_deref(), Some("nothing quantises the output"));
+    let both = || requantized(doubled(), "a", DataType::Uint8, -4, 128).output("a_real");
+    assert_eq!(note(both(), "Add"), None);
+    let asked = both().output("a");
+    assert_eq!(note(asked, "Add").as_deref(), Some("the caller may ask for the output in float32"));
+    let shared = both().node("Softmax", &["a"], &["m"], &[]).output("m");
+    assert_eq!(note(shared, "Add").as_deref(), Some("the output has another consumer"));
+    let mixed = requantized(input().node("Add", &["x_real", "w"], &["a"], &[]), "a", DataType::Uint8, -4, 128);
+    assert_eq!(note(mixed.output("a_real"), "Add").as_deref(), Some("an input is float32"));
+
+    let soft = requantized(input().node("Softmax", &["x_real"], &["m"], &[]), "m", DataType::Uint8, -8, 0);
+    assert_eq!(note(soft.output("m_real"), "Softmax").as_deref(), Some("the operator has no 8-bit form"));
+    let alone = input().node("Sigmoid", &["x_real"], &["g"], &[]).output("g");
+    assert_eq!(note(alone, "Sigmoid").as_deref(), Some("nothing quantises the output"));
+    let linear = input()
+        .constant("sizes", i64s(&[4], &[1, 1, 6, 4]))
+        .node("Resize", &["x_real", "", "", "sizes"], &["r"], &[("mode", text("linear"))])
+        .output("r");
+    let why = "it computes elements, as \"nearest\" without cropping would not";
+    assert_eq!(note(linear, "Resize").as_deref(), Some(why));
+    // Nothing is quantised here.
+    assert_eq!(note(start().node("Add", &["x", "w"], &["y"], &[]).output("y"), "Add"), None);
+}

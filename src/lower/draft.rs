@@ -85,6 +85,9 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// The domain of operators that are no node's.
+    pub const DOMAIN: &str = "firebrand";
+
     /// A draft of `items`, whose values have `types`; `wanted` are the slots of the outputs.
     pub fn new(
         items: Vec<Item>,
@@ -253,7 +256,7 @@ impl Draft {
     ) -> Item {
         let node = Node {
             name: name.clone(),
-            domain: "firebrand".to_string(),
+            domain: Self::DOMAIN.to_string(),
             op_type: op_type.to_string(),
             opset: 1,
             inputs: Vec::new(),
@@ -367,6 +370,12 @@ impl Draft {
         let fate = if known { Fate::Folded } else { Fate::Removed };
         item.covers.iter().for_each(|&c| self.fates[c].fate = fate.clone());
         Ok(())
+    }
+
+    /// Says of the nodes of the item at `place` why they are what they are.
+    pub fn note(&mut self, place: usize, why: &str) {
+        let Some(item) = self.items.get(place).and_then(Option::as_ref) else { return };
+        item.covers.iter().for_each(|&node| self.fates[node].note = Some(why.to_string()));
     }
 
     /// Computes what depends on constants alone.
