@@ -54,6 +54,7 @@ impl Item {
 /// What several items are as one: the name of the first, the outputs of the last, the nodes of all.
 struct Joined {
     name: String,
+    inputs: Vec<usize>,
     outputs: Vec<Option<usize>>,
     covers: Vec<usize>,
 }
@@ -219,12 +220,13 @@ impl Draft {
 
     /// Takes out the items at `places`, of which there is one at least.
     fn take_all(&mut self, places: &[usize]) -> Result<Joined> {
-        let mut joined = Joined { name: String::new(), outputs: Vec::new(), covers: Vec::new() };
+        let mut joined = Joined { name: String::new(), inputs: Vec::new(), outputs: Vec::new(), covers: Vec::new() };
         for (n, &place) in places.iter().enumerate() {
             let item = self.take(place)?;
             if n == 0 {
                 joined.name = item.step.name;
             }
+            joined.inputs.extend(item.step.inputs.into_iter().flatten());
             joined.outputs = item.step.outputs;
             joined.covers.extend(item.covers);
         }
@@ -240,9 +242,9 @@ impl Draft {
         op: Box<dyn Op>,
         inputs: Vec<Option<usize>>,
     ) -> Result<()> {
-        let Joined { name, outputs, covers } = self.take_all(places)?;
+        let Joined { name, inputs: before, outputs, covers } = self.take_all(places)?;
         self.put(Self::made(name, op_type, op, inputs, outputs, covers));
-        Ok(())
+        self.release(before)
     }
 
     /// An item for an operator that is no node's.
@@ -288,10 +290,10 @@ impl Draft {
         inputs: Vec<Option<usize>>,
     ) -> Result<()> {
         let Some(operator) = Operator::find("", op_type) else { bail!(Internal, "there is no operator {op_type}") };
-        let Joined { name, outputs, covers } = self.take_all(places)?;
+        let Joined { name, inputs: before, outputs, covers } = self.take_all(places)?;
         let item = Self::node(operator, name, opset, attributes, inputs, outputs, covers)?;
         self.put(item);
-        Ok(())
+        self.release(before)
     }
 
     /// An item for a node of `operator`.
@@ -369,7 +371,28 @@ impl Draft {
         let known = item.step.inputs.iter().flatten().all(|slot| self.constants.contains_key(slot));
         let fate = if known { Fate::Folded } else { Fate::Removed };
         item.covers.iter().for_each(|&c| self.fates[c].fate = fate.clone());
+        self.release(item.step.inputs.into_iter().flatten().collect())
+    }
+
+    /// Drops those of the slots' constants that nothing uses any more, and what made the others: so weights and their
+    /// packed form are both in memory for one item at a time.
+    pub fn release(&mut self, slots: Vec<usize>) -> Result<()> {
+        for slot in slots {
+            if !self.is_unused(slot) {
+                continue;
+            }
+            self.constants.remove(&slot);
+            if let Some((place, item)) = self.maker(slot)
+                && item.step.outputs.iter().flatten().all(|&output| self.is_unused(output))
+            {
+                self.remove(place)?;
+            }
+        }
         Ok(())
+    }
+
+    fn is_unused(&self, slot: usize) -> bool {
+        self.users[slot].is_empty() && !self.is_wanted(slot)
     }
 
     /// Says of the nodes of the item at `place` why they are what they are.
@@ -391,6 +414,7 @@ impl Draft {
                 }
                 let item = self.take(place)?;
                 item.covers.iter().for_each(|&c| self.fates[c].fate = Fate::Folded);
+                self.release(item.step.inputs.into_iter().flatten().collect())?;
                 any = true;
             }
             if !any {
@@ -401,15 +425,9 @@ impl Draft {
 
     /// Removes what leads to no output.
     pub fn drop_unused(&mut self) {
-        loop {
-            let unused = |item: &Item| {
-                item.step.outputs.iter().flatten().all(|&slot| self.users[slot].is_empty() && !self.is_wanted(slot))
-            };
-            let places: Vec<usize> = self.places().filter(|&p| self.item(p).is_some_and(unused)).collect();
-            if places.is_empty() {
-                return;
-            }
-            for place in places {
+        for place in self.places() {
+            let unused = |item: &Item| item.step.outputs.iter().flatten().all(|&slot| self.is_unused(slot));
+            if self.item(place).is_some_and(unused) {
                 // It is there: it was just looked at.
                 let _ = self.remove(place);
             }

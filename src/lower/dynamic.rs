@@ -3,9 +3,9 @@
 
 use super::draft::{Draft, Item};
 use super::float::{activation_after, is_along};
-use super::ops::{DynamicMatMul, IntegerConv, Scales};
+use super::ops::{Codes, DynamicMatMul, IntegerConv, Scales};
 use crate::error::Result;
-use crate::graph::{Attribute, DataType};
+use crate::graph::{Attribute, DataType, Tensor};
 use crate::kernels::Activation;
 use crate::ops::Attributes;
 
@@ -25,19 +25,19 @@ pub fn fuse(draft: &mut Draft) -> Result<()> {
     Ok(())
 }
 
-/// Codes of the weight at input 1, less the zero points at input 3: one, or one for each of the `outputs`, which
-/// are `inner` elements apart.
-fn weight(draft: &Draft, item: &Item, outputs: usize, inner: usize) -> Option<Vec<i32>> {
-    let mut codes = crate::ops::codes(&draft.constant(item.input(1))?).ok()?;
-    if let Some(slot) = item.input(3) {
-        let zeros = crate::ops::codes(&draft.constant(Some(slot))?).ok()?;
-        if zeros.len() != 1 && zeros.len() != outputs {
-            return None;
-        }
-        let zero = |i: usize| zeros[if zeros.len() == 1 { 0 } else { i / inner % outputs }];
-        codes.iter_mut().enumerate().for_each(|(i, c)| *c -= zero(i));
-    }
-    Some(codes)
+/// The weight at input 1, and its zero points at input 3: one, or one for each of the `outputs`.
+fn weight(draft: &Draft, item: &Item, outputs: usize) -> Option<(Tensor, Vec<i32>)> {
+    let zeros = match item.input(3) {
+        Some(slot) => crate::ops::codes(&draft.constant(Some(slot))?).ok()?,
+        None => vec![0],
+    };
+    let weight = draft.constant(item.input(1))?;
+    (zeros.len() == 1 || zeros.len() == outputs).then_some((weight, zeros))
+}
+
+/// The codes of a weight, whose outputs are `inner` elements apart.
+fn codes_of<'a>(weight: &'a Tensor, zeros: &[i32], inner: usize) -> Option<Codes<'a>> {
+    Codes::less(weight, |i| zeros[if zeros.len() == 1 { 0 } else { i / inner % zeros.len() }])
 }
 
 /// What scales sums back to float32.
@@ -108,10 +108,10 @@ fn matmul(draft: &Draft, place: usize) -> Option<(DynamicMatMul, Vec<Option<usiz
     if depth == 0 || columns == 0 {
         return None;
     }
-    let weight = weight(draft, item, columns, 1)?;
+    let (weight, zeros) = weight(draft, item, columns)?;
     let Chain { scale, scales, places } = chain(draft, place, scale?, columns, None)?;
     let is_byte = draft.dtype(codes?) == Some(DataType::Uint8);
-    let op = is_byte.then(|| DynamicMatMul::new(&weight, [depth, columns], scales))?;
+    let op = DynamicMatMul::new(&codes_of(&weight, &zeros, 1).filter(|_| is_byte)?, [depth, columns], scales);
     Some((op, vec![codes, Some(scale), zero], places))
 }
 
@@ -123,12 +123,12 @@ fn fuse_conv(draft: &mut Draft, place: usize) -> Result<()> {
         if !(3..=4).contains(&shape.len()) || shape.contains(&0) {
             return None;
         }
-        let weight = weight(draft, item, shape[0], shape[1..].iter().product())?;
+        let (weight, zeros) = weight(draft, item, shape[0])?;
         let chain =
             quantized(draft, item).and_then(|[_, scale, _]| chain(draft, place, scale?, shape[0], Some(shape.len())));
-        Some((shape, weight, chain))
+        Some((shape, weight, zeros, chain))
     };
-    let Some((shape, weight, chain)) = found() else { return Ok(()) };
+    let Some((shape, weight, zeros, chain)) = found() else { return Ok(()) };
     let Some(item) = draft.item(place) else { return Ok(()) };
     let mut inputs = vec![item.input(0), item.input(2)];
     let (mut places, mut scales, mut name) = (vec![place], None, "PackedConvInteger");
@@ -136,6 +136,10 @@ fn fuse_conv(draft: &mut Draft, place: usize) -> Result<()> {
         inputs.push(Some(chain.scale));
         (places, scales, name) = (chain.places, Some(chain.scales), "DynamicQuantizeConv");
     }
-    let Some(op) = IntegerConv::new(&Attributes::new(&item.node), &weight, &shape, scales)? else { return Ok(()) };
+    let Some(codes) = codes_of(&weight, &zeros, shape[1..].iter().product()) else { return Ok(()) };
+    let op = IntegerConv::new(&Attributes::new(&item.node), &codes, &shape, scales)?;
+    drop(codes);
+    drop(weight);
+    let Some(op) = op else { return Ok(()) };
     draft.replace(&places, name, Box::new(op), inputs)
 }

@@ -1,6 +1,8 @@
 //! Float32 convolutions and matrix products by constants: weights packed, and what follows in the
 //! same pass over the result.
 
+use std::borrow::Cow;
+
 use super::draft::{Draft, Item};
 use super::ops::{Conv, MatMul};
 use crate::error::Result;
@@ -18,10 +20,12 @@ pub fn fold_batch_norm(draft: &mut Draft) -> Result<()> {
         // The convolution, with the normalisation's output.
         let mut conv = draft.take(place)?;
         let norm = draft.take(norm)?;
-        conv.step.inputs = vec![inputs, Some(weight), Some(bias)];
+        let before = std::mem::replace(&mut conv.step.inputs, vec![inputs, Some(weight), Some(bias)]);
+        let before = before.into_iter().chain(norm.step.inputs).flatten().collect();
         conv.step.outputs = norm.step.outputs;
         conv.covers.extend(norm.covers);
         draft.put(conv);
+        draft.release(before)?;
     }
     Ok(())
 }
@@ -183,7 +187,8 @@ pub fn pack(draft: &mut Draft) -> Result<()> {
 
 fn pack_conv(draft: &mut Draft, place: usize) -> Result<()> {
     let Some(item) = draft.item(place) else { return Ok(()) };
-    let Some((weight, shape)) = draft.floats(item.input(1)) else { return Ok(()) };
+    let Some(tensor) = draft.constant(item.input(1)) else { return Ok(()) };
+    let Some((weight, shape)) = tensor.as_slice::<f32>().map(|weight| (weight, tensor.shape())) else { return Ok(()) };
     if !(3..=4).contains(&shape.len()) || shape.contains(&0) {
         return Ok(());
     }
@@ -195,16 +200,19 @@ fn pack_conv(draft: &mut Draft, place: usize) -> Result<()> {
     let Some(found) = epilogue(draft, place, shape[0], Some(shape.len()), bias.is_some()) else { return Ok(()) };
     let bias = bias.or(found.bias);
     let inputs = [vec![item.input(0)], found.residual.map(Some).into_iter().collect()].concat();
-    let Some(op) = Conv::new(&Attributes::new(&item.node), &weight, &shape, bias, found.activation)? else {
+    let Some(op) = Conv::new(&Attributes::new(&item.node), weight, shape, bias, found.activation)? else {
         return Ok(());
     };
+    drop(tensor);
     draft.replace(&found.places, "FusedConv", Box::new(op), inputs)
 }
 
 fn pack_matmul(draft: &mut Draft, place: usize) -> Result<()> {
     let Some(item) = draft.item(place) else { return Ok(()) };
-    let Some((mut weight, shape)) = draft.floats(item.input(1)) else { return Ok(()) };
-    let [rows, columns] = shape[..] else { return Ok(()) };
+    let Some(tensor) = draft.constant(item.input(1)) else { return Ok(()) };
+    let Some(weight) = tensor.as_slice::<f32>() else { return Ok(()) };
+    let mut weight = Cow::Borrowed(weight);
+    let [rows, columns] = *tensor.shape() else { return Ok(()) };
     if rows == 0 || columns == 0 || draft.constants.contains_key(&item.input(0).unwrap_or(usize::MAX)) {
         return Ok(());
     }
@@ -220,7 +228,7 @@ fn pack_matmul(draft: &mut Draft, place: usize) -> Result<()> {
         }
         let alpha = item.float("alpha").unwrap_or(1.0);
         if alpha != 1.0 {
-            weight.iter_mut().for_each(|v| *v *= alpha);
+            weight.to_mut().iter_mut().for_each(|v| *v *= alpha);
         }
         if let Some(slot) = item.input(2) {
             let Some((mut values, shape)) = draft.floats(Some(slot)) else { return Ok(()) };
@@ -238,6 +246,8 @@ fn pack_matmul(draft: &mut Draft, place: usize) -> Result<()> {
     let bias = bias.or(found.bias);
     let inputs = [vec![item.input(0)], found.residual.map(Some).into_iter().collect()].concat();
     let op = MatMul::new(&weight, [depth, width], transposed, bias, found.activation, is_gemm);
+    drop(weight);
+    drop(tensor);
     draft.replace(&found.places, "FusedMatMul", Box::new(op), inputs)
 }
 

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 
 use super::draft::{Draft, Item};
 use super::float::{activation_after, bounds};
-use super::ops::{AveragePool, Binary, QuantizedConv, QuantizedMatMul, Reading, Result8, Table, Writing};
+use super::ops::{AveragePool, Binary, Codes, QuantizedConv, QuantizedMatMul, Reading, Result8, Table, Writing};
 use crate::backend::{Cpu, tensor_of};
-use crate::error::Result;
+use crate::error::{Result, bail};
 use crate::graph::{Attribute, DataType, Tensor};
 use crate::kernels::Activation;
 use crate::ops::{Attributes, Context, Inputs, Value};
@@ -272,11 +272,28 @@ fn bounded_writing(draft: &Draft, slot: usize) -> Found<(Vec<usize>, Writing)> {
     Ok((vec![clip, place], writing))
 }
 
-/// Quantised weights: codes less their zero points, and a scale for each output.
+/// Quantised weights, with a scale for each output.
 struct Weight {
-    codes: Vec<i32>,
+    tensor: Tensor,
+    /// One, or one for each output.
+    zeros: Vec<i32>,
+    axis: usize,
     scales: Vec<f32>,
-    shape: Vec<usize>,
+}
+
+impl Weight {
+    fn shape(&self) -> &[usize] {
+        self.tensor.shape()
+    }
+
+    fn codes(&self) -> Result<Codes<'_>> {
+        let (outputs, inner) = (self.shape()[self.axis], self.shape()[self.axis + 1..].iter().product::<usize>());
+        let zero = |i: usize| self.zeros[if self.zeros.len() == 1 { 0 } else { i / inner % outputs }];
+        match Codes::less(&self.tensor, zero) {
+            Some(codes) => Ok(codes),
+            None => bail!(Internal, "weights of {}", self.tensor.dtype()),
+        }
+    }
 }
 
 /// The weight that a DequantizeLinear of constants makes; `axis` is that of the outputs.
@@ -287,29 +304,23 @@ fn weight(draft: &Draft, slot: Option<usize>, axis: usize) -> Found<Weight> {
     }
     let (_, item) = draft.maker(slot).filter(|(_, item)| is_dequantize(item)).ok_or("the weights are not constant")?;
     let tensor = draft.constant(item.input(0)).ok_or("the weights are not constant")?;
-    let codes = codes(&tensor).filter(|_| matches!(tensor.dtype(), DataType::Int8 | DataType::Uint8));
-    let mut codes = codes.ok_or_else(|| format!("{} weights", tensor.dtype()))?;
-    let shape = tensor.shape().to_vec();
-    let outputs = *shape.get(axis).filter(|_| !codes.is_empty()).ok_or("the weights are empty")?;
+    if !matches!(tensor.dtype(), DataType::Int8 | DataType::Uint8) {
+        return Err(format!("{} weights", tensor.dtype()).into());
+    }
+    let outputs = *tensor.shape().get(axis).filter(|_| !tensor.is_empty()).ok_or("the weights are empty")?;
     let scales = scales(draft, item)?;
     let zeros = match item.input(2) {
         Some(slot) => draft.constant(Some(slot)).and_then(|zeros| self::codes(&zeros)),
         None => Some(vec![0]),
     };
     let zeros = zeros.ok_or("the zero point is not constant")?;
-    let along = item.int("axis", 1).rem_euclid(shape.len().max(1) as i64) as usize;
+    let along = item.int("axis", 1).rem_euclid(tensor.shape().len().max(1) as i64) as usize;
     let each = |count: usize| count == 1 || count == outputs && along == axis;
     if !each(scales.len()) || !each(zeros.len()) {
         return Err("the scales of the weights are not one for each output".into());
     }
-    let inner: usize = shape[axis + 1..].iter().product();
-    if zeros.iter().any(|&z| z != 0) {
-        for (i, code) in codes.iter_mut().enumerate() {
-            *code -= zeros[if zeros.len() == 1 { 0 } else { i / inner % outputs }];
-        }
-    }
     let scales = if scales.len() == 1 { vec![scales[0]; outputs] } else { scales };
-    Ok(Weight { codes, scales, shape })
+    Ok(Weight { tensor, zeros, axis, scales })
 }
 
 /// A float32 bias, of constants or of a DequantizeLinear of them: `[outputs]`.
@@ -413,10 +424,11 @@ fn fuse_conv(draft: &mut Draft, place: usize) -> Result<Found<()>> {
     let found = |item: &Item| {
         let (x, reading) = reading(draft, item.input(0))?;
         let weight = weight(draft, item.input(1), 0)?;
-        if !(3..=4).contains(&weight.shape.len()) {
-            return Err(format!("a kernel of {} dimensions", weight.shape.len().saturating_sub(2)).into());
+        let rank = weight.shape().len();
+        if !(3..=4).contains(&rank) {
+            return Err(format!("a kernel of {} dimensions", rank.saturating_sub(2)).into());
         }
-        let bias = bias(draft, item.input(2), weight.shape[0]).ok_or("the bias is not constant, or does not fit")?;
+        let bias = bias(draft, item.input(2), weight.shape()[0]).ok_or("the bias is not constant, or does not fit")?;
         let (after, result) = result(draft, output_of(item)?);
         Ok((x, reading, weight, bias, after, result))
     };
@@ -426,10 +438,10 @@ fn fuse_conv(draft: &mut Draft, place: usize) -> Result<Found<()>> {
         Err(why) => return Ok(Err(why)),
     };
     let attributes = Attributes::new(&item.node);
-    let Some(op) = QuantizedConv::new(&attributes, &weight.codes, &weight.shape, weight.scales, bias, reading, result)?
-    else {
-        return Ok(Err("the weights do not fit the attributes".into()));
-    };
+    let scales = weight.scales.clone();
+    let op = QuantizedConv::new(&attributes, &weight.codes()?, weight.shape(), scales, bias, reading, result)?;
+    drop(weight);
+    let Some(op) = op else { return Ok(Err("the weights do not fit the attributes".into())) };
     let places = [&[place], &after[..]].concat();
     draft.replace(&places, "QuantizedConv", Box::new(op), vec![Some(x)]).map(Ok)
 }
@@ -447,7 +459,7 @@ fn fuse_matmul(draft: &mut Draft, place: usize) -> Result<Found<()>> {
             return Err("transA, alpha or beta".into());
         }
         let weight = weight(draft, item.input(1), if transposed { 0 } else { 1 })?;
-        if weight.shape.len() != 2 {
+        if weight.shape().len() != 2 {
             return Err("the weights are more than one matrix".into());
         }
         let columns = weight.scales.len();
@@ -473,8 +485,10 @@ fn fuse_matmul(draft: &mut Draft, place: usize) -> Result<Found<()>> {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
     };
-    let op =
-        QuantizedMatMul::new(&weight.codes, &weight.shape, transposed, weight.scales, bias, reading, result, is_gemm);
+    let (codes, scales) = (weight.codes()?, weight.scales.clone());
+    let op = QuantizedMatMul::new(&codes, weight.shape(), transposed, scales, bias, reading, result, is_gemm);
+    drop(codes);
+    drop(weight);
     draft.replace(&places, "QuantizedMatMul", Box::new(op), vec![Some(x)]).map(Ok)
 }
 

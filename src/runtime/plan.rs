@@ -107,16 +107,27 @@ impl Plan {
                 types.len() - 1
             })
         };
-        for (name, tensor) in &graph.initializers {
-            let at = slot(name, &mut types);
+        for (name, tensor) in std::mem::take(&mut graph.initializers) {
+            let at = slot(&name, &mut types);
             types[at] = Some(Type::Tensor(tensor.dtype()));
-            constants.insert(at, Value::from_tensor(tensor));
+            constants.insert(at, Value::from(tensor));
         }
         let mut inputs = Vec::with_capacity(graph.inputs.len());
         for info in &graph.inputs {
             let at = slot(&info.name, &mut types);
             types[at] = Some(declared_type(&info.name, &info.ty)?);
             inputs.push((info.clone(), at));
+        }
+
+        // How many nodes, of those that are not computed here, use a value.
+        let mut uses: HashMap<String, usize> = HashMap::new();
+        for name in graph.outputs.iter().map(|info| &info.name) {
+            *uses.entry(name.clone()).or_default() += 1;
+        }
+        for node in &graph.nodes {
+            for name in node.inputs.iter().chain(&node.captures()) {
+                *uses.entry(name.clone()).or_default() += 1;
+            }
         }
 
         // Lowering wants to see how weights are quantised; it computes what is left of that.
@@ -165,7 +176,15 @@ impl Plan {
             let fate =
                 if runs { Fate::Runs { as_op: step.op_type.clone(), device: step.device } } else { Fate::Folded };
             fates.push(NodeFate { name: step.name.clone(), op_type: node.op_type.clone(), fate, note: None });
-            if runs {
+            if !runs {
+                for (name, slot) in node.inputs.iter().chain(&captures).zip(&step.inputs) {
+                    let Some(left) = uses.get_mut(name) else { continue };
+                    *left -= 1;
+                    if let (0, Some(slot)) = (*left, slot) {
+                        constants.remove(slot);
+                    }
+                }
+            } else {
                 items.push(Item { node, step, covers: vec![fates.len() - 1] });
             }
         }

@@ -17,16 +17,16 @@ pub struct IntegerConv {
 }
 
 impl IntegerConv {
-    /// Packs `weight`, codes less their zero points, row-major of `shape`. None where the weight does
+    /// Packs `weight`, row-major of `shape`. None where the weight does
     /// not fit the attributes.
     pub fn new(
         attributes: &Attributes<'_>,
-        weight: &[i32],
+        weight: &Codes<'_>,
         shape: &[usize],
         scales: Option<Scales>,
     ) -> Result<Option<Self>> {
         let Some(shape) = ConvShape::new(attributes, shape)? else { return Ok(None) };
-        let weight = Codes::of(weight).filters(&shape);
+        let weight = weight.filters(&shape);
         Ok(Some(Self { shape, weight, scales }))
     }
 

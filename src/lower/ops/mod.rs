@@ -20,9 +20,11 @@ pub use table::Table;
 
 pub use crate::kernels::quantized::{Reading, Writing};
 
+use std::borrow::Cow;
+
 use crate::backend::{Array, BinaryOp, Cpu, Device, tensor_of};
 use crate::error::{Result, bail};
-use crate::graph::DataType;
+use crate::graph::{DataType, Tensor};
 use crate::kernels::{Activation, ConvI8, GemmI8, IntOutput, Matrix};
 use crate::ops::Value;
 
@@ -35,23 +37,42 @@ pub enum Result8 {
     Float(Activation),
 }
 
-/// Integers as bytes where all of them fit, else as words.
-enum Codes {
-    Bytes(Vec<i8>),
+/// Codes of weights less their zero points: bytes where all of them fit, else words.
+pub enum Codes<'a> {
+    Bytes(Cow<'a, [i8]>),
     Words(Vec<i16>),
 }
 
-impl Codes {
-    /// `codes` are differences of two bytes.
-    fn of(codes: &[i32]) -> Self {
-        match codes.iter().map(|&c| i8::try_from(c)).collect() {
-            Ok(bytes) => Self::Bytes(bytes),
-            Err(_) => Self::Words(codes.iter().map(|&c| c as i16).collect()),
+impl<'a> Codes<'a> {
+    /// The int8 or uint8 codes of `tensor`, code `i` less `zero(i)`, which is a code too.
+    pub fn less(tensor: &'a Tensor, zero: impl Fn(usize) -> i32) -> Option<Self> {
+        let bytes = tensor.bytes()?;
+        let signed = match tensor.dtype() {
+            DataType::Int8 => true,
+            DataType::Uint8 => false,
+            _ => return None,
+        };
+        let code = |(i, &byte): (usize, &u8)| {
+            let code = if signed { i16::from(byte as i8) } else { i16::from(byte) };
+            code - zero(i) as i16
+        };
+        let codes = || bytes.iter().enumerate().map(code);
+        Some(match codes().all(|code| i8::try_from(code).is_ok()) {
+            true if signed && (0..bytes.len()).all(|i| zero(i) == 0) => Self::Bytes(bytemuck::cast_slice(bytes).into()),
+            true => Self::Bytes(codes().map(|code| code as i8).collect()),
+            false => Self::Words(codes().collect()),
+        })
+    }
+
+    /// Packs a matrix, row-major `[depth, columns]`, or `[columns, depth]` where `transposed`.
+    fn matrix(&self, [depth, columns]: [usize; 2], transposed: bool) -> GemmI8 {
+        let (depth_stride, column_stride) = if transposed { (1, depth) } else { (columns, 1) };
+        match self {
+            Self::Bytes(data) => GemmI8::new(&Matrix { data, depth_stride, column_stride }, depth, columns),
+            Self::Words(data) => GemmI8::from_words(&Matrix { data, depth_stride, column_stride }, depth, columns),
         }
     }
-}
 
-impl Codes {
     /// Packs the filters of a convolution, row-major of its weight's shape.
     fn filters(&self, shape: &conv::ConvShape) -> ConvI8 {
         let (outputs, channels, kernel, group) = (shape.weight[0], shape.weight[1], shape.kernel(), shape.group());
@@ -78,15 +99,6 @@ impl Scales {
 
     fn byte_len(&self) -> usize {
         4 * (self.columns.len() + self.bias.as_ref().map_or(0, Vec::len))
-    }
-}
-
-/// A packed matrix of `codes`, row-major `[depth, columns]`, or `[columns, depth]` where `transposed`.
-fn packed(codes: &[i32], [depth, columns]: [usize; 2], transposed: bool) -> GemmI8 {
-    let (depth_stride, column_stride) = if transposed { (1, depth) } else { (columns, 1) };
-    match Codes::of(codes) {
-        Codes::Bytes(data) => GemmI8::new(&Matrix { data: &data, depth_stride, column_stride }, depth, columns),
-        Codes::Words(data) => GemmI8::from_words(&Matrix { data: &data, depth_stride, column_stride }, depth, columns),
     }
 }
 

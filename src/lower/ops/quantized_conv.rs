@@ -100,11 +100,11 @@ impl Wrap<burn_flex::FlexTensor> for ChannelsLast<'_> {
 }
 
 impl QuantizedConv {
-    /// Packs `weight`, codes less their zero points, row-major of `shape`. None where the weight does
+    /// Packs `weight`, row-major of `shape`. None where the weight does
     /// not fit the attributes.
     pub fn new(
         attributes: &Attributes<'_>,
-        weight: &[i32],
+        weight: &Codes<'_>,
         shape: &[usize],
         scales: Vec<f32>,
         bias: Vec<f32>,
@@ -112,7 +112,7 @@ impl QuantizedConv {
         result: Result8,
     ) -> Result<Option<Self>> {
         let Some(shape) = ConvShape::new(attributes, shape)? else { return Ok(None) };
-        let weight = Codes::of(weight).filters(&shape);
+        let weight = weight.filters(&shape);
         Ok(Some(Self { shape, weight, zero: reading.zero, scaling: Scaling::new(reading, scales, bias, result) }))
     }
 }

@@ -1,7 +1,7 @@
 //! Matrix products of 8-bit codes by packed 8-bit weights.
 
 use super::quantized_conv::{Scaling, Wrap};
-use super::{Reading, Result8, Scales, packed, product_shape};
+use super::{Codes, Reading, Result8, Scales, product_shape};
 use crate::backend::{Device, buffers, row_major_slice, tensor_of};
 use crate::error::{Result, bail, ensure};
 use crate::graph::DataType;
@@ -31,11 +31,11 @@ impl Wrap<burn_flex::FlexTensor> for RowMajor<'_> {
 }
 
 impl QuantizedMatMul {
-    /// Packs `weight`, codes less their zero points, row-major of `shape`: `[K, N]`, or `[N, K]` where
+    /// Packs `weight`, row-major of `shape`: `[K, N]`, or `[N, K]` where
     /// `transposed`.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
-        weight: &[i32],
+        weight: &Codes<'_>,
         shape: &[usize],
         transposed: bool,
         scales: Vec<f32>,
@@ -45,7 +45,7 @@ impl QuantizedMatMul {
         is_gemm: bool,
     ) -> Self {
         let (depth, columns) = if transposed { (shape[1], shape[0]) } else { (shape[0], shape[1]) };
-        let weight = packed(weight, [depth, columns], transposed);
+        let weight = weight.matrix([depth, columns], transposed);
         let scaling = Scaling::new(reading, scales, bias, result);
         Self { weight, depth, columns, zero: reading.zero, scaling, is_gemm }
     }
@@ -96,9 +96,9 @@ pub struct DynamicMatMul {
 }
 
 impl DynamicMatMul {
-    /// Packs `weight`, codes less their zero points, row-major.
-    pub fn new(weight: &[i32], [depth, columns]: [usize; 2], scales: Scales) -> Self {
-        let weight = packed(weight, [depth, columns], false);
+    /// Packs `weight`, row-major.
+    pub fn new(weight: &Codes<'_>, [depth, columns]: [usize; 2], scales: Scales) -> Self {
+        let weight = weight.matrix([depth, columns], false);
         Self { weight, depth, columns, scales }
     }
 }
