@@ -271,7 +271,7 @@ fn quantised_convolutions_give_the_codes_of_the_float_graph() {
     let mut random = Random::new(7);
     for dtype in [DataType::Uint8, DataType::Int8] {
         let zero = |z: i32| if dtype == DataType::Int8 { z - 128 } else { z };
-        for (channels, outputs, group) in [(3, 8, 1), (8, 8, 8), (16, 5, 1), (6, 4, 2)] {
+        for (channels, outputs, group) in [(3, 8, 1), (8, 8, 8), (16, 5, 1), (6, 4, 2), (6, 12, 6)] {
             for (relu, weights) in [(false, DataType::Int8), (true, DataType::Int8), (true, DataType::Uint8)] {
                 let shape = [outputs, channels / group, 3, 3];
                 let range = if weights == DataType::Int8 { (-128, 127) } else { (0, 255) };

@@ -1,12 +1,15 @@
 //! Convolution: of float32 in channels-last memory on the loop nest of [`super::product`]
-//! ([`ConvF32`]), with a loop of its own where every channel has its own filter. Other element
+//! ([`ConvF32`]), with a loop of its own where every channel has its own filters. Other element
 //! types and three spatial dimensions go through one plain loop over `[N, C, spatial…]`.
+
+use std::borrow::Cow;
 
 use num_traits::Float;
 
 use super::arch::{Dot, Level};
 use super::depthwise::{Channelwise, Depthwise, Taps};
 use super::gemm::{Epilogue, ToFloats};
+use super::groups::{are_finite, place, repeated, together};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
 use super::product::{Bytes, Floats, Multiply, Panels, Rows, Words};
 use super::window::{Window, Window3, fold_row};
@@ -55,6 +58,16 @@ impl Geometry {
         (line / self.output[0], line % self.output[0], row % self.output[1])
     }
 
+    /// With every channel of the input `times` times, each for one output.
+    fn repeated(&self, times: usize) -> Self {
+        if times == 1 { self.clone() } else { Self { channels: self.outputs, group: self.outputs, ..self.clone() } }
+    }
+
+    /// The input of [`Self::repeated`].
+    fn repeat<'a, T: Copy>(&self, x: &'a [T], times: usize) -> Cow<'a, [T]> {
+        if times == 1 { x.into() } else { repeated(x, times).into() }
+    }
+
     /// Every position is used once and in order.
     fn pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.strides == [1, 1] && self.begin == [0, 0] && self.input == self.output
@@ -80,10 +93,11 @@ pub struct ConvF32 {
 }
 
 enum Filters {
-    /// One matrix per group.
-    Groups(Vec<Panels>),
-    /// Lines of `pitch` channels, as [`Taps`] says.
-    Depthwise { weights: Vec<f32>, pitch: usize },
+    /// One matrix for every `together` groups. Where these are several, the weight itself too: what is not finite
+    /// must not be multiplied by the zeros of another group.
+    Groups { panels: Vec<Panels>, together: usize, weight: Vec<f32> },
+    /// Lines of `pitch` channels, as [`Taps`] says; every channel of the input has `repeats`.
+    Depthwise { weights: Vec<f32>, pitch: usize, repeats: usize },
 }
 
 impl ConvF32 {
@@ -95,45 +109,74 @@ impl ConvF32 {
     /// As [`Self::new`], for one instruction set.
     pub fn at(level: Level, weight: &[f32], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
         let taps = kernel[0] * kernel[1];
-        if channels == 1 && outputs == group {
+        if channels == 1 && (group > 1 || outputs == 1) {
             let pitch = outputs.next_multiple_of(2 * level.lanes());
             let places = Taps::new(kernel, Floats::TAPS);
             let mut weights = vec![0f32; places.lines() * pitch];
             for (channel, filter) in weight.chunks_exact(taps.max(1)).enumerate() {
                 filter.iter().enumerate().for_each(|(tap, v)| weights[places.place(tap).0 * pitch + channel] = *v);
             }
-            return Self { filters: Filters::Depthwise { weights, pitch }, level, channels };
+            return Self { filters: Filters::Depthwise { weights, pitch, repeats: outputs / group }, level, channels };
         }
+        Self::groups(level, weight, outputs, channels, taps, group, together(channels, group))
+    }
+
+    /// Packs the filters of `together` groups into each matrix.
+    fn groups(
+        level: Level,
+        weight: &[f32],
+        outputs: usize,
+        channels: usize,
+        taps: usize,
+        group: usize,
+        together: usize,
+    ) -> Self {
         let (depth, columns) = (channels * taps, outputs / group);
-        let groups = (0..group)
-            .map(|g| {
+        let pack = |g: usize| {
+            if together == 1 {
                 let filters = &weight[g * columns * depth..][..columns * depth];
-                Panels::new(level, depth, columns, |k, first, slots| {
+                return Panels::new(level, depth, columns, |k, first, slots| {
                     let (tap, channel) = (k / channels, k % channels);
                     let values = filters[first * depth + channel * taps + tap..].iter().step_by(depth);
                     slots.iter_mut().zip(values).for_each(|(slot, v)| *slot = v.to_bits());
-                })
+                });
+            }
+            let some = together.min(group - g);
+            Panels::new(level, some * depth, some * columns, |k, first, slots| {
+                let (tap, channel) = (k / (some * channels), k % (some * channels));
+                for (i, slot) in slots.iter_mut().enumerate() {
+                    let at = place([channels, columns, taps], g, [channel, first + i, tap]);
+                    *slot = at.map_or(0, |at| weight[at].to_bits());
+                }
             })
-            .collect();
-        Self { filters: Filters::Groups(groups), level, channels }
+        };
+        let panels = (0..group).step_by(together).map(pack).collect();
+        let weight = if together > 1 { weight.to_vec() } else { Vec::new() };
+        Self { filters: Filters::Groups { panels, together, weight }, level, channels }
     }
 
     /// `x` `[batch, H, W, channels]` to `y` `[batch, H, W, outputs]`.
     pub fn run(&self, g: &Geometry, x: &[f32], e: &Epilogue<'_>, y: &mut [f32]) {
         let rows = g.batch * g.output[0] * g.output[1];
         match &self.filters {
-            Filters::Depthwise { weights, pitch } => {
+            Filters::Depthwise { weights, pitch, repeats } => {
                 let finish = ToFloats::new(e, y, rows, g.outputs, 0, g.outputs);
                 let weights = bytemuck::cast_slice(weights);
                 let pitch = *pitch;
+                let (g, x) = (&g.repeated(*repeats), &g.repeat(x, *repeats)[..]);
                 Depthwise { product: Floats, geometry: g, weights, pitch, x, padding: 0.0, finish }.run(self.level);
             }
-            Filters::Groups(groups) => {
-                let padding = vec![0f32; self.channels];
+            Filters::Groups { together, weight, .. } if *together > 1 && !are_finite(x) => {
+                let taps = g.kernel[0] * g.kernel[1];
+                Self::groups(self.level, weight, g.outputs, self.channels, taps, g.group, 1).run(g, x, e, y);
+            }
+            Filters::Groups { panels, together, .. } => {
+                let padding = vec![0f32; together * self.channels];
                 let columns = g.outputs / g.group;
-                for (index, panels) in groups.iter().enumerate() {
-                    let finish = ToFloats::new(e, y, rows, g.outputs, index * columns, columns);
-                    let rows = g.rows(x, index * self.channels, &padding);
+                for (panels, first) in panels.iter().zip((0..g.group).step_by(*together)) {
+                    let some = (*together).min(g.group - first);
+                    let finish = ToFloats::new(e, y, rows, g.outputs, first * columns, some * columns);
+                    let rows = g.rows(x, first * self.channels, &padding[..some * self.channels]);
                     Multiply { product: Floats, panels, rows, finish }.run();
                 }
             }
@@ -143,7 +186,9 @@ impl ConvF32 {
     /// Bytes that the packed filters take.
     pub fn byte_len(&self) -> usize {
         match &self.filters {
-            Filters::Groups(groups) => groups.iter().map(Panels::byte_len).sum(),
+            Filters::Groups { panels, weight, .. } => {
+                panels.iter().map(Panels::byte_len).sum::<usize>() + size_of_val(&weight[..])
+            }
             Filters::Depthwise { weights, .. } => size_of_val(&weights[..]),
         }
     }
@@ -158,10 +203,11 @@ pub struct ConvI8 {
 }
 
 enum IntFilters {
-    /// One matrix per group.
-    Groups(Vec<IntPanels>),
-    /// Lines of `pitch` channels, each two `i16` or four `i8`, as [`Taps`] says.
-    Depthwise { weights: Vec<u32>, pitch: usize, dot: Dot, sums: Sums },
+    /// One matrix for every `together` groups.
+    Groups { panels: Vec<IntPanels>, together: usize },
+    /// Lines of `pitch` channels, each two `i16` or four `i8`, as [`Taps`] says; every channel of the input has
+    /// `repeats`.
+    Depthwise { weights: Vec<u32>, pitch: usize, repeats: usize, dot: Dot, sums: Sums },
 }
 
 impl ConvI8 {
@@ -211,7 +257,7 @@ impl ConvI8 {
         group: usize,
     ) -> Self {
         let taps = kernel[0] * kernel[1];
-        if channels == 1 && outputs == group {
+        if channels == 1 && (group > 1 || outputs == 1) {
             let pitch = outputs.next_multiple_of(2 * level.lanes());
             let (bits, together) = if dot == Dot::Words { (16, Words::TAPS) } else { (8, Bytes::TAPS) };
             let places = Taps::new(kernel, together);
@@ -225,26 +271,29 @@ impl ConvI8 {
             }
             let sum = |channel| (0..taps).map(|tap| i32::from(weight(channel * taps + tap))).sum();
             let sums = Sums::new(level, outputs, dot == Dot::FlippedBytes, sum);
-            return Self { filters: IntFilters::Depthwise { weights, pitch, dot, sums }, level, channels };
+            let repeats = outputs / group;
+            return Self { filters: IntFilters::Depthwise { weights, pitch, repeats, dot, sums }, level, channels };
         }
-        let (depth, columns) = (channels * taps, outputs / group);
-        let groups = (0..group)
-            .map(|g| {
-                IntPanels::new(level, dot, depth, columns, |k, column| {
-                    weight((g * columns + column) * depth + k % channels * taps + k / channels)
-                })
+        let (columns, together) = (outputs / group, together(channels, group));
+        let pack = |g: usize| {
+            let some = together.min(group - g);
+            IntPanels::new(level, dot, some * channels * taps, some * columns, |k, column| {
+                let (tap, channel) = (k / (some * channels), k % (some * channels));
+                place([channels, columns, taps], g, [channel, column, tap]).map_or(0, &weight)
             })
-            .collect();
-        Self { filters: IntFilters::Groups(groups), level, channels }
+        };
+        let panels = (0..group).step_by(together).map(pack).collect();
+        Self { filters: IntFilters::Groups { panels, together }, level, channels }
     }
 
     /// `x` `[batch, H, W, channels]`, of which `x_zero` is zero, to `[batch, H, W, outputs]`.
     pub fn run(&self, g: &Geometry, x: &[u8], x_zero: u8, mut out: IntOutput<'_>) {
         let (rows, zero) = (g.batch * g.output[0] * g.output[1], ZeroPoints::One(x_zero));
         match &self.filters {
-            IntFilters::Depthwise { weights, pitch, dot, sums } => {
+            IntFilters::Depthwise { weights, pitch, repeats, dot, sums } => {
                 let finish = ToIntegers::new(&mut out, sums, zero, rows, g.outputs, 0);
                 let (pitch, padding) = (*pitch, x_zero);
+                let (g, x) = (&g.repeated(*repeats), &g.repeat(x, *repeats)[..]);
                 match dot {
                     Dot::Words => {
                         let product = Words;
@@ -256,12 +305,13 @@ impl ConvI8 {
                     }
                 }
             }
-            IntFilters::Groups(groups) => {
-                let padding = vec![x_zero; self.channels];
-                for (index, panels) in groups.iter().enumerate() {
-                    let first = index * (g.outputs / g.group);
+            IntFilters::Groups { panels, together } => {
+                let padding = vec![x_zero; together * self.channels];
+                for (panels, group) in panels.iter().zip((0..g.group).step_by(*together)) {
+                    let first = group * (g.outputs / g.group);
+                    let padding = &padding[..(*together).min(g.group - group) * self.channels];
                     let finish = ToIntegers::new(&mut out, &panels.sums, zero, rows, g.outputs, first);
-                    panels.multiply(g.rows(x, index * self.channels, &padding), finish);
+                    panels.multiply(g.rows(x, group * self.channels, padding), finish);
                 }
             }
         }
@@ -270,7 +320,7 @@ impl ConvI8 {
     /// Bytes that the packed filters take.
     pub fn byte_len(&self) -> usize {
         match &self.filters {
-            IntFilters::Groups(groups) => groups.iter().map(IntPanels::byte_len).sum(),
+            IntFilters::Groups { panels, .. } => panels.iter().map(IntPanels::byte_len).sum(),
             IntFilters::Depthwise { weights, sums, .. } => size_of_val(&weights[..]) + sums.byte_len(),
         }
     }

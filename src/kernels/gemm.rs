@@ -94,6 +94,14 @@ impl ToFloats {
     }
 }
 
+impl ToFloats {
+    /// The results from column `first` on.
+    pub fn from(self, first: usize) -> Self {
+        let at = |from: *const f32| if from.is_null() { from } else { from.wrapping_add(first) };
+        Self { bias: at(self.bias), residual: at(self.residual), y: self.y.wrapping_add(first), ..self }
+    }
+}
+
 // SAFETY: a tile and a block read and write results of the rows and columns that they are given, and no two parts of
 // a product have the same.
 unsafe impl Sync for ToFloats {}

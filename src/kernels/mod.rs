@@ -13,6 +13,7 @@ mod depthwise;
 pub mod elementwise;
 pub mod fourier;
 pub mod gemm;
+mod groups;
 pub mod integer;
 pub mod layout;
 mod nibbles;

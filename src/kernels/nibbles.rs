@@ -8,9 +8,12 @@
 // Loops over registers are plain: an iterator's closure does not inherit the instruction set.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
 use super::arch::{Kernel, Level, Simd, dispatch_at};
 use super::gemm::{Activation, Epilogue, ToFloats};
-use super::product::{Finish, Floats, Multiply, Panels, Rows};
+use super::product::{Finish, Floats, GRAIN, Multiply, Panels, Rows, portion};
+use super::threads;
 
 /// Codes in 32 bits.
 const CODES: usize = 8;
@@ -93,16 +96,21 @@ impl GemmU4 {
         if rows == 0 || columns == 0 {
             return;
         }
-        if rows < MANY || self.depth == 0 {
-            let left = Scaled::new(a, a_stride, rows, self.depth, self.size);
-            let finish = ToFloats::new(e, y, rows, y_stride, 0, columns);
-            return dispatch_at(self.codes.level, Few { of: self, left: &left, rows, finish });
-        }
         let level = self.codes.level;
-        let piece = PIECE.min(self.depth);
         let group = 2 * level.lanes();
+        let all = ToFloats::new(e, y, rows, y_stride, 0, columns);
+        if rows < MANY || self.depth == 0 {
+            let left = &Scaled::new(a, a_stride, rows, self.depth, self.size);
+            let parts = threads::parts(rows * self.depth * columns / GRAIN).min(columns.div_ceil(group));
+            return threads::each(parts, |part| {
+                let columns = portion(columns, group, (part, parts));
+                dispatch_at(level, Few { of: self, left, rows, columns, finish: all });
+            });
+        }
+        let piece = PIECE.min(self.depth);
         let width = (BYTES / 4 / piece / group * group).max(group);
-        for first in (0..columns).step_by(width) {
+        threads::each(columns.div_ceil(width), |part| {
+            let first = part * width;
             let width = width.min(columns - first);
             for from in (0..self.depth).step_by(PIECE) {
                 let depth = PIECE.min(self.depth - from);
@@ -111,19 +119,17 @@ impl GemmU4 {
                 let (starts, ends) = (from == 0, from + depth == self.depth);
                 // What there is of the sums is added to as a residual is; what `e` says comes with the last piece,
                 // and its residual with the first.
-                let some = Epilogue {
-                    bias: e.bias.filter(|_| ends),
-                    residual: e.residual.filter(|_| starts),
-                    activation: if ends { e.activation } else { Activation::None },
-                };
-                let mut finish = ToFloats::new(&some, y, rows, y_stride, first, width);
+                let mut finish = all.from(first);
                 if !starts {
                     finish.residual = finish.y;
                 }
+                if !ends {
+                    (finish.bias, finish.activation) = (std::ptr::null(), Activation::None);
+                }
                 let rows = Rows::matrix(&a[from..], a_stride, rows, depth);
-                dispatch_at(level, Multiply { product: Floats, panels: &panels, rows, finish });
+                Multiply { product: Floats, panels: &panels, rows, finish }.run();
             }
-        }
+        });
     }
 
     /// Bytes that the packed matrix takes.
@@ -198,6 +204,7 @@ struct Few<'a> {
     of: &'a GemmU4,
     left: &'a Scaled,
     rows: usize,
+    columns: Range<usize>,
     finish: ToFloats,
 }
 
@@ -206,10 +213,9 @@ impl Kernel for Few<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let columns = self.of.codes.columns;
         let mut sums = [0f32; SUMS];
-        for first in (0..columns).step_by(2 * S::LANES) {
-            let width = (columns - first).min(2 * S::LANES);
+        for first in self.columns.clone().step_by(2 * S::LANES) {
+            let width = (self.columns.end - first).min(2 * S::LANES);
             let wide = width > S::LANES;
             let pitch = if wide { 2 * S::LANES } else { S::LANES };
             for row in (0..self.rows).step_by(TOGETHER) {
@@ -227,7 +233,7 @@ impl Kernel for Few<'_> {
                 }
             }
         }
-        self.finish.block(0..self.rows);
+        self.finish.block(0..self.rows, self.columns.clone());
     }
 }
 

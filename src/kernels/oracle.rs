@@ -38,6 +38,7 @@ pub fn all() -> Vec<Check> {
         ("one row by a matrix matches a naive loop", rows_by_matrices),
         ("products of float32 by 4 bits match a naive loop", products_of_nibbles),
         ("convolutions of float32 match a naive loop", convolutions_of_floats),
+        ("what is not finite stays in its group", groups_apart),
         ("products of bytes are exact", products_of_bytes),
         ("convolutions of bytes are exact", convolutions_of_bytes),
     ]
@@ -280,7 +281,13 @@ fn geometries() -> Vec<Geometry> {
             add(1, 3, [17, 5], [5, 6], [kernel; 2], [stride; 2], [1; 2], [pad, 0], [0, pad]);
         }
     }
-    add(1, 5, [1, 3], [6, 6], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]);
+    // Depthwise with several filters for each channel, and groups of few channels.
+    for outputs in 2..=5 {
+        add(1, 5, [1, outputs], [6, 6], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]);
+        add(2, 18, [1, outputs], [5, 7], [3, 2], [2, 1], [1, 2], [1, 0], [1, 1]);
+        add(2, 9, [4, outputs], [5, 7], [3, 3], [1, 2], [1, 1], [1, 1], [1, 1]);
+        add(1, 7, [6, 2 * outputs], [6, 6], [1, 1], [1, 1], [1, 1], [0, 0], [0, 0]);
+    }
     add(1, 1, [20, 40], [1, 33], [1, 5], [1, 2], [1, 3], [0, 2], [0, 4]);
     add(1, 8, [1, 1], [1, 33], [1, 5], [1, 1], [1, 3], [0, 6], [0, 0]);
     add(3, 1, [24, 33], [1, 1], [3, 3], [1, 1], [1, 1], [1, 1], [1, 1]);
@@ -351,6 +358,42 @@ fn convolutions_of_floats() -> Result<(), String> {
                 let mut y = vec![7f32; count];
                 conv.run(&g, &x, &e, &mut y);
                 near(&format!("{level:?} {g:?}"), &y, &finished(&mut sums, g.outputs, &e))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn groups_apart() -> Result<(), String> {
+    let mut numbers = Numbers(8);
+    let size = [5, 5];
+    let (channels, group) = (12, 6);
+    let padded = [1, 1];
+    let g = Geometry {
+        batch: 1,
+        channels,
+        outputs: channels,
+        group,
+        input: size,
+        output: size,
+        kernel: [3, 3],
+        strides: padded,
+        dilations: padded,
+        begin: padded,
+    };
+    let (mut x, weight) = (numbers.floats(25 * channels), numbers.floats(channels * 2 * 9));
+    for v in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        // A channel of the second group.
+        x[12 * channels + 3] = v;
+        for level in Level::available() {
+            let mut y = vec![0f32; 25 * channels];
+            ConvF32::at(level, &weight, channels, 2, g.kernel, group).run(&g, &x, &Epilogue::NONE, &mut y);
+            for (i, y) in y.iter().enumerate() {
+                let (at, channel) = (i / channels, i % channels);
+                let near = (1..4).contains(&(at / 5)) && (1..4).contains(&(at % 5));
+                if y.is_finite() == (near && channel / 2 == 1) {
+                    return Err(format!("{level:?}: {y} in channel {channel} at {at}, of {v} in channel 3"));
+                }
             }
         }
     }

@@ -418,7 +418,7 @@ struct Part<'a, P: Product, F> {
 }
 
 /// Part `index` of `parts` of `length` things, in whole units.
-fn portion(length: usize, unit: usize, (index, parts): (usize, usize)) -> Range<usize> {
+pub(super) fn portion(length: usize, unit: usize, (index, parts): (usize, usize)) -> Range<usize> {
     let at = |index: usize| (length.div_ceil(unit) * index / parts * unit).min(length);
     at(index)..at(index + 1)
 }
