@@ -79,20 +79,20 @@ export class Host {
     const choice = await chooseDevice(request.device, surroundings(), request.avoidGpu);
     const files = this.#readFiles(request);
     const threads = chooseThreads(request.threads, threadSurroundings(this.#isOwnWorker));
-    if (choice.device === "cpu" || request.device === "webgpu") return this.#prepare(choice, threads, files);
+    if (choice.device === "cpu" || request.device === "webgpu") return this.#prepare(request, choice, threads, files);
     try {
-      await this.#prepare(choice, threads, files);
+      await this.#prepare(request, choice, threads, files);
     } catch (error) {
       // Only what the GPU is to blame for is worth a second try on the CPU.
       const { kind } = toFailure(error);
       if (!["device_unavailable", "device_lost", "internal", "out_of_memory", "network", "unsupported"].includes(kind)) throw error;
       await files.model;
       this.#abandon();
-      await this.#prepare({ device: "cpu", reason: `WebGPU could not be used (${describe(messageOf(error))})` }, threads, files);
+      await this.#prepare(request, { device: "cpu", reason: `WebGPU could not be used (${describe(messageOf(error))})` }, threads, files);
     }
   }
 
-  async #prepare(choice: Choice, wanted: ThreadChoice, files: Files, build = chooseBuild(choice.device, wanted.threads)): Promise<void> {
+  async #prepare(request: LoadRequest, choice: Choice, wanted: ThreadChoice, files: Files, build = chooseBuild(choice.device, wanted.threads)): Promise<void> {
     const began = performance.now();
     const opening = this.#start(build, wanted).then((started) => ({ ...started, runtimeMs: performance.now() - began }));
     const [{ glue, threads, runtimeMs }, model] = await Promise.all([opening, files.model]);
@@ -104,13 +104,15 @@ export class Host {
     const preparing = performance.now();
     let session: WasmSession;
     try {
-      session = await glue.WasmSession.load(model, external, { device: choice.device, intraOpNumThreads: wanted.threads });
+      const { graphOptimizationLevel } = request;
+      const options = { device: choice.device, intraOpNumThreads: wanted.threads, ...(graphOptimizationLevel && { graphOptimizationLevel }) };
+      session = await glue.WasmSession.load(model, external, options);
     } catch (error) {
       // The small build lacks operators that few models have; one that has all of them answers next.
       const other = toFailure(error).kind === "unsupported_operator" ? buildWithAll(build) : undefined;
       if (!other || !glue.inspect(model).operators.every(({ supported }) => supported)) throw error;
       const one = { threads: 1, reason: "the build with all operators, which this model needs, has one" };
-      return this.#prepare(choice, one, files, other);
+      return this.#prepare(request, choice, one, files, other);
     }
     if (this.#closing.signal.aborted) {
       session.free();

@@ -14,7 +14,7 @@
  */
 export { FirebrandError, type ErrorDetails, type ErrorKind } from "./error.js";
 export type { ImageOptions, ImageSource, PixelSource } from "./image.js";
-export type { Device, MapsInfo, ModelReport, OperatorUse, OtherInfo, Progress, SequenceInfo, SessionInfo, TensorInfo, ValueInfo } from "./protocol.js";
+export type { Device, GraphOptimizationLevel, MapsInfo, ModelReport, OperatorUse, OtherInfo, Progress, SequenceInfo, SessionInfo, TensorInfo, ValueInfo } from "./protocol.js";
 export { toChromeTrace, type NodeProfile, type Profile } from "./profile.js";
 export { inspect, load, Session, type InputValue, type InspectOptions, type LoadOptions, type OutputValue, type ProfiledRun, type ProfiledRunOptions, type RunOptions } from "./session.js";
 export type { DataSource, ModelSource } from "./source.js";

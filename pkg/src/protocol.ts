@@ -67,6 +67,9 @@ export interface OtherInfo {
 /** A device that a session runs on. */
 export type Device = "webgpu" | "cpu";
 
+/** What is done to a graph at load. */
+export type GraphOptimizationLevel = "disabled" | "all";
+
 /** What a session runs on, and what it took to get there. Times are in milliseconds. */
 export interface SessionInfo {
   readonly device: Device;
@@ -157,6 +160,7 @@ export type Request =
       externalData: Record<string, Source>;
       device: "auto" | Device;
       threads: number | "auto";
+      graphOptimizationLevel?: GraphOptimizationLevel;
       /** Why `"auto"` must stay off the GPU, if it must. */
       avoidGpu?: string;
     }

@@ -3,7 +3,7 @@
 import { FirebrandError, abortedError, describe } from "./error.js";
 import { builtin } from "./platform.js";
 import type { Profile } from "./profile.js";
-import type { Device, ModelReport, SessionInfo, ValueInfo, WireValue } from "./protocol.js";
+import type { Device, GraphOptimizationLevel, ModelReport, SessionInfo, ValueInfo, WireValue } from "./protocol.js";
 import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
 
 /** The module that wasm-bindgen writes beside the WebAssembly. */
@@ -26,9 +26,11 @@ export interface Runtime {
   memory: WebAssembly.Memory;
 }
 
+/** How the runtime loads. */
 export interface WasmSessionOptions {
   device: Device;
   intraOpNumThreads: number;
+  graphOptimizationLevel?: GraphOptimizationLevel;
 }
 
 /** What came of a run; {@link SessionInfo} says what the numbers are. */

@@ -4,7 +4,7 @@ import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
 import { prefersWorker } from "./platform.js";
 import type { Profile } from "./profile.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
-import { buffersOf, type Device, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
+import { buffersOf, type Device, type GraphOptimizationLevel, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
 import { toSource, type DataSource, type ModelSource } from "./source.js";
 import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, typeName, zeros, type AnyTensor } from "./tensor.js";
 
@@ -28,6 +28,12 @@ export interface LoadOptions extends InspectOptions {
    * where the GPU fails; `"webgpu"` and `"cpu"` take just that. Default: `"auto"`.
    */
   device?: "auto" | Device;
+  /**
+   * What is done to the graph at load, on the CPU: `"all"` fuses nodes, packs weights and computes quantised regions
+   * in integers; `"disabled"` runs nodes as they are written, which is slower and tells whether a wrong answer comes
+   * of the model or of that. Default: `"all"`.
+   */
+  graphOptimizationLevel?: GraphOptimizationLevel;
   /**
    * How many threads share the work of a node on the CPU at most; ONNX Runtime calls it `intraOpNumThreads`. They need
    * a page that is cross-origin isolated, and are not used elsewhere; `session.info.threads` tells how many there
@@ -82,6 +88,7 @@ interface Plan {
   externalData: Record<string, Source>;
   device: "auto" | Device;
   threads: number | "auto";
+  graphOptimizationLevel: GraphOptimizationLevel | undefined;
   open: OpenPort;
 }
 
@@ -93,6 +100,7 @@ interface Loaded {
 }
 
 const devices: readonly string[] = ["auto", "webgpu", "cpu"];
+const levels: readonly string[] = ["disabled", "all"];
 
 /**
  * Loads a model and makes it ready to run.
@@ -150,7 +158,8 @@ export class Session {
     const source = await toSource(given, { signal, onProgress: modelProgress(onProgress) });
     const externalData: Record<string, Source> = {};
     for (const [name, data] of Object.entries(options.externalData ?? {})) externalData[name] = await toSource(data);
-    const plan: Plan = { source, externalData, device: options.device ?? "auto", threads: options.threads ?? "auto", open: portFor(options) };
+    const { device = "auto", threads = "auto", graphOptimizationLevel } = options;
+    const plan: Plan = { source, externalData, device, threads, graphOptimizationLevel, open: portFor(options) };
     return new Session(plan, await start(plan, undefined, { signal, onProgress }));
   }
 
@@ -299,10 +308,10 @@ export class Session {
 const gpuFailures: readonly ErrorKind[] = ["device_lost", "internal", "out_of_memory"];
 
 async function start(plan: Plan, avoidGpu: string | undefined, options: { signal?: AbortSignal | undefined; onProgress?: LoadOptions["onProgress"] | undefined }): Promise<Loaded> {
-  const { source, externalData, device, threads } = plan;
+  const { source, externalData, device, threads, graphOptimizationLevel } = plan;
   const link = new Link(plan.open);
   try {
-    const request = { type: "load" as const, source, externalData, device, threads, ...(avoidGpu !== undefined && { avoidGpu }) };
+    const request = { type: "load" as const, source, externalData, device, threads, ...(graphOptimizationLevel && { graphOptimizationLevel }), ...(avoidGpu !== undefined && { avoidGpu }) };
     const { inputs, outputs, info } = await link.exchange(request, [], options);
     return { link, inputs: Object.freeze(inputs), outputs: Object.freeze(outputs), info: Object.freeze(info) };
   } catch (error) {
@@ -391,9 +400,12 @@ function blank({ kind, dtype, shape }: ValueInfo): InputValue {
 
 function checkOptions(options: LoadOptions): void {
   if (typeof options !== "object" || options === null) throw new FirebrandError("invalid_argument", "options are an object");
-  const { device, threads, externalData } = options;
+  const { device, graphOptimizationLevel, threads, externalData } = options;
   if (device !== undefined && !devices.includes(device)) {
     throw new FirebrandError("invalid_argument", `device: expected "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
+  }
+  if (graphOptimizationLevel !== undefined && !levels.includes(graphOptimizationLevel)) {
+    throw new FirebrandError("invalid_argument", `graphOptimizationLevel: expected "disabled" or "all", got ${JSON.stringify(graphOptimizationLevel)}`);
   }
   if (threads !== undefined && threads !== "auto" && !(Number.isSafeInteger(threads) && threads >= 1)) {
     throw new FirebrandError("invalid_argument", `threads: expected "auto" or a whole number of 1 or more, got ${JSON.stringify(threads)}`);

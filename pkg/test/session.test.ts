@@ -124,11 +124,19 @@ describe("a session in place", () => {
 
   it.each<[string, object]>([
     ["device", { device: "gpu" }],
+    ["graphOptimizationLevel", { graphOptimizationLevel: "some" }],
     ["threads", { threads: 0 }],
     ["threads", { threads: 1.5 }],
     ["externalData", { externalData: 1 }],
   ])("refuses a wrong %s", async (_what, options) => {
     expect(await rejectionOf(load(bytes, options as never))).toMatchObject({ kind: "invalid_argument" });
+  });
+
+  it.each(["disabled", "all", undefined] as const)("hands graphOptimizationLevel %s to the runtime", async (graphOptimizationLevel) => {
+    const fake = fakeGlue();
+    runtimeIs(fake);
+    await load(bytes, { ...inPlace, device: "cpu", ...(graphOptimizationLevel && { graphOptimizationLevel }) });
+    expect(fake.load.mock.lastCall?.[2]).toEqual({ device: "cpu", ...(graphOptimizationLevel && { graphOptimizationLevel }) });
   });
 
   it("takes any number of threads, and tells how many it uses", async () => {

@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    session: model::SessionArguments,
+    loading: model::LoadArguments,
     #[command(flatten)]
     pictures: feed::PictureArguments,
 }
@@ -103,7 +103,7 @@ struct NodeTime {
 /// Times the model, and prints what came out.
 pub fn bench(arguments: &Arguments) -> Outcome<()> {
     let started = Instant::now();
-    let session = model::load(&arguments.model, &arguments.session)?;
+    let session = model::load(&arguments.model, &arguments.loading)?;
     let load = started.elapsed();
     let feeds = feeds(arguments, &session)?;
 

@@ -25,6 +25,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    loading: model::LoadArguments,
 }
 
 #[derive(Serialize)]
@@ -62,7 +64,7 @@ pub fn inspect(arguments: &Arguments) -> Outcome<()> {
     let files: Vec<WeightFile> = inspection.external_files.iter().map(weight_file).collect();
     let unsupported: Vec<&OperatorUse> = inspection.operators.iter().filter(|o| !o.supported).collect();
     let plan = match arguments.plan && unsupported.is_empty() {
-        true => Some(model::load(path, &model::SessionArguments::default())?.info().nodes),
+        true => Some(model::load(path, &arguments.loading)?.info().nodes),
         false => None,
     };
     if arguments.json {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use firebrand::onnx::{self, Inspection};
-use firebrand::{Error, ExternalData, Model, Session, SessionOptions};
+use firebrand::{Error, ExternalData, GraphOptimizationLevel, Model, Session, SessionOptions};
 
 use super::failure::{Failure, Outcome};
 
@@ -25,16 +25,30 @@ pub fn inspect(path: &Path, bytes: &bytes::Bytes) -> Outcome<Inspection> {
     onnx::inspect(bytes.clone()).map_err(|error| bad(path, error))
 }
 
-/// How a session is made.
-#[derive(clap::Args, Default)]
-pub struct SessionArguments {
+/// How a model is loaded.
+#[derive(clap::Args)]
+pub struct LoadArguments {
+    /// What is done to the graph at load: all, or nothing but computing what depends on constants alone
+    #[arg(long, value_name = "LEVEL", value_parser = GraphOptimizationLevel::NAMES, default_value = "all")]
+    graph_optimization_level: String,
     /// How many threads share the work of a node [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
 
+impl LoadArguments {
+    fn options(&self) -> SessionOptions {
+        let level = GraphOptimizationLevel::from_name(&self.graph_optimization_level);
+        SessionOptions {
+            graph_optimization_level: level.unwrap_or_default(),
+            intra_op_num_threads: self.threads.map_or(0, usize::from),
+            ..SessionOptions::default()
+        }
+    }
+}
+
 /// Reads the model at `path` and gets it ready to run.
-pub fn load(path: &Path, arguments: &SessionArguments) -> Outcome<Session> {
+pub fn load(path: &Path, arguments: &LoadArguments) -> Outcome<Session> {
     let bytes = bytes::Bytes::from(read(path)?);
     let mut external = ExternalData::new();
     for location in inspect(path, &bytes)?.external_files {
@@ -48,9 +62,7 @@ pub fn load(path: &Path, arguments: &SessionArguments) -> Outcome<Session> {
             .hint("a model's weight files belong into its own folder, under the names that it gives them"),
         _ => bad(path, error),
     })?;
-    let intra_op_num_threads = arguments.threads.map_or(0, usize::from);
-    let options = SessionOptions { intra_op_num_threads, ..SessionOptions::default() };
-    Session::load_blocking(model, options).map_err(|error| bad(path, error))
+    Session::load_blocking(model, arguments.options()).map_err(|error| bad(path, error))
 }
 
 /// Where the weight file that a model at `path` calls `location` is.

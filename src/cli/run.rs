@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    session: model::SessionArguments,
+    loading: model::LoadArguments,
     #[command(flatten)]
     pictures: feed::PictureArguments,
 }
@@ -65,7 +65,7 @@ struct Report<'a> {
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let labels = arguments.labels.as_deref().map(read_labels).transpose()?;
     let top = arguments.top.map(|top| top as usize).or(labels.is_some().then_some(5));
-    let session = model::load(&arguments.model, &arguments.session)?;
+    let session = model::load(&arguments.model, &arguments.loading)?;
     let feeds = feed::read_all(&arguments.input, &session, &arguments.pictures)?;
     let mut writer = Writer::new(arguments.output_dir.as_deref())?;
 

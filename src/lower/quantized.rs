@@ -699,10 +699,21 @@ fn is_pointwise(item: &Item) -> bool {
     item.node.domain.is_empty() && POINTWISE.contains(&item.node.op_type.as_str())
 }
 
-/// That slot of codes on which alone the item at `place` depends, element by element, the items from
-/// there up to it, in order, and the dimensions that constants among them have at most; or the items looked at,
-/// and why there is no such slot.
-fn region(draft: &Draft, place: usize) -> std::result::Result<(usize, Vec<usize>, usize), (Vec<usize>, Reason)> {
+/// Items that depend on one code alone, element by element.
+struct Region {
+    /// The slot of the codes.
+    source: usize,
+    /// The items in order.
+    places: Vec<usize>,
+    /// Dimensions that constants among their inputs have at most.
+    rank: usize,
+}
+
+/// Items that are no [`Region`], and why.
+type NoRegion = (Vec<usize>, Reason);
+
+/// The region up to the item at `place`.
+fn region(draft: &Draft, place: usize) -> std::result::Result<Region, NoRegion> {
     let (mut places, mut open, mut source, mut rank) = (Vec::new(), vec![place], None, 0);
     while let Some(at) = open.pop() {
         if places.contains(&at) {
@@ -732,7 +743,7 @@ fn region(draft: &Draft, place: usize) -> std::result::Result<(usize, Vec<usize>
         }
     }
     match source {
-        Some(source) => Ok((source, ordered, rank)),
+        Some(source) => Ok(Region { source, places: ordered, rank }),
         None => Err((places, "it depends on no codes".into())),
     }
 }
@@ -772,16 +783,13 @@ fn look(draft: &Draft, at: usize, open: &mut Vec<usize>, source: &mut Option<usi
     Ok(())
 }
 
-/// What of a region is why it is no table, and the reason.
-type NoTable = (Vec<usize>, Reason);
-
 /// Puts a table of all 256 codes in the place of a QuantizeLinear whose value depends on one code.
-fn tabulate(draft: &mut Draft, place: usize) -> Result<std::result::Result<(), NoTable>> {
+fn tabulate(draft: &mut Draft, place: usize) -> Result<std::result::Result<(), NoRegion>> {
     let Some(item) = draft.item(place).filter(|item| is_quantize(item)) else { return Ok(Ok(())) };
     let Some(output) = item.output().filter(|slot| draft.dtype(*slot) == Some(DataType::Uint8)) else {
         return Ok(Ok(()));
     };
-    let (source, places, rank) = match region(draft, place) {
+    let Region { source, places, rank } = match region(draft, place) {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
     };

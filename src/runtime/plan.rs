@@ -76,6 +76,20 @@ pub enum GraphOptimizationLevel {
     All,
 }
 
+impl GraphOptimizationLevel {
+    /// The levels' names, which are those of ONNX Runtime.
+    pub const NAMES: [&str; 2] = ["disabled", "all"];
+
+    /// The level of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "disabled" => Some(Self::Disabled),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+
 /// How a graph is run.
 pub struct Plan {
     pub steps: Vec<Step>,

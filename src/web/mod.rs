@@ -10,7 +10,9 @@ use wasm_bindgen_futures::future_to_promise;
 
 use crate::graph::{Data, ValueInfo, ValueType};
 use crate::onnx::{ExternalData, Inspection, IoDim, IoInfo, Model, Source};
-use crate::runtime::{Fate, Feed, NodeProfile, Peak, Profile, RunOptions, Session, SessionOptions};
+use crate::runtime::{
+    Fate, Feed, GraphOptimizationLevel, NodeProfile, Peak, Profile, RunOptions, Session, SessionOptions,
+};
 use crate::{DataType, DeviceKind, Error, ErrorKind, Tensor, ops};
 
 #[derive(Serialize)]
@@ -249,16 +251,11 @@ impl<'a> From<&'a ops::Info> for ProfiledOutput<'a> {
 
 #[wasm_bindgen]
 impl WasmSession {
-    /// Loads `model` with the weight files it refers to; `options` are `device`, `"cpu"` or `"webgpu"`, and
-    /// `intraOpNumThreads`, of which all but one have called [`help`].
+    /// Loads `model` with the weight files it refers to. Options are
+    /// `{ device, graphOptimizationLevel?, intraOpNumThreads? }`: `"cpu"` or `"webgpu"`; `"disabled"` or `"all"`, which
+    /// it is where it is left out; and of how many threads all but this one call [`help`], 1 where it is left out.
     pub async fn load(model: Uint8Array, external_data: Object, options: Object) -> Result<WasmSession, JsValue> {
-        let device = match field(&options, "device").as_string().unwrap_or_default().as_str() {
-            "cpu" => DeviceKind::Cpu,
-            "webgpu" => DeviceKind::WebGpu,
-            other => return Err(invalid(format!("device: expected \"cpu\" or \"webgpu\", got \"{other}\""))),
-        };
-        let intra_op_num_threads = field(&options, "intraOpNumThreads").as_f64().map_or(1, |count| count as usize);
-        let options = SessionOptions { device, intra_op_num_threads, ..SessionOptions::default() };
+        let options = session_options(&options)?;
         let mut external = ExternalData::new();
         for entry in Object::entries(&external_data) {
             let entry: Array = entry.unchecked_into();
@@ -324,6 +321,26 @@ impl WasmSession {
             Ok(ran)
         })
     }
+}
+
+fn session_options(given: &JsValue) -> Result<SessionOptions, JsValue> {
+    let device = match field(given, "device").as_string().as_deref() {
+        Some("cpu") => DeviceKind::Cpu,
+        Some("webgpu") => DeviceKind::WebGpu,
+        other => return Err(invalid(format!("device: expected \"cpu\" or \"webgpu\", got {other:?}"))),
+    };
+    let intra_op_num_threads = field(given, "intraOpNumThreads").as_f64().map_or(1, |count| count as usize);
+    let mut options = SessionOptions { device, intra_op_num_threads, ..SessionOptions::default() };
+    let level = field(given, "graphOptimizationLevel");
+    if !level.is_undefined() {
+        let known = level.as_string().and_then(|name| GraphOptimizationLevel::from_name(&name));
+        let expected = GraphOptimizationLevel::NAMES;
+        let Some(known) = known else {
+            return Err(invalid(format!("graphOptimizationLevel: expected one of {expected:?}, got {level:?}")));
+        };
+        options.graph_optimization_level = known;
+    }
+    Ok(options)
 }
 
 /// The size of this instance's memory, which only grows.
