@@ -327,11 +327,11 @@ fn a_graph_is_optimised_unless_that_is_disabled() {
     let float = || model::tensor(1, Some(&[2]));
     let graph = model::Graph::default().input("x", float()).node("Identity", &["x"], &["same"]);
     let graph = graph.node("Relu", &["same"], &["y"]).output("y", float());
-    let path = write(&folder("level"), "model.onnx", graph.file());
+    let folder = folder("level");
+    let (path, x) = (write(&folder, "model.onnx", graph.file()), write(&folder, "x.json", "[-1, 2]"));
     for (level, fate) in [("all", "removed"), ("disabled", "runs")] {
         let said = firebrand(["inspect", "--plan", "--json", "--graph-optimization-level", level, &path]);
         assert_eq!(said.json()["plan"][0]["fate"], json!(fate), "{level}");
-        let x = write(&folder("level"), "x.json", "[-1, 2]");
         let said = firebrand(["run", &path, "--input", &x, "--json", "--graph-optimization-level", level]);
         assert_eq!(said.json()["outputs"][0]["values"], json!([0.0, 2.0]), "{level}");
     }
