@@ -136,7 +136,7 @@ describe("a session in place", () => {
     const fake = fakeGlue();
     runtimeIs(fake);
     await load(bytes, { ...inPlace, device: "cpu", ...(graphOptimizationLevel && { graphOptimizationLevel }) });
-    expect(fake.load.mock.lastCall?.[2]).toEqual({ device: "cpu", ...(graphOptimizationLevel && { graphOptimizationLevel }) });
+    expect(fake.load.mock.lastCall?.[2]).toEqual({ device: "cpu", intraOpNumThreads: 1, ...(graphOptimizationLevel && { graphOptimizationLevel }) });
   });
 
   it("takes any number of threads, and tells how many it uses", async () => {
