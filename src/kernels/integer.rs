@@ -241,9 +241,11 @@ impl ToIntegers<'_> {
         first: usize,
         width: usize,
     ) {
-        for at in (0..width).step_by(S::LANES) {
+        let mut at = 0;
+        while at < width {
             // SAFETY: as in `tile`.
             unsafe { self.vector::<S>(sums.add(at), pitch, row, rows, first + at, (width - at).min(S::LANES)) };
+            at += S::LANES;
         }
     }
 

@@ -96,20 +96,27 @@ unsafe fn reals<S: Simd>(reading: Reading, x: *const u8) -> S::F {
     }
 }
 
-/// [`Writing::code`] of `LANES` numbers.
+/// [`Writing::code`] of twice `LANES` numbers.
 ///
 /// # Safety
 /// As of [`Simd`]'s methods.
 #[inline(always)]
-unsafe fn write<S: Simd>(writing: Writing, v: S::F, y: *mut u8) {
+unsafe fn write_pair<S: Simd>(writing: Writing, v: [S::F; 2], y: *mut u8) {
+    let zero = i32::from(writing.zero);
     // SAFETY: the caller's.
     unsafe {
-        let bound = |code: u8| f32::from(code) - f32::from(writing.zero);
-        let (low, high) = (S::splat(bound(writing.min)), S::splat(bound(writing.max)));
-        let units = S::div(v, S::splat(writing.scale));
-        // NaN becomes the smallest code. Bounds are whole, so rounding keeps them.
-        let units = S::select(S::is_nan(units), low, S::max_number(S::min_number(units, high), low));
-        S::store_u8(y, S::add_i32(S::to_i32(units), S::splat_i32(i32::from(writing.zero))));
+        let low = S::splat((i32::from(writing.min) - zero) as f32);
+        // As `Simd::to_i32`; what is too large for it stays too large, so a bound above may wait for bytes.
+        let (magic, shift) = (S::splat(12_582_912.0), S::splat_i32(0x4B40_0000 - zero + S::BIAS));
+        macro_rules! units {
+            ($v:expr) => {{
+                let units = S::div($v, S::splat(writing.scale));
+                let units = S::select(S::is_nan(units), low, S::max_number(units, low));
+                S::sub_i32(S::bits(S::add(units, magic)), shift)
+            }};
+        }
+        let most = S::splat_i32(i32::from_ne_bytes([writing.max; 4]));
+        S::store2_biased(y, [units!(v[0]), units!(v[1])], most);
     }
 }
 
@@ -127,21 +134,26 @@ impl Kernel for Binary<'_> {
     fn run<S: Simd>(self) {
         let Self { codes, a, b, y } = self;
         let BinaryCodes { op, a: read_a, b: read_b, writing } = *codes;
-        let whole = y.len() - y.len() % S::LANES;
-        let mut at = 0;
-        while at < whole {
-            // SAFETY: `at + LANES` is at most the length of all three.
-            unsafe {
-                let left = reals::<S>(read_a, a.as_ptr().add(at));
-                let right = reals::<S>(read_b, b.as_ptr().add(at));
-                let v = match op {
-                    BinaryOp::Sub => S::sub(left, right),
-                    BinaryOp::Mul => S::mul(left, right),
-                    _ => S::add(left, right),
-                };
-                write::<S>(writing, v, y.as_mut_ptr().add(at));
-            }
-            at += S::LANES;
+        let whole = y.len() - y.len() % (2 * S::LANES);
+        macro_rules! pairs {
+            ($op:ident) => {{
+                let mut at = 0;
+                while at < whole {
+                    // SAFETY: `at` and twice `LANES` is at most the length of all three.
+                    unsafe {
+                        let (a, b) = (a.as_ptr().add(at), b.as_ptr().add(at));
+                        let left = S::$op(reals::<S>(read_a, a), reals::<S>(read_b, b));
+                        let right = S::$op(reals::<S>(read_a, a.add(S::LANES)), reals::<S>(read_b, b.add(S::LANES)));
+                        write_pair::<S>(writing, [left, right], y.as_mut_ptr().add(at));
+                    }
+                    at += 2 * S::LANES;
+                }
+            }};
+        }
+        match op {
+            BinaryOp::Sub => pairs!(sub),
+            BinaryOp::Mul => pairs!(mul),
+            _ => pairs!(add),
         }
         for i in whole..y.len() {
             let (left, right) = (read_a.real(a[i]), read_b.real(b[i]));
@@ -191,12 +203,15 @@ impl Kernel for Quantize<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Self { writing, x, y } = self;
-        let whole = y.len() - y.len() % S::LANES;
+        let whole = y.len() - y.len() % (2 * S::LANES);
         let mut at = 0;
         while at < whole {
-            // SAFETY: `at + LANES` is at most the length of both.
-            unsafe { write::<S>(writing, S::load(x.as_ptr().add(at)), y.as_mut_ptr().add(at)) };
-            at += S::LANES;
+            // SAFETY: `at` and twice `LANES` is at most the length of both.
+            unsafe {
+                let x = x.as_ptr().add(at);
+                write_pair::<S>(writing, [S::load(x), S::load(x.add(S::LANES))], y.as_mut_ptr().add(at));
+            }
+            at += 2 * S::LANES;
         }
         for i in whole..y.len() {
             y[i] = writing.code(x[i]);
@@ -213,20 +228,26 @@ impl Kernel for Range<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self) -> (f32, f32) {
-        let whole = self.x.len() - self.x.len() % S::LANES;
-        let (mut lows, mut highs) = ([0f32; 16], [0f32; 16]);
-        // SAFETY: `at + LANES` is at most the length; no set has more than 16 lanes.
+        let whole = self.x.len() - self.x.len() % (2 * S::LANES);
+        let (mut lows, mut highs) = ([0f32; 32], [0f32; 32]);
+        // SAFETY: `at` and twice `LANES` is at most the length; no set has more than 16 lanes.
         unsafe {
-            let (mut low, mut high) = (S::splat(0.0), S::splat(0.0));
+            let zero = S::splat(0.0);
+            // Two of each, which need not wait for one another.
+            let ([mut low, mut other_low], [mut high, mut other_high]) = ([zero; 2], [zero; 2]);
             let mut at = 0;
             while at < whole {
                 let v = S::load(self.x.as_ptr().add(at));
-                let v = S::select(S::is_nan(v), S::splat(0.0), v);
+                let other = S::load(self.x.as_ptr().add(at + S::LANES));
+                let (v, other) = (S::select(S::is_nan(v), zero, v), S::select(S::is_nan(other), zero, other));
                 (low, high) = (S::min_number(low, v), S::max_number(high, v));
-                at += S::LANES;
+                (other_low, other_high) = (S::min_number(other_low, other), S::max_number(other_high, other));
+                at += 2 * S::LANES;
             }
             S::store(lows.as_mut_ptr(), low);
+            S::store(lows.as_mut_ptr().add(16), other_low);
             S::store(highs.as_mut_ptr(), high);
+            S::store(highs.as_mut_ptr().add(16), other_high);
         }
         let last = &self.x[whole..];
         let low = lows.iter().chain(last).fold(0f32, |low, &v| if v < low { v } else { low });

@@ -123,7 +123,7 @@ pub trait Simd: Copy + 'static {
         unsafe { [Self::zip_u8_i16(a, b), Self::zip_u8_i16(a.add(Self::LANES), b.add(Self::LANES))] }
     }
 
-    /// Every `i32` of both plus [`Simd::BIAS`] as a byte, 0 to 255 and no more than that of `most`.
+    /// Every `i32` of both plus [`Simd::BIAS`], which is not negative, as a byte, no more than that of `most`.
     unsafe fn store2_biased(to: *mut u8, v: [Self::I; 2], most: Self::I);
 
     /// The smaller; neither is NaN.

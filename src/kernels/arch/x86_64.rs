@@ -220,11 +220,9 @@ impl Simd for Avx512 {
             _mm_storeu_si128(to.cast(), _mm512_cvtusepi32_epi8(v))
         };
         store2_biased(to: *mut u8, v: [__m512i; 2], most: __m512i) = {
-            let zero = _mm512_setzero_si512();
-            let left = _mm512_cvtusepi32_epi8(_mm512_max_epi32(v[0], zero));
-            let right = _mm512_cvtusepi32_epi8(_mm512_max_epi32(v[1], zero));
-            let most = _mm512_castsi512_si256(most);
-            _mm256_storeu_si256(to.cast(), _mm256_min_epu8(_mm256_set_m128i(right, left), most))
+            let most = _mm512_castsi512_si128(most);
+            _mm_storeu_si128(to.cast(), _mm_min_epu8(_mm512_cvtusepi32_epi8(v[0]), most));
+            _mm_storeu_si128(to.add(16).cast(), _mm_min_epu8(_mm512_cvtusepi32_epi8(v[1]), most))
         };
         load_part(from: *const f32, count: usize) -> __m512 =
             if count >= 16 { _mm512_loadu_ps(from) } else { _mm512_maskz_loadu_ps((1 << count) - 1, from) };
