@@ -526,13 +526,13 @@ impl Kernel for Exponentials<'_> {
             }
             let mut lanes = [f32::NEG_INFINITY; 16];
             S::store(lanes.as_mut_ptr(), tops);
-            for &v in lanes.iter().chain(chunks.remainder()) {
+            for &v in lanes[..S::LANES].iter().chain(chunks.remainder()) {
                 top = if v > top { v } else { top };
             }
             if top == f32::NEG_INFINITY {
                 return (top, 0.0);
             }
-            let mut total = f64::from((floor - top).exp());
+            let mut total = if floor == f32::NEG_INFINITY { 0.0 } else { f64::from((floor - top).exp()) };
             for block in row.chunks_mut(BLOCK) {
                 let mut sums = S::splat(0.0);
                 let mut chunks = block.chunks_exact_mut(S::LANES);
