@@ -276,6 +276,12 @@ impl ConvI8 {
         }
         let (columns, together) = (outputs / group, together(channels, group));
         let pack = |g: usize| {
+            if together == 1 {
+                let depth = channels * taps;
+                return IntPanels::new(level, dot, depth, columns, |k, column| {
+                    weight((g * columns + column) * depth + k % channels * taps + k / channels)
+                });
+            }
             let some = together.min(group - g);
             IntPanels::new(level, dot, some * channels * taps, some * columns, |k, column| {
                 let (tap, channel) = (k / (some * channels), k % (some * channels));

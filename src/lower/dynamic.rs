@@ -35,11 +35,6 @@ fn weight(draft: &Draft, item: &Item, outputs: usize) -> Option<(Tensor, Vec<i32
     (zeros.len() == 1 || zeros.len() == outputs).then_some((weight, zeros))
 }
 
-/// The codes of a weight, whose outputs are `inner` elements apart.
-fn codes_of<'a>(weight: &'a Tensor, zeros: &[i32], inner: usize) -> Option<Codes<'a>> {
-    Codes::less(weight, |i| zeros[if zeros.len() == 1 { 0 } else { i / inner % zeros.len() }])
-}
-
 /// What scales sums back to float32.
 struct Chain {
     /// The slot of the rows' scale.
@@ -111,7 +106,7 @@ fn matmul(draft: &Draft, place: usize) -> Option<(DynamicMatMul, Vec<Option<usiz
     let (weight, zeros) = weight(draft, item, columns)?;
     let Chain { scale, scales, places } = chain(draft, place, scale?, columns, None)?;
     let is_byte = draft.dtype(codes?) == Some(DataType::Uint8);
-    let op = DynamicMatMul::new(&codes_of(&weight, &zeros, 1).filter(|_| is_byte)?, [depth, columns], scales);
+    let op = DynamicMatMul::new(&Codes::less(&weight, &zeros, 1).filter(|_| is_byte)?, [depth, columns], scales);
     Some((op, vec![codes, Some(scale), zero], places))
 }
 
@@ -136,7 +131,7 @@ fn fuse_conv(draft: &mut Draft, place: usize) -> Result<()> {
         inputs.push(Some(chain.scale));
         (places, scales, name) = (chain.places, Some(chain.scales), "DynamicQuantizeConv");
     }
-    let Some(codes) = codes_of(&weight, &zeros, shape[1..].iter().product()) else { return Ok(()) };
+    let Some(codes) = Codes::less(&weight, &zeros, shape[1..].iter().product()) else { return Ok(()) };
     let op = IntegerConv::new(&Attributes::new(&item.node), &codes, &shape, scales)?;
     drop(codes);
     drop(weight);

@@ -287,9 +287,8 @@ impl Weight {
     }
 
     fn codes(&self) -> Result<Codes<'_>> {
-        let (outputs, inner) = (self.shape()[self.axis], self.shape()[self.axis + 1..].iter().product::<usize>());
-        let zero = |i: usize| self.zeros[if self.zeros.len() == 1 { 0 } else { i / inner % outputs }];
-        match Codes::less(&self.tensor, zero) {
+        let inner = self.shape()[self.axis + 1..].iter().product();
+        match Codes::less(&self.tensor, &self.zeros, inner) {
             Some(codes) => Ok(codes),
             None => bail!(Internal, "weights of {}", self.tensor.dtype()),
         }

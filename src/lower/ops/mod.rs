@@ -44,21 +44,28 @@ pub enum Codes<'a> {
 }
 
 impl<'a> Codes<'a> {
-    /// The int8 or uint8 codes of `tensor`, code `i` less `zero(i)`, which is a code too.
-    pub fn less(tensor: &'a Tensor, zero: impl Fn(usize) -> i32) -> Option<Self> {
+    /// The int8 or uint8 codes of `tensor` less their zero points: one, or one for each output, of which each has
+    /// `inner` codes in a row before the next has its own.
+    pub fn less(tensor: &'a Tensor, zeros: &[i32], inner: usize) -> Option<Self> {
         let bytes = tensor.bytes()?;
         let signed = match tensor.dtype() {
             DataType::Int8 => true,
             DataType::Uint8 => false,
             _ => return None,
         };
-        let code = |(i, &byte): (usize, &u8)| {
-            let code = if signed { i16::from(byte as i8) } else { i16::from(byte) };
-            code - zero(i) as i16
+        if signed && zeros.iter().all(|&zero| zero == 0) {
+            return Some(Self::Bytes(bytemuck::cast_slice(bytes).into()));
+        }
+        let codes = || {
+            let runs = bytes.chunks(inner.max(1)).zip(zeros.iter().cycle());
+            runs.flat_map(|(run, &zero)| {
+                run.iter().map(move |&byte| {
+                    let code = if signed { i16::from(byte as i8) } else { i16::from(byte) };
+                    code - zero as i16
+                })
+            })
         };
-        let codes = || bytes.iter().enumerate().map(code);
         Some(match codes().all(|code| i8::try_from(code).is_ok()) {
-            true if signed && (0..bytes.len()).all(|i| zero(i) == 0) => Self::Bytes(bytemuck::cast_slice(bytes).into()),
             true => Self::Bytes(codes().map(|code| code as i8).collect()),
             false => Self::Words(codes().collect()),
         })
