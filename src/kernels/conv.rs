@@ -133,17 +133,14 @@ impl ConvF32 {
     ) -> Self {
         let (depth, columns) = (channels * taps, outputs / group);
         let pack = |g: usize| {
-            if together == 1 {
-                let filters = &weight[g * columns * depth..][..columns * depth];
-                return Panels::new(level, depth, columns, |k, first, slots| {
-                    let (tap, channel) = (k / channels, k % channels);
-                    let values = filters[first * depth + channel * taps + tap..].iter().step_by(depth);
-                    slots.iter_mut().zip(values).for_each(|(slot, v)| *slot = v.to_bits());
-                });
-            }
             let some = together.min(group - g);
             Panels::new(level, some * depth, some * columns, |k, first, slots| {
                 let (tap, channel) = (k / (some * channels), k % (some * channels));
+                if some == 1 {
+                    let values = weight[(g * columns + first) * depth + channel * taps + tap..].iter().step_by(depth);
+                    slots.iter_mut().zip(values).for_each(|(slot, v)| *slot = v.to_bits());
+                    return;
+                }
                 for (i, slot) in slots.iter_mut().enumerate() {
                     let at = place([channels, columns, taps], g, [channel, first + i, tap]);
                     *slot = at.map_or(0, |at| weight[at].to_bits());
@@ -276,16 +273,13 @@ impl ConvI8 {
         }
         let (columns, together) = (outputs / group, together(channels, group));
         let pack = |g: usize| {
-            if together == 1 {
-                let depth = channels * taps;
-                return IntPanels::new(level, dot, depth, columns, |k, column| {
-                    weight((g * columns + column) * depth + k % channels * taps + k / channels)
-                });
-            }
             let some = together.min(group - g);
             IntPanels::new(level, dot, some * channels * taps, some * columns, |k, column| {
                 let (tap, channel) = (k / (some * channels), k % (some * channels));
-                place([channels, columns, taps], g, [channel, column, tap]).map_or(0, &weight)
+                match some {
+                    1 => weight(((g * columns + column) * channels + channel) * taps + tap),
+                    _ => place([channels, columns, taps], g, [channel, column, tap]).map_or(0, &weight),
+                }
             })
         };
         let panels = (0..group).step_by(together).map(pack).collect();

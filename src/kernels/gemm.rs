@@ -194,6 +194,11 @@ impl GemmF32 {
         Self { panels }
     }
 
+    /// The matrix in these panels.
+    pub(super) fn of(panels: Panels) -> Self {
+        Self { panels }
+    }
+
     /// `y = A · B`, and what `e` says; rows of `a` are `a_stride` apart, those of `y` `y_stride`.
     pub fn run(&self, a: &[f32], a_stride: usize, rows: usize, e: &Epilogue<'_>, y: &mut [f32], y_stride: usize) {
         let finish = ToFloats::new(e, y, rows, y_stride, 0, self.panels.columns);
@@ -207,7 +212,9 @@ impl GemmF32 {
         self.multiply(a, a_stride, rows, finish);
     }
 
-    fn multiply(&self, a: &[f32], stride: usize, count: usize, finish: ToFloats) {
+    // Of its own where size counts: it is long, and has several callers.
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    pub(super) fn multiply(&self, a: &[f32], stride: usize, count: usize, finish: ToFloats) {
         let rows = Rows::matrix(a, stride, count, self.panels.words);
         Multiply { product: Floats, panels: &self.panels, rows, finish }.run();
     }

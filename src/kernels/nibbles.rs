@@ -11,8 +11,8 @@
 use std::ops::Range;
 
 use super::arch::{Kernel, Level, Simd, dispatch_at};
-use super::gemm::{Activation, Epilogue, ToFloats};
-use super::product::{Finish, Floats, GRAIN, Multiply, Panels, Rows, portion};
+use super::gemm::{Activation, Epilogue, GemmF32, ToFloats};
+use super::product::{Finish, GRAIN, Panels, portion};
 use super::threads;
 
 /// Codes in 32 bits.
@@ -126,8 +126,7 @@ impl GemmU4 {
                 if !ends {
                     (finish.bias, finish.activation) = (std::ptr::null(), Activation::None);
                 }
-                let rows = Rows::matrix(&a[from..], a_stride, rows, depth);
-                Multiply { product: Floats, panels: &panels, rows, finish }.run();
+                GemmF32::of(panels).multiply(&a[from..], a_stride, rows, finish);
             }
         });
     }

@@ -19,18 +19,31 @@ use crate::ops::{Attributes, Context, Inputs, Value};
 use crate::runtime::execute;
 
 /// Why a node does not compute on codes.
-#[derive(Debug, Clone)]
-pub struct Reason(String);
+#[derive(Debug, Clone, Copy)]
+enum Reason {
+    Text(&'static str),
+    /// Activations of this type.
+    Activations(DataType),
+    /// Weights of this type.
+    Weights(DataType),
+    /// A kernel of so many dimensions.
+    Kernel(usize),
+}
 
-impl From<&str> for Reason {
-    fn from(text: &str) -> Self {
-        Self(text.to_string())
+impl From<&'static str> for Reason {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text)
     }
 }
 
-impl From<String> for Reason {
-    fn from(text: String) -> Self {
-        Self(text)
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Activations(dtype) => write!(f, "{dtype} activations"),
+            Self::Weights(dtype) => write!(f, "{dtype} weights"),
+            Self::Kernel(rank) => write!(f, "a kernel of {rank} dimensions"),
+        }
     }
 }
 
@@ -63,7 +76,7 @@ fn parameters(draft: &Draft, item: &Item) -> Found<(f32, i32)> {
     match codes(&zeros).as_deref() {
         Some(&[zero]) => Ok((scale, zero)),
         Some(_) => Err("activations with a zero point per channel".into()),
-        None => Err(format!("{} activations", zeros.dtype()).into()),
+        None => Err(Reason::Activations(zeros.dtype())),
     }
 }
 
@@ -71,7 +84,7 @@ fn parameters(draft: &Draft, item: &Item) -> Found<(f32, i32)> {
 fn check_activations(draft: &Draft, slot: usize) -> Found<()> {
     match draft.dtype(slot) {
         Some(DataType::Uint8) => Ok(()),
-        Some(dtype) => Err(format!("{dtype} activations").into()),
+        Some(dtype) => Err(Reason::Activations(dtype)),
         None => Err("its input is no tensor".into()),
     }
 }
@@ -304,7 +317,7 @@ fn weight(draft: &Draft, slot: Option<usize>, axis: usize) -> Found<Weight> {
     let (_, item) = draft.maker(slot).filter(|(_, item)| is_dequantize(item)).ok_or("the weights are not constant")?;
     let tensor = draft.constant(item.input(0)).ok_or("the weights are not constant")?;
     if !matches!(tensor.dtype(), DataType::Int8 | DataType::Uint8) {
-        return Err(format!("{} weights", tensor.dtype()).into());
+        return Err(Reason::Weights(tensor.dtype()));
     }
     let outputs = *tensor.shape().get(axis).filter(|_| !tensor.is_empty()).ok_or("the weights are empty")?;
     let scales = scales(draft, item)?;
@@ -368,7 +381,7 @@ pub fn fuse(draft: &mut Draft) -> Result<()> {
         if let Err((places, why)) = tabulate(draft, place)? {
             // Of those that could be codes by themselves, the reason is their own.
             places.into_iter().for_each(|at| {
-                reasons.entry(at).or_insert_with(|| why.clone());
+                reasons.entry(at).or_insert(why);
             });
         }
     }
@@ -398,8 +411,8 @@ fn explain(draft: &mut Draft, mut reasons: HashMap<usize, Reason>) {
         } else {
             None
         };
-        if let Some(Reason(why)) = why.filter(|_| item.node.domain != Draft::DOMAIN) {
-            draft.note(place, &why);
+        if let Some(why) = why.filter(|_| item.node.domain != Draft::DOMAIN) {
+            draft.note(place, &why.to_string());
         }
     }
 }
@@ -425,7 +438,7 @@ fn fuse_conv(draft: &mut Draft, place: usize) -> Result<Found<()>> {
         let weight = weight(draft, item.input(1), 0)?;
         let rank = weight.shape().len();
         if !(3..=4).contains(&rank) {
-            return Err(format!("a kernel of {} dimensions", rank.saturating_sub(2)).into());
+            return Err(Reason::Kernel(rank.saturating_sub(2)));
         }
         let bias = bias(draft, item.input(2), weight.shape()[0]).ok_or("the bias is not constant, or does not fit")?;
         let (after, result) = result(draft, output_of(item)?);
@@ -623,7 +636,7 @@ fn sink_concat(draft: &mut Draft, place: usize) -> Result<Found<()>> {
                 let (scale, zero) = before.map_or((None, None), |(_, item)| (item.input(1), item.input(2)));
                 (None, scale, zero, first)
             }
-            Err(Reason(why)) => return Err(format!("parts of several scales, and {why}").into()),
+            Err(_) => return Err("parts of several scales, and nothing quantises the output to one".into()),
         };
         Ok((parts, quantize, scale, zero, to))
     };
@@ -723,7 +736,7 @@ fn region(draft: &Draft, place: usize) -> std::result::Result<Region, NoRegion> 
             return Err((places, why));
         }
         if places.len() > LONGEST_REGION {
-            return Err((places, format!("it is one of more than {LONGEST_REGION} that depend on one another").into()));
+            return Err((places, "too many nodes depend on one another".into()));
         }
     }
     // Makers before users: the draft keeps no order, so by rounds.
