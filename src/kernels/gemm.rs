@@ -100,15 +100,23 @@ impl ToFloats {
         let at = |from: *const f32| if from.is_null() { from } else { from.wrapping_add(first) };
         Self { bias: at(self.bias), residual: at(self.residual), y: self.y.wrapping_add(first), ..self }
     }
-}
 
-// SAFETY: a tile and a block read and write results of the rows and columns that they are given, and no two parts of
-// a product have the same.
-unsafe impl Sync for ToFloats {}
+    /// The bounds of the activation.
+    #[inline(always)]
+    unsafe fn bounds<S: Simd>(&self) -> [S::F; 2] {
+        let (min, max) = match self.activation {
+            Activation::Clamp { min, max } => (min, max),
+            _ => (f32::NEG_INFINITY, f32::INFINITY),
+        };
+        // SAFETY: the caller's.
+        unsafe { [S::splat(min), S::splat(max)] }
+    }
 
-impl Finish for ToFloats {
+    /// As [`Finish::tile`], of whole pairs of vectors.
+    // On WebAssembly a function of its own: in a larger one, engines prepare for all of it.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
-    unsafe fn tile<S: Simd>(
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    unsafe fn pairs<S: Simd, const RESIDUAL: bool>(
         &self,
         sums: *const u32,
         pitch: usize,
@@ -117,31 +125,57 @@ impl Finish for ToFloats {
         first: usize,
         width: usize,
     ) {
-        let (min, max) = match self.activation {
-            Activation::Clamp { min, max } => (min, max),
-            _ => (f32::NEG_INFINITY, f32::INFINITY),
-        };
-        // SAFETY: the caller's; `new` held every row and column against the slices.
+        // SAFETY: as in `tile`.
         unsafe {
-            let (min, max) = (S::splat(min), S::splat(max));
+            let [min, max] = self.bounds::<S>();
             let mut at = 0;
-            while self.residual.is_null() && at + 2 * S::LANES <= width {
+            while at < width {
                 let bias = self.bias.wrapping_add(first + at);
                 let bias =
                     if self.bias.is_null() { [S::splat(0.0); 2] } else { [S::load(bias), S::load(bias.add(S::LANES))] };
-                let (mut from, mut to) = (sums.add(at).cast::<f32>(), self.y.add(row * self.stride + first + at));
-                for r in 0..rows {
-                    if r > 0 {
-                        from = from.add(pitch);
-                        to = to.add(self.stride);
-                    }
-                    for c in 0..2 {
-                        let v = S::add(S::load(from.add(c * S::LANES)), bias[c]);
-                        S::store(to.add(c * S::LANES), S::clamp(v, min, max));
-                    }
+                let mut from = sums.add(at).cast::<f32>();
+                let mut place = row * self.stride + first + at;
+                macro_rules! row {
+                    () => {
+                        let left = S::add(S::load(from), bias[0]);
+                        let right = S::add(S::load(from.add(S::LANES)), bias[1]);
+                        let [left, right] = if RESIDUAL {
+                            let residual = self.residual.add(place);
+                            [S::add(left, S::load(residual)), S::add(right, S::load(residual.add(S::LANES)))]
+                        } else {
+                            [left, right]
+                        };
+                        let to = self.y.add(place);
+                        S::store(to, S::clamp(left, min, max));
+                        S::store(to.add(S::LANES), S::clamp(right, min, max));
+                        from = from.wrapping_add(pitch);
+                        place += self.stride;
+                    };
+                }
+                for _ in 0..rows {
+                    row!();
                 }
                 at += 2 * S::LANES;
             }
+        }
+    }
+
+    /// As [`Finish::tile`], of anything.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    unsafe fn vectors<S: Simd>(
+        &self,
+        sums: *const u32,
+        pitch: usize,
+        row: usize,
+        rows: usize,
+        first: usize,
+        width: usize,
+    ) {
+        // SAFETY: as in `tile`.
+        unsafe {
+            let [min, max] = self.bounds::<S>();
+            let mut at = 0;
             while at < width {
                 let count = (width - at).min(S::LANES);
                 let bias =
@@ -155,6 +189,36 @@ impl Finish for ToFloats {
                     S::store_part(self.y.add(place), S::clamp(v, min, max), count);
                 }
                 at += S::LANES;
+            }
+        }
+    }
+}
+
+// SAFETY: a tile and a block read and write results of the rows and columns that they are given, and no two parts of
+// a product have the same.
+unsafe impl Sync for ToFloats {}
+
+impl Finish for ToFloats {
+    #[inline(always)]
+    unsafe fn tile<S: Simd>(
+        &self,
+        sums: *const u32,
+        pitch: usize,
+        row: usize,
+        rows: usize,
+        first: usize,
+        width: usize,
+    ) {
+        let whole = width - width % (2 * S::LANES);
+        // SAFETY: the caller's; `new` held every row and column against the slices.
+        unsafe {
+            if self.residual.is_null() {
+                self.pairs::<S, false>(sums, pitch, row, rows, first, whole);
+            } else {
+                self.pairs::<S, true>(sums, pitch, row, rows, first, whole);
+            }
+            if whole < width {
+                self.vectors::<S>(sums.add(whole), pitch, row, rows, first + whole, width - whole);
             }
         }
     }
