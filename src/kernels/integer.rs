@@ -249,6 +249,18 @@ impl ToIntegers<'_> {
         }
     }
 
+    /// The sums of a vector of columns of a row, complete.
+    #[inline(always)]
+    unsafe fn sum<S: Simd>(&self, sums: *const u32, offset: S::I, row: usize, column: usize) -> S::I {
+        // SAFETY: as in `tile`.
+        unsafe {
+            let sum = S::add_i32(S::load_i32(sums.cast()), offset);
+            let Some((weights, zeros)) = self.zeros else { return sum };
+            let zero = S::splat_i32(i32::from(*zeros.as_ptr().add(row)));
+            S::sub_i32(sum, S::mul_i32(S::load_i32(weights.as_ptr().add(column)), zero))
+        }
+    }
+
     /// As [`Finish::tile`], of the first `count` columns of one vector.
     #[inline(always)]
     unsafe fn vector<S: Simd>(
@@ -263,33 +275,37 @@ impl ToIntegers<'_> {
         // SAFETY: as in `tile`.
         unsafe {
             let offset = S::load_i32(self.offsets.as_ptr().add(column));
-            for r in 0..rows {
-                let place = (row + r) * self.stride + column;
-                let mut sum = S::add_i32(S::load_i32(sums.add(r * pitch).cast()), offset);
-                if let Some((weights, zeros)) = self.zeros {
-                    let zero = S::splat_i32(i32::from(*zeros.as_ptr().add(row + r)));
-                    sum = S::sub_i32(sum, S::mul_i32(S::load_i32(weights.as_ptr().add(column)), zero));
-                }
-                match &self.target {
-                    Target::Requantize { multipliers, zero_point, min, max, y } => {
-                        let scale = S::load_part(multipliers.add(column), count);
-                        let to = Bounds::<S>::new(*zero_point, *min, *max);
-                        S::store_u8_part(y.add(place), to.requantized(sum, scale), count);
+            let place = |r: usize| (row + r) * self.stride + column;
+            match self.target {
+                Target::Requantize { multipliers, zero_point, min, max, y } => {
+                    let scale = S::load_part(multipliers.add(column), count);
+                    let to = Bounds::<S>::new(zero_point, min, max);
+                    for r in 0..rows {
+                        let sum = self.sum::<S>(sums.add(r * pitch), offset, row + r, column);
+                        S::store_u8_part(y.add(place(r)), to.requantized(sum, scale), count);
                     }
-                    Target::Dequantize { scales: [(row_scales, by_row), (scales, by_column)], bias, activation, y } => {
-                        let by_row = S::splat(*row_scales.add(if *by_row { row + r } else { 0 }));
-                        let scale =
-                            if *by_column { S::load_part(scales.add(column), count) } else { S::splat(**scales) };
+                }
+                Target::Dequantize { scales: [(row_scales, by_row), (scales, by_column)], bias, activation, y } => {
+                    let scale = if by_column { S::load_part(scales.add(column), count) } else { S::splat(*scales) };
+                    let bias = if bias.is_null() { None } else { Some(S::load_part(bias.add(column), count)) };
+                    for r in 0..rows {
+                        let sum = self.sum::<S>(sums.add(r * pitch), offset, row + r, column);
+                        let by_row = S::splat(*row_scales.add(if by_row { row + r } else { 0 }));
                         let mut v = S::mul(S::to_f32(sum), S::mul(by_row, scale));
-                        if !bias.is_null() {
-                            v = S::add(v, S::load_part(bias.add(column), count));
+                        if let Some(bias) = bias {
+                            v = S::add(v, bias);
                         }
                         if let Activation::Clamp { min, max } = activation {
-                            v = S::clamp(v, S::splat(*min), S::splat(*max));
+                            v = S::clamp(v, S::splat(min), S::splat(max));
                         }
-                        S::store_part(y.add(place), v, count);
+                        S::store_part(y.add(place(r)), v, count);
                     }
-                    Target::Sums(y) => S::store_part(y.add(place).cast(), S::from_bits(sum), count),
+                }
+                Target::Sums(y) => {
+                    for r in 0..rows {
+                        let sum = self.sum::<S>(sums.add(r * pitch), offset, row + r, column);
+                        S::store_part(y.add(place(r)).cast(), S::from_bits(sum), count);
+                    }
                 }
             }
         }
