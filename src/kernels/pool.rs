@@ -9,6 +9,7 @@ use std::ops::Range;
 use num_traits::Float;
 
 use super::arch::{Kernel, Level, Simd, dispatch_at};
+use super::threads;
 use super::window::{Window, Window3, fold_row};
 
 /// `v` where it is larger than `best` or NaN; NaN stays.
@@ -102,7 +103,7 @@ macro_rules! max_of {
             let Channels::Last { channels, .. } = of else { return max(x, of, spatial, window, lowest) };
             let w = &Window3::new(spatial, window);
             let mut out = vec![lowest; of.count() * w.output_len()];
-            dispatch_at(level, Pool { x, channels, w, out: &mut out, fold: Largest(lowest) });
+            pool(level, x, channels, w, &mut out, Largest(lowest));
             out
         }
     )*};
@@ -127,7 +128,7 @@ fn average_f32_at(
     let w = &Window3::new(spatial, window);
     let mut out = vec![f32::NAN; of.count() * w.output_len()];
     let counts = counts(w, count_include_pad);
-    dispatch_at(level, Pool { x, channels, w, out: &mut out, fold: Mean(&counts) });
+    pool(level, x, channels, w, &mut out, Mean(&counts));
     out
 }
 
@@ -219,11 +220,32 @@ impl Fold<f32> for Mean<'_> {
     }
 }
 
+/// Bytes under the windows of a part that is worth a thread.
+const GRAIN: usize = 256 << 10;
+
 /// Folds what is under every window, channels last.
+fn pool<T: Copy + Default + Send + Sync, F: Fold<T> + Sync>(
+    level: Level,
+    x: &[T],
+    channels: usize,
+    w: &Window3,
+    out: &mut [T],
+    fold: F,
+) {
+    let (images, row) = (out.len() / (w.output_len() * channels).max(1), w.output[2] * channels);
+    assert!(x.len() >= images * w.input_len() * channels, "{} elements of {images} images", x.len());
+    let grains = size_of_val(out) * w.kernel.iter().product::<usize>() / GRAIN;
+    threads::each_slice(out, row, grains, |from, out| {
+        dispatch_at(level, Pool { x, channels, w, first: from / row.max(1), out, fold });
+    });
+}
+
+/// The rows of outputs from `first` on.
 struct Pool<'a, T, F> {
     x: &'a [T],
     channels: usize,
     w: &'a Window3,
+    first: usize,
     out: &'a mut [T],
     fold: F,
 }
@@ -233,15 +255,14 @@ impl<T: Copy + Default, F: Fold<T>> Kernel for Pool<'_, T, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Self { x, channels, w, out, fold } = self;
-        let (from, to) = (w.input_len() * channels, w.output_len() * channels);
+        let Self { x, channels, w, first, out, fold } = self;
         if out.is_empty() {
             return;
         }
-        assert!(x.len() >= out.len() / to * from, "{} elements of {} images", x.len(), out.len() / to);
+        let from = w.input_len() * channels;
         let across: Vec<Range<usize>> = (0..w.output[2]).map(|o| w.taps(2, o)).collect();
         let (mut lines, mut offsets) = (Vec::new(), Vec::new());
-        for (row, out) in out.chunks_exact_mut(w.output[2] * channels).enumerate() {
+        for (row, out) in (first..).zip(out.chunks_exact_mut(w.output[2] * channels)) {
             let rows = w.output[0] * w.output[1];
             let (image, o0, o1) = (row / rows, row / w.output[1] % w.output[0], row % w.output[1]);
             lines.clear();

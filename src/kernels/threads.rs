@@ -245,8 +245,9 @@ mod tests {
     use super::*;
     use crate::arch::Level;
     use crate::integer::{IntOutput, ZeroPoints};
+    use crate::pool::{self, Channels};
     use crate::random::Random;
-    use crate::{ConvF32, ConvI8, Epilogue, GemmF32, GemmI8, Geometry, Matrix, Window};
+    use crate::{Blocks, ConvF32, ConvI8, Epilogue, GemmF32, GemmI8, GemmU4, Geometry, Matrix, Window};
 
     #[test]
     fn every_part_is_done_once_by_any_number_of_threads() {
@@ -393,5 +394,41 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn weights_of_4_bits_and_pools_have_the_same_bits_on_any_number_of_threads() {
+        start(4);
+        let mut random = Random::new(4);
+        let (depth, columns) = (512, 1040);
+        let codes: Vec<u8> = (0..depth * columns / 2).map(|_| random.within(0, 255) as u8).collect();
+        let scales: Vec<f32> = (0..depth / 32 * columns).map(|_| random.float()).collect();
+        let a: Vec<f32> = (0..40 * depth).map(|_| random.float()).collect();
+        let nibbles = GemmU4::new(&Blocks { codes: &codes, scales: &scales, zeros: None, size: 32, depth, columns });
+        let window = Window {
+            kernel: vec![3, 3],
+            strides: vec![2, 2],
+            dilations: vec![1, 1],
+            pads_begin: vec![1, 1],
+            pads_end: vec![1, 1],
+            output: vec![40, 40],
+        };
+        let x: Vec<f32> = (0..2 * 79 * 79 * 40).map(|_| random.float()).collect();
+        let run = |threads| {
+            with(threads, || {
+                let mut all = Vec::new();
+                for rows in [1, 40] {
+                    let mut y = vec![f32::NAN; rows * columns];
+                    nibbles.run(&a, depth, rows, &Epilogue::NONE, &mut y, columns);
+                    all.extend(y);
+                }
+                let of = Channels::Last { images: 2, channels: 40 };
+                all.extend(pool::max_f32(&x, of, &[79, 79], &window, f32::NEG_INFINITY));
+                all.extend(pool::average_f32(&x, of, &[79, 79], &window, false));
+                all.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            })
+        };
+        let one = run(1);
+        (2..=4).for_each(|threads| assert!(run(threads) == one, "{threads} threads"));
     }
 }
