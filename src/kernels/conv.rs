@@ -9,7 +9,7 @@ use num_traits::Float;
 use super::arch::{Dot, Level};
 use super::depthwise::{Channelwise, Depthwise, Taps};
 use super::gemm::{Epilogue, ToFloats};
-use super::groups::{are_finite, place, repeated, together};
+use super::groups::{are_finite, is_depthwise, place, repeated, together};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
 use super::product::{Bytes, Floats, Multiply, Panels, Rows, Words};
 use super::window::{Window, Window3, fold_row};
@@ -109,7 +109,7 @@ impl ConvF32 {
     /// As [`Self::new`], for one instruction set.
     pub fn at(level: Level, weight: &[f32], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
         let taps = kernel[0] * kernel[1];
-        if channels == 1 && (group > 1 || outputs == 1) {
+        if is_depthwise(outputs, channels, group) {
             let pitch = outputs.next_multiple_of(2 * level.lanes());
             let places = Taps::new(kernel, Floats::TAPS);
             let mut weights = vec![0f32; places.lines() * pitch];
@@ -254,7 +254,7 @@ impl ConvI8 {
         group: usize,
     ) -> Self {
         let taps = kernel[0] * kernel[1];
-        if channels == 1 && (group > 1 || outputs == 1) {
+        if is_depthwise(outputs, channels, group) {
             let pitch = outputs.next_multiple_of(2 * level.lanes());
             let (bits, together) = if dot == Dot::Words { (16, Words::TAPS) } else { (8, Bytes::TAPS) };
             let places = Taps::new(kernel, together);

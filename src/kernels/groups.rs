@@ -5,6 +5,14 @@
 /// Channels from which on a group is multiplied by itself.
 const CHANNELS: usize = 16;
 
+/// Filters of a channel up to which it is repeated, which takes as many times the input's memory.
+const REPEATS: usize = 8;
+
+/// Whether every channel has filters of its own, and few enough to be repeated for them.
+pub fn is_depthwise(outputs: usize, channels: usize, group: usize) -> bool {
+    channels == 1 && (group > 1 || outputs == 1) && (group..=REPEATS * group).contains(&outputs)
+}
+
 /// How many groups of so many channels are multiplied together.
 pub fn together(channels: usize, group: usize) -> usize {
     CHANNELS.div_ceil(channels.max(1)).clamp(1, group.max(1))
