@@ -274,11 +274,15 @@ impl ConvI8 {
         let (columns, together) = (outputs / group, together(channels, group));
         let pack = |g: usize| {
             let some = together.min(group - g);
-            IntPanels::new(level, dot, some * channels * taps, some * columns, |k, column| {
-                let (tap, channel) = (k / (some * channels), k % (some * channels));
-                match some {
-                    1 => weight(((g * columns + column) * channels + channel) * taps + tap),
-                    _ => place([channels, columns, taps], g, [channel, column, tap]).map_or(0, &weight),
+            IntPanels::new(level, dot, some * channels * taps, some * columns, |of, pitch, to| {
+                for (column, to) in of.zip(to.chunks_exact_mut(pitch)) {
+                    // The channels of its own group; those of the others are multiplied by zero.
+                    let (filter, first) = ((g * columns + column) * channels * taps, column / columns * channels);
+                    for channel in 0..channels {
+                        for tap in 0..taps {
+                            to[tap * some * channels + first + channel] = weight(filter + channel * taps + tap);
+                        }
+                    }
                 }
             })
         };

@@ -384,19 +384,38 @@ pub(super) struct IntPanels {
 }
 
 impl IntPanels {
-    /// `at(k, column)` gives a weight, which fits `i8` unless `dot` is [`Dot::Words`].
-    pub fn new(level: Level, dot: Dot, depth: usize, columns: usize, at: impl Fn(usize, usize) -> i16) -> Self {
+    /// `fill(columns, depth, to)` writes the weights of some columns, one column of `depth` after the other, to what
+    /// is zeros before; they fit `i8` unless `dot` is [`Dot::Words`].
+    pub fn new(
+        level: Level,
+        dot: Dot,
+        depth: usize,
+        columns: usize,
+        fill: impl Fn(Range<usize>, usize, &mut [i16]),
+    ) -> Self {
         let group = if dot == Dot::Words { 2 } else { 4 };
-        let panels = Panels::new(level, depth.div_ceil(group), columns, |word, first, slots| {
-            for (i, slot) in slots.iter_mut().enumerate() {
-                let bits = 32 / group;
-                let mask = u32::MAX >> (32 - bits);
-                *slot = (0..group.min(depth - word * group))
-                    .fold(0, |all, k| all | (at(word * group + k, first + i) as u32 & mask) << (k * bits));
+        let pitch = depth.next_multiple_of(group);
+        // Of the columns that are packed together: weights are read once, in the order in which they lie.
+        let mut weights = vec![0i16; 2 * level.lanes() * pitch];
+        let mut sums = vec![0i32; columns];
+        let panels = Panels::new(level, pitch / group, columns, |word, first, slots| {
+            if word == 0 {
+                let weights = &mut weights[..slots.len() * pitch];
+                weights.fill(0);
+                fill(first..first + slots.len(), pitch, weights);
+                for (sum, column) in sums[first..].iter_mut().zip(weights.chunks_exact(pitch)) {
+                    *sum = column.iter().fold(0, |sum: i32, &weight| sum.wrapping_add(weight.into()));
+                }
+            }
+            for (slot, column) in slots.iter_mut().zip(weights.chunks_exact(pitch)) {
+                *slot = match column[word * group..][..group] {
+                    [a, b] => u32::from(a as u16) | u32::from(b as u16) << 16,
+                    [a, b, c, d] => u32::from_ne_bytes([a as u8, b as u8, c as u8, d as u8]),
+                    _ => 0,
+                };
             }
         });
-        let sum = |column| (0..depth).fold(0i32, |sum, k| sum.wrapping_add(i32::from(at(k, column))));
-        Self { panels, dot, sums: Sums::new(level, columns, dot == Dot::FlippedBytes, sum) }
+        Self { panels, dot, sums: Sums::new(level, columns, dot == Dot::FlippedBytes, |column| sums[column]) }
     }
 
     pub fn multiply(&self, rows: Rows<'_, u8>, finish: ToIntegers<'_>) {
@@ -427,7 +446,7 @@ impl GemmI8 {
 
     /// As [`Self::new`], for one instruction set and way to multiply.
     pub fn at(level: Level, dot: Dot, b: &Matrix<'_, i8>, depth: usize, columns: usize) -> Self {
-        Self { panels: IntPanels::new(level, dot, depth, columns, |k, column| i16::from(b.at(k, column))), depth }
+        Self::pack(level, dot, b, depth, columns)
     }
 
     /// A matrix of -255 to 255: bytes of which a zero point was subtracted.
@@ -437,7 +456,18 @@ impl GemmI8 {
 
     /// As [`Self::from_words`], for one instruction set.
     pub fn words_at(level: Level, b: &Matrix<'_, i16>, depth: usize, columns: usize) -> Self {
-        Self { panels: IntPanels::new(level, Dot::Words, depth, columns, |k, column| b.at(k, column)), depth }
+        Self::pack(level, Dot::Words, b, depth, columns)
+    }
+
+    fn pack<T: Copy + Into<i16>>(level: Level, dot: Dot, b: &Matrix<'_, T>, depth: usize, columns: usize) -> Self {
+        let panels = IntPanels::new(level, dot, depth, columns, |columns, pitch, to| {
+            for k in 0..depth {
+                for (i, column) in columns.clone().enumerate() {
+                    to[i * pitch + k] = b.at(k, column).into();
+                }
+            }
+        });
+        Self { panels, depth }
     }
 
     /// Multiplies `rows` rows of `a`, `a_stride` apart; those of the results are `y_stride` apart.
