@@ -15,10 +15,12 @@ const program = `
   import { addBias } from "./tiny-model.js";
   async function sums() {
     const sums = [];
+    globalThis.threads = [];
     for (const worker of [true, false]) {
       const session = await load(addBias(), { device: "cpu", worker });
       const { sum } = await session.run({ pixels: new Tensor("float32", Float32Array.of(10, 20, 30), [1, 3]) });
       sums.push([...sum.data]);
+      threads.push([session.info.threads, session.info.threadsReason]);
     }
     return sums;
   }
@@ -39,12 +41,15 @@ async function expectAnswers(page: Page, address: string): Promise<void> {
   await page.goto(address);
   await page.waitForFunction(() => "outcome" in globalThis);
   expect(await page.evaluate(() => (globalThis as any).outcome)).toEqual(Array(2).fill([11, 22, 33]));
+  if (address.includes("~isolated")) expect(await page.evaluate(() => (globalThis as any).threads)).toEqual([[expect.any(Number), expect.stringMatching(/^there are \d+ cores$/)], [1, expect.any(String)]]);
 }
 
 async function expectBuilt(page: Page, output: string): Promise<void> {
   const { address, close } = await serve({ root: output });
   try {
     await expectAnswers(page, `${address}/site/`);
+    // The other threads' script is a file of its own, too.
+    await expectAnswers(page, `${address}/~isolated/site/`);
   } finally {
     await close();
   }
