@@ -175,8 +175,10 @@ pub fn copy<T: Copy>(source: &Strided<'_, T>, target: &mut [T], target_offset: u
 
 /// Writes `[rows, columns]` from `[columns, rows]`, of which lines begin as far apart as is said.
 fn turn<T: Copy>((from, line): (&[T], usize), (to, row): (&mut [T], usize), [rows, columns]: [usize; 2]) {
-    for r in (0..rows).step_by(TILE) {
-        let height = TILE.min(rows - r);
+    // Few columns are few cache lines, however long.
+    let tall = if columns <= 4 { rows } else { TILE };
+    for r in (0..rows).step_by(tall.max(1)) {
+        let height = tall.min(rows - r);
         for c in (0..columns).step_by(TILE) {
             for c in c..columns.min(c + TILE) {
                 let values = &from[c * line + r..][..height];

@@ -130,7 +130,7 @@ impl Product for Floats {
     }
     #[inline(always)]
     fn convert(self, from: &[f32], to: &mut [f32]) {
-        to.copy_from_slice(from);
+        copy(bytemuck::cast_slice(from), bytemuck::cast_slice_mut(to));
     }
     #[inline(always)]
     unsafe fn zero<S: Simd>() -> S::F {
@@ -221,7 +221,7 @@ impl Product for Bytes {
         if self.flipped {
             to.iter_mut().zip(from).for_each(|(to, v)| *to = v ^ 0x80);
         } else {
-            to.copy_from_slice(from);
+            copy(from, to);
         }
     }
     integers!();
@@ -259,6 +259,45 @@ impl Product for Words {
     unsafe fn step<S: Simd>(sum: S::I, row: S::I, column: S::I) -> S::I {
         // SAFETY: the caller's.
         unsafe { S::dot_i16(sum, row, column) }
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+type Piece = core::arch::wasm32::v128;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+type Piece = [u64; 2];
+
+/// Copies some bytes, most often few: a call for them, which WebAssembly's engines make of every copy, costs more.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    let count = to.len();
+    assert_eq!(from.len(), count, "as many bytes");
+    let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+    /// Some pieces of a type from both ends, which may overlap; written out, since loops are not always.
+    macro_rules! ends {
+        ($T:ty, $($at:literal),*) => {{$(
+            let end = count - ($at + 1) * size_of::<$T>();
+            let start = $at * size_of::<$T>();
+            to.add(start).cast::<$T>().write_unaligned(from.add(start).cast::<$T>().read_unaligned());
+            to.add(end).cast::<$T>().write_unaligned(from.add(end).cast::<$T>().read_unaligned());
+        )*}};
+    }
+    // SAFETY: both slices are `count` long, and what is read and written of them ends there.
+    unsafe {
+        match count {
+            0 => {}
+            1..4 => {
+                *to = *from;
+                *to.add(count / 2) = *from.add(count / 2);
+                *to.add(count - 1) = *from.add(count - 1);
+            }
+            4..8 => ends!(u32, 0),
+            8..16 => ends!(u64, 0),
+            16..=32 => ends!(Piece, 0),
+            33..=64 => ends!(Piece, 0, 1),
+            65..=128 => ends!(Piece, 0, 1, 2, 3),
+            _ => from.copy_to_nonoverlapping(to, count),
+        }
     }
 }
 
