@@ -7,7 +7,10 @@ use burn_flex::FlexTensor;
 use burn_std::DType;
 
 /// Vectors that are kept of each type.
-const KEPT: usize = 4;
+const KEPT: usize = 16;
+/// How many times the largest of them all may be together: about what a network's largest node holds
+/// while it runs.
+const TOGETHER: usize = 2;
 
 thread_local! {
     static FLOATS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -32,10 +35,13 @@ fn take<T: Copy + Default>(kept: &RefCell<Vec<Vec<T>>>, count: usize) -> Vec<T> 
 
 fn keep<T>(kept: &RefCell<Vec<Vec<T>>>, vector: Vec<T>) {
     let mut kept = kept.borrow_mut();
-    if kept.len() == KEPT {
-        kept.remove(0);
-    }
     kept.push(vector);
+    // The small ones go first: they are soon made again.
+    kept.sort_unstable_by_key(|v| std::cmp::Reverse(v.capacity()));
+    let most = TOGETHER * kept[0].capacity();
+    while kept.len() > KEPT || kept.iter().map(Vec::capacity).sum::<usize>() > most {
+        kept.pop();
+    }
 }
 
 /// A vector of `count` numbers, of any values.
@@ -92,7 +98,11 @@ mod tests {
         assert_eq!(floats(101), [0.0; 101]);
         assert_eq!(floats(60), [7.0; 60]);
         assert_eq!(kept(), 0);
-        (0..10).for_each(|_| recycle(tensor(5)));
-        assert_eq!(kept(), KEPT);
+        let capacities = || FLOATS.with(|kept| kept.borrow().iter().map(Vec::capacity).collect::<Vec<_>>());
+        [100, 60, 50, 200, 30].into_iter().for_each(|count| recycle(tensor(count)));
+        assert_eq!(capacities(), [200, 100, 60, 30]);
+        (0..2 * KEPT).for_each(|_| recycle(tensor(1)));
+        // Ten of 1 fit below twice 200.
+        assert_eq!(capacities().len(), 14);
     }
 }

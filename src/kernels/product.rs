@@ -341,6 +341,52 @@ impl<'a, T: Copy> Rows<'a, T> {
         }
     }
 
+    /// Elements of all taps in a line of a window, where they lie together, are a whole number of groups, and those
+    /// under a tap are few.
+    fn run(&self, group: usize) -> Option<usize> {
+        let Self::Windows { geometry: g, padding, .. } = self else { return None };
+        let run = g.kernel[1] * padding.len();
+        let together = padding.len() == g.channels && g.dilations[1] == 1 && g.kernel[1] <= g.input[1];
+        (padding.len() < CHANNELS && together && run.is_multiple_of(group)).then_some(run)
+    }
+
+    /// Rows of which some taps lie beside the image, of any `count` rows one after the other, at most.
+    fn cut(&self, count: usize) -> usize {
+        let Self::Windows { geometry: g, .. } = self else { return 0 };
+        let last = (g.input[1] + g.begin[1] - g.kernel[1]) / g.strides[1];
+        let whole = (last + 1).min(g.output[1]).saturating_sub(g.begin[1].div_ceil(g.strides[1]));
+        (count / g.output[1] + 2) * (g.output[1] - whole)
+    }
+
+    /// A line of `run` elements beside the image.
+    fn outside(&self, run: usize) -> Vec<T> {
+        match self {
+            Self::Windows { padding, .. } => padding.iter().copied().cycle().take(run).collect(),
+            Self::Matrix { .. } => Vec::new(),
+        }
+    }
+
+    /// Writes the pointers of `row`, one per line of taps, `pitch` apart; `outside` is a line beside the image.
+    /// `false` where some taps of its lines lie there.
+    fn point_lines(&self, row: usize, pitch: usize, outside: &[T], to: &mut [*const u8]) -> bool {
+        let Self::Windows { x, geometry: g, .. } = self else { return false };
+        let (n, oy, ox) = g.position(row);
+        let left = (ox * g.strides[1]).wrapping_sub(g.begin[1]);
+        if left > g.input[1] - g.kernel[1] {
+            return false;
+        }
+        for ky in 0..g.kernel[0] {
+            let iy = (oy * g.strides[0] + ky * g.dilations[0]).wrapping_sub(g.begin[0]);
+            let line = if iy < g.input[0] {
+                &x[((n * g.input[0] + iy) * g.input[1] + left) * g.channels..][..outside.len()]
+            } else {
+                outside
+            };
+            to[ky * pitch] = line.as_ptr().cast();
+        }
+        true
+    }
+
     /// Writes the pointers of `row`, one per tap, `pitch` apart.
     fn point(&self, row: usize, pitch: usize, to: &mut [*const u8]) {
         match self {
@@ -477,30 +523,48 @@ impl<P: Product, F: Finish> Kernel for Part<'_, P, F> {
             (portion(rows.count(), S::ROWS, self.down), portion(panels.columns, 2 * lanes, self.across));
         let (taps, channels, own) = rows.sizes();
         let in_place = product.in_place() && channels.is_multiple_of(P::GROUP) && (taps == 1 || channels >= CHANNELS);
-        let (taps, words) = if in_place { (taps, channels / P::GROUP) } else { (1, panels.words) };
-        let read = if in_place { own * size_of::<P::In>() } else { words * 4 };
+        let run = if product.in_place() && !in_place { rows.run(P::GROUP) } else { None };
+        let (taps, words) = match run {
+            Some(run) => (panels.words * P::GROUP / run, run / P::GROUP),
+            None if in_place => (taps, channels / P::GROUP),
+            None => (1, panels.words),
+        };
+        let read = if in_place || run.is_some() { own * size_of::<P::In>() } else { words * 4 };
         let block = (BLOCK / (read + columns.len() * 4).max(1)).min(POINTERS / taps.max(1)).max(1);
         let block = block.next_multiple_of(S::ROWS).min(part.len().next_multiple_of(S::ROWS));
         let mut pointers = vec![std::ptr::null::<u8>(); block * taps];
-        let mut copies = vec![P::Element::default(); if in_place { 0 } else { block * words * P::GROUP }];
+        // Rows that are not read where they lie.
+        let depth = panels.words * P::GROUP;
+        let copied = match run {
+            Some(_) => rows.cut(block).min(block),
+            None if in_place => 0,
+            None => block,
+        };
+        let mut copies = vec![P::Element::default(); copied * depth];
+        let outside = rows.outside(run.unwrap_or(0));
         let mut sums = [0u32; SUMS];
         for start in part.clone().step_by(block.max(1)) {
             let end = part.end.min(start + block);
-            if !in_place {
-                for (row, copy) in (start..end).zip(copies.chunks_exact_mut((words * P::GROUP).max(1))) {
-                    rows.gather(product, row, copy);
-                }
-            }
-            let mut at = 0;
+            let (mut at, mut used) = (0, 0);
             for row in (start..end).step_by(S::ROWS) {
                 let some = S::ROWS.min(end - row);
                 let tall = tile_rows::<S>(some);
                 for r in 0..tall {
-                    let row = row + r.min(some - 1);
+                    if r >= some {
+                        // The last row again.
+                        let tile = &mut pointers[at..][..tall * taps];
+                        tile.chunks_exact_mut(tall).for_each(|row| row[r] = row[some - 1]);
+                        continue;
+                    }
+                    let to = &mut pointers[at + r..];
                     if in_place {
-                        rows.point(row, tall, &mut pointers[at + r..]);
-                    } else {
-                        pointers[at + r] = copies[(row - start) * words * P::GROUP..].as_ptr().cast();
+                        rows.point(row + r, tall, to);
+                    } else if run.is_none() || !rows.point_lines(row + r, tall, &outside, to) {
+                        let copy = &mut copies[used..][..depth];
+                        rows.gather(product, row + r, copy);
+                        let pieces = copy.chunks_exact((words * P::GROUP).max(1));
+                        pieces.enumerate().for_each(|(tap, piece)| to[tap * tall] = piece.as_ptr().cast());
+                        used += depth;
                     }
                 }
                 at += tall * taps;
