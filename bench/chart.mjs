@@ -32,7 +32,7 @@ export function chart({ machine, measurements }) {
   const rows = [];
   for (const { model, results } of measurements.filter(({ device }) => device === "cpu")) {
     const panels = Object.keys(precisions).map((precision) => {
-      const measured = results.filter((one) => one.precision === precision && !one.failed && one.steady.ratio && one.peer !== "flex");
+      const measured = results.filter((one) => one.precision === precision && !one.failed && one.steady.ratio && one.peer !== "flex" && !peers[one.peer].isVariant);
       const bars = measured.map(({ peer, steady }) => {
         const value = 1 / deciding(machine, steady.ratio);
         const ms = byCpu ? (steady.cpuMsPerRun ?? steady.medianMs) : steady.medianMs;

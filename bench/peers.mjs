@@ -15,19 +15,26 @@ const tensorflow = (form) => (model, precision) => {
   return form(precision);
 };
 
+const firebrand = {
+  adapter: "/peers/firebrand.js",
+  form: onnx,
+  version: () => JSON.parse(readFileSync(join(places.repository, "pkg/package.json"), "utf8")).version,
+  mounts: () => ({ "/firebrand/": join(installed(), "node_modules/firebrand/dist") }),
+};
+
 /**
  * `form(model, precision)`: the file that a peer loads and the name of the answer that is expected of it, or an error
  * that says why there is none. `layout` "nhwc": it takes pictures with their channels last. `int32`: it has no int64.
+ * `options`: what its adapter starts with, beside the device. `isVariant`: Firebrand again, to show what another way of
+ * starting it costs; no limit counts it, nor does any comparison with a peer.
  */
 export const peers = {
   firebrand: {
+    ...firebrand,
     title: "Firebrand",
-    adapter: "/peers/firebrand.js",
     devices: ["cpu", "webgpu"],
-    note: "in a worker, its default",
-    form: onnx,
-    version: () => JSON.parse(readFileSync(join(places.repository, "pkg/package.json"), "utf8")).version,
-    mounts: () => ({ "/firebrand/": join(installed(), "node_modules/firebrand/dist") }),
+    note: "in a worker, its default, with one thread",
+    options: { threads: 1 },
   },
   ort: {
     title: "onnxruntime-web",
@@ -87,5 +94,19 @@ export const peers = {
     },
     version: () => crateVersion("flex", "burn-flex"),
     mounts: () => ({ "/flex/": join(places.prepared, "flex") }),
+  },
+  "firebrand-page": {
+    ...firebrand,
+    title: "Firebrand, on the page as the others",
+    devices: ["cpu"],
+    isVariant: true,
+    options: { threads: 1, worker: false },
+  },
+  "firebrand-threads": {
+    ...firebrand,
+    title: "Firebrand, 2 threads",
+    devices: ["cpu"],
+    isVariant: true,
+    options: { threads: 2 },
   },
 };

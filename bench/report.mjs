@@ -26,6 +26,7 @@ function absences({ results, leftOut }) {
   return [...failed, ...reasons].length ? [[...failed, ...reasons].map((line) => `- ${line}`).join("\n")] : [];
 }
 
+const isMain = ({ peer }) => !peers[peer].isVariant;
 const measuredOf = (results) => results.filter((one) => !one.failed);
 
 function downloads(measurements, device) {
@@ -39,7 +40,8 @@ function downloads(measurements, device) {
   ];
 }
 
-function onCpu({ model, results, leftOut, multiplyAdds }) {
+function onCpu({ model, multiplyAdds, ...all }) {
+  const [results, leftOut] = [all.results.filter(isMain), all.leftOut.filter(isMain)];
   const measured = measuredOf(results);
   const steady = measured.map((one) => [
     named(one),
@@ -90,6 +92,23 @@ function spent({ results }) {
   return ["Where Firebrand's time goes, each node in its shortest of ten profiled runs:", table(["", "nodes", "ms", "share", "GOP/s", "of the machine's peak"], rows)];
 }
 
+/** What it costs Firebrand to start it in another way than the one that is compared with the others. */
+function variants(measurements) {
+  const found = measurements.flatMap(({ model, results }) => results.filter((one) => !isMain(one)).map((one) => ({ model, ...one })));
+  const title = ({ model, precision }) => `${models[model].title}, ${precisions[precision]}`;
+  return [...new Set(found.map(({ peer }) => peer))].flatMap((peer) => {
+    const ofPeer = found.filter((one) => one.peer === peer);
+    const rows = measuredOf(ofPeer).map((one) => [title(one), ms(one.steady.medianMs), part(one.steady.ratio), ms(one.steady.cpuMsPerRun), part(one.steady.ratio?.byCpu), ms(one.cold.totalMs), ms(one.stall.taskCpuMs), mib(one.memoryBytes), small(one.difference)]);
+    const failed = ofPeer.filter((one) => one.failed).map((one) => `- ${title(one)}, could not be measured: ${one.failed}`);
+    return [
+      `### ${peers[peer].title}`,
+      "Beside Firebrand as it is above, in a worker with one thread; no target against the others counts this.",
+      ...(failed.length ? [failed.join("\n")] : []),
+      ...(rows.length ? [table(["", "median, ms", "in a worker with one thread ÷ it (least – most of the rounds)", "CPU ms a run", "÷ it by CPU time", "first answer after, ms", "longest task, ms of CPU", "memory, MiB", "largest difference"], rows)] : []),
+    ];
+  });
+}
+
 function onWebGpu({ model, results, leftOut }) {
   const rows = measuredOf(results).map((one) => [peers[one.peer].title, ms(one.cold.totalMs), ms(one.steady.medianMs), ms(one.stall.taskCpuMs), ms(Math.max(one.stall.coldMs, one.stall.runMs)), small(one.difference)]);
   return [
@@ -113,17 +132,18 @@ function natively(native) {
 /** The whole report, as Markdown. */
 export function report({ date, machine, chromium, rounds, peers: taking, measurements, native, builds, limits, targets }) {
   const parts = ["# Benchmark", `${date}, ${machine.cpu} (${machine.cores} cores, ${machine.system}), headless Chromium ${chromium}, load average ${machine.loadBefore.toFixed(2)} before, ${machine.loadAfter.toFixed(2)} after${isShared(machine) ? ": other work shared the machine, so trust ratios by CPU time more than those by the clock, and milliseconds least" : ""}.`];
-  parts.push(Object.entries(taking).map(([peer, { version, skipped }]) => (skipped ? `- ${peers[peer].title}: left out. ${skipped}` : `- ${peers[peer].title} ${version}: ${peers[peer].note}`)).join("\n"));
+  parts.push(Object.entries(taking).filter(([peer]) => isMain({ peer })).map(([peer, { version, skipped }]) => (skipped ? `- ${peers[peer].title}: left out. ${skipped}` : `- ${peers[peer].title} ${version}: ${peers[peer].note}`)).join("\n"));
   parts.push(
-    "All forms of a model come from the same weights; MobileNetV2 and ResNet-18 have seeded ones, the others their published ones. Everyone has the same input and one thread. A run goes from a typed array to a typed array, in int8 too. " +
+    "All forms of a model come from the same weights; MobileNetV2 and ResNet-18 have seeded ones, the others their published ones. Everyone has the same input and one thread, but for the tables that say otherwise. A run goes from a typed array to a typed array, in int8 too. " +
       `Steady numbers come from ${rounds} rounds after a warm-up, everyone, in float32 and int8, once a round in random order. A ratio compares medians of the same round: below 1 Firebrand is quicker. ` +
       "Cold start is a fresh browser context each time, with files served uncompressed from this machine; Firebrand fetches runtime and model at the same time, so its runtime column holds both and its model column the preparing. " +
       "The longest task is that of the page's main thread, in its own CPU time, from loading through some runs; a stall is by the clock, the longest task the browser reports or the longest wait for a frame beyond the usual 16.7 ms, whichever is longer, and has in it what else wants the CPU. CPU milliseconds are those of the browser's renderer processes, by the scheduler's account: they stay true while other work delays a run. " +
-      "GOP/s are of CPU time and count a multiply-add as two. Memory is the WebAssembly's, weights and all, which only grows. The difference is to what each form should give, the largest of all numbers: for ONNX, ONNX Runtime's answer without optimisations, in int8 of the same QDQ graph computed in float32; for LiteRT.js in int8, that of TensorFlow Lite's plain kernels.",
+      "GOP/s are of CPU time and count a multiply-add as two. Memory is the WebAssembly's, weights and all, which only grows. The difference is to what each form should give, the largest of all numbers: for ONNX, ONNX Runtime's answer without optimisations, in int8 that of the same graph in float64 (of MiniLM with exact integer products); for LiteRT.js in int8, that of TensorFlow Lite's plain kernels.",
   );
-  parts.push("### Targets", `Parts of the other's time in the same run. ${isShared(machine) ? "Since other work shared the machine, CPU time decides where it is known." : "The clock decides."}`, table(["", "against", "wanted", "measured (least – most of the rounds)", "by CPU time", "verdict"], targets.map(({ what, against, wanted, measured, verdict }) => [what, against, wanted, part(measured), part(measured?.byCpu), verdict])));
+  parts.push("### Targets", `Parts of the other's time in the same run, and of two threads what one takes by what two take. ${isShared(machine) ? "Since other work shared the machine, CPU time decides where it is known." : "The clock decides."}`, table(["", "against", "wanted", "measured (least – most of the rounds)", "by CPU time", "verdict"], targets.map(({ what, against, wanted, measured, reason, verdict }) => [what, against, wanted, part(measured), part(measured?.byCpu), reason ? `${verdict}: ${reason}` : verdict])));
   parts.push("### Limits", table(["limit", "measured", "verdict"], limits.map(({ what, measured, verdict }) => [what, measured, verdict])));
   for (const one of measurements.filter(({ device }) => device === "cpu")) parts.push(...onCpu(one));
+  parts.push(...variants(measurements.filter(({ device }) => device === "cpu")));
   parts.push(...downloads(measurements, "cpu"));
   parts.push(...natively(native));
   for (const one of measurements.filter(({ device }) => device === "webgpu")) parts.push(...onWebGpu(one));

@@ -128,7 +128,7 @@ async function measureModel({ name, device, taking, asked, browser, server }) {
         one.page = await browser.openPage(peers[one.peer].adapter, { model: one.model }, timeout);
         const start = async () => {
           const before = await browser.rendererCpu();
-          const cold = await one.page.call("cold", { device });
+          const cold = await one.page.call("cold", { device, ...peers[one.peer].options });
           one.cold.push({ ...cold, cpuMs: (await browser.rendererCpu()) - before });
         };
         if (pass === 0) {
@@ -169,7 +169,7 @@ async function measureModel({ name, device, taking, asked, browser, server }) {
   }
   for (const one of living()) {
     try {
-      if (isCpu) one.profile = await one.page.call("profile", { runs: 10 });
+      if (isCpu && !peers[one.peer].isVariant) one.profile = await one.page.call("profile", { runs: 10 });
       await one.page.close();
     } catch (error) {
       await fail(one, error);

@@ -92,11 +92,11 @@ globalThis.bench = {
   },
 
   /** From nothing to the first answer. */
-  async cold({ device }) {
+  async cold(options) {
     const stall = new Stall();
     const begin = performance.now();
     adapter = await import(peer);
-    await adapter.start({ device });
+    await adapter.start(options);
     const started = performance.now();
     const split = await adapter.prepare(model);
     const prepared = performance.now();

@@ -45,3 +45,28 @@ test("a difference counts as a part of the answer's range", () => {
   assert.equal(rows.find(({ what }) => what.startsWith("int8")).verdict, "FAIL");
   assert.equal(rows.find(({ what }) => what.startsWith("float32 on the CPU")).verdict, "PASS");
 });
+
+test("Firebrand started in another way is no peer", () => {
+  const results = ["firebrand", "firebrand-page", "firebrand-threads"].map((peer) => result(peer, "f32", { median: 1 }, { difference: 1 }));
+  const measurements = [measured("resnet18", results)];
+  assert.equal(find(targets({ machine: quiet, measurements }), "ResNet-18 float32", "best peer").verdict, "not measured");
+  const correct = limits({ measurements: [measured("resnet18", [{ ...results[0], difference: 0 }, ...results.slice(1)])] });
+  assert.equal(correct.find(({ what }) => what.startsWith("float32 on the CPU")).verdict, "PASS");
+});
+
+test("two threads are to be 1.7 times as quick as one, by the clock even on a shared machine", () => {
+  const verdict = (median) => {
+    const measurements = [measured("minilm", [result("firebrand-threads", "int8", { median, byCpu: { median: 0.9 } })])];
+    return find(targets({ machine: shared, measurements }), "two threads, MiniLM-L6 int8", "itself");
+  };
+  assert.equal(verdict(1.75).verdict, "PASS");
+  assert.equal(verdict(1.65).verdict, "FAIL");
+  assert.equal(verdict(1.75).measured.byCpu, undefined);
+});
+
+test("without a second thread the target is not measured, and says why", () => {
+  const one = { peer: "firebrand-threads", precision: "f32", failed: "it has 1 of 2 threads: there is one core" };
+  const row = find(targets({ machine: quiet, measurements: [measured("resnet18", [one])] }), "two threads, ResNet-18 float32", "itself");
+  assert.equal(row.verdict, "not measured");
+  assert.equal(row.reason, one.failed);
+});
