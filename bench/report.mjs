@@ -35,7 +35,7 @@ function downloads(measurements, device) {
   const rows = measuredOf(one.results).filter(({ precision, peer }, at, all) => all.findIndex((other) => other.peer === peer) === at && precision === "f32" && peer !== "flex");
   if (!rows.length) return [];
   return [
-    `### Download, ${devices[device]}\n\nThe runtime is every file that the page fetched for it; the model (${models[one.model].title}, float32) is apart.`,
+    `### Download, ${device === "cpu" ? "CPU" : devices[device]}\n\nThe runtime is every file that the page fetched for it; the model (${models[one.model].title}, float32) is apart.`,
     table(["", "files", "runtime, KiB raw", "KiB brotli 11", "model, KiB"], rows.map(({ peer, download, modelBytes }) => [peers[peer].title, download.files.length, kib(download.raw), kib(download.brotli), kib(modelBytes)])),
   ];
 }
