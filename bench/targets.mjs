@@ -45,7 +45,7 @@ export const deciding = (machine, measured) => (isShared(machine) && measured.by
 
 /**
  * Targets are parts of a peer's time in the same run, but for the peak of the machine and for two threads: what, against
- * whom, what is wanted and what was measured; `reason`: why nothing could be.
+ * whom, what is wanted and what was measured; `reason`: why nothing that counts could be.
  */
 export function targets({ machine, measurements, native }) {
   const onCpu = (model) => measurements.find((one) => one.device === "cpu" && one.model === model);
@@ -72,12 +72,13 @@ export function targets({ machine, measurements, native }) {
     const share = nodes?.length ? sum("peakMs") / sum("ms") : undefined;
     return { what: `1×1 and 3×3 convolutions of ResNet-18, ${precisions[precision]}`, against: "the machine's measured peak", wanted: "≥ 0.70", measured: share && { median: share }, verdict: share ? (share >= 0.7 ? "PASS" : "FAIL") : "not measured" };
   };
-  /** By the clock alone: two threads take no less CPU time than one. */
+  /** By the clock alone, since two threads take no less CPU time than one; which means nothing while others want the second core. */
   const threads = (model, precision) => {
     const two = onCpu(model)?.results.find((one) => one.peer === "firebrand-threads" && one.precision === precision);
     const ratio = two?.steady?.ratio;
     const measured = ratio && { median: ratio.median, least: ratio.least, most: ratio.most };
-    return { what: `two threads, ${models[model].title} ${precisions[precision]}`, against: "itself with one, how often as quick", wanted: "≥ 1.70", measured, reason: two?.failed, verdict: measured ? (measured.median >= 1.7 ? "PASS" : "FAIL") : "not measured" };
+    const reason = two?.failed ?? (measured && isShared(machine) ? "other work wanted the cores too" : undefined);
+    return { what: `two threads, ${models[model].title} ${precisions[precision]}`, against: "itself with one, how often as quick", wanted: "≥ 1.70", measured, reason, verdict: measured && !reason ? (measured.median >= 1.7 ? "PASS" : "FAIL") : "not measured" };
   };
   const natively = (precision) => {
     const found = native?.results?.find((one) => one.model === "mobilenetv2" && one.precision === precision);
