@@ -13,6 +13,7 @@ use super::groups::{are_finite, is_depthwise, place, repeated, together};
 use super::integer::{IntOutput, IntPanels, Sums, ToIntegers, ZeroPoints};
 use super::product::{Bytes, Floats, Multiply, Panels, Rows, Words};
 use super::window::{Window, Window3, fold_row};
+use super::winograd;
 
 /// A convolution's sizes; one spatial dimension is two, the first of size 1.
 #[derive(Debug, Clone)]
@@ -98,6 +99,9 @@ enum Filters {
     Groups { panels: Vec<Panels>, together: usize, weight: Vec<f32> },
     /// Lines of `pitch` channels, as [`Taps`] says; every channel of the input has `repeats`.
     Depthwise { weights: Vec<f32>, pitch: usize, repeats: usize },
+    /// For strides and dilations of 1, 16 ninths of the weight. They mix neighbours, of which none must be infinite;
+    /// what they do not fit is multiplied by the weight that they are made of.
+    Winograd(winograd::Filters),
 }
 
 impl ConvF32 {
@@ -119,6 +123,27 @@ impl ConvF32 {
             return Self { filters: Filters::Depthwise { weights, pitch, repeats: outputs / group }, level, channels };
         }
         Self::groups(level, weight, outputs, channels, taps, group, together(channels, group))
+    }
+
+    /// As [`Self::new`], to be run with strides and dilations of 1, the quicker the fewer others there are.
+    pub fn one_apart(weight: &[f32], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
+        Self::one_apart_at(Level::best(), weight, outputs, channels, kernel, group)
+    }
+
+    /// As [`Self::one_apart`], for one instruction set.
+    pub fn one_apart_at(
+        level: Level,
+        weight: &[f32],
+        outputs: usize,
+        channels: usize,
+        kernel: [usize; 2],
+        group: usize,
+    ) -> Self {
+        let fits = kernel == [3, 3] && group == 1;
+        match fits.then(|| winograd::Filters::new(level, weight, outputs, channels)).flatten() {
+            Some(filters) => Self { filters: Filters::Winograd(filters), level, channels },
+            None => Self::at(level, weight, outputs, channels, kernel, group),
+        }
     }
 
     /// Packs the filters of `together` groups into each matrix.
@@ -167,6 +192,13 @@ impl ConvF32 {
                 let taps = g.kernel[0] * g.kernel[1];
                 Self::groups(self.level, weight, g.outputs, self.channels, taps, g.group, 1).run(g, x, e, y);
             }
+            Filters::Winograd(filters) => {
+                if [g.strides, g.dilations] != [[1, 1]; 2] || !are_finite(x) {
+                    let direct = Self::groups(self.level, &filters.weight(), g.outputs, self.channels, 9, 1, 1);
+                    return direct.run(g, x, e, y);
+                }
+                filters.run(g, x, ToFloats::new(e, y, rows, g.outputs, 0, g.outputs));
+            }
             Filters::Groups { panels, together, .. } => {
                 let padding = vec![0f32; together * self.channels];
                 let columns = g.outputs / g.group;
@@ -187,6 +219,7 @@ impl ConvF32 {
                 panels.iter().map(Panels::byte_len).sum::<usize>() + size_of_val(&weight[..])
             }
             Filters::Depthwise { weights, .. } => size_of_val(&weights[..]),
+            Filters::Winograd(filters) => filters.byte_len(),
         }
     }
 }

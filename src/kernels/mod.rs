@@ -34,6 +34,7 @@ pub mod threads;
 pub mod transposed;
 pub mod vector;
 mod window;
+mod winograd;
 
 #[cfg(any(test, feature = "oracle"))]
 #[path = "../../tests/support/random.rs"]

@@ -38,6 +38,7 @@ pub fn all() -> Vec<Check> {
         ("one row by a matrix matches a naive loop", rows_by_matrices),
         ("products of float32 by 4 bits match a naive loop", products_of_nibbles),
         ("convolutions of float32 match a naive loop", convolutions_of_floats),
+        ("convolutions with fewer products match a naive loop", convolutions_of_neighbours),
         ("what is not finite stays in its group", groups_apart),
         ("products of bytes are exact", products_of_bytes),
         ("convolutions of bytes are exact", convolutions_of_bytes),
@@ -359,6 +360,93 @@ fn convolutions_of_floats() -> Result<(), String> {
                 conv.run(&g, &x, &e, &mut y);
                 near(&format!("{level:?} {g:?}"), &y, &finished(&mut sums, g.outputs, &e))?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn convolutions_of_neighbours() -> Result<(), String> {
+    let mut numbers = Numbers(9);
+    for (batch, [channels, outputs], input, begin, end) in [
+        (1, [16, 16], [8, 8], [1, 1], [1, 1]),
+        (2, [17, 19], [7, 9], [1, 1], [1, 1]),
+        (1, [35, 50], [13, 6], [0, 0], [0, 0]),
+        (2, [20, 33], [3, 3], [0, 0], [0, 0]),
+        (1, [16, 40], [1, 1], [1, 1], [1, 1]),
+        (3, [16, 70], [1, 9], [1, 2], [1, 0]),
+        (1, [23, 16], [6, 1], [2, 4], [3, 1]),
+        (2, [31, 17], [5, 4], [0, 2], [1, 0]),
+        (1, [18, 21], [2, 2], [3, 5], [4, 6]),
+        (0, [16, 16], [4, 4], [1, 1], [1, 1]),
+        (1, [16, 16], [40, 37], [1, 1], [1, 1]),
+        (1, [300, 130], [11, 12], [1, 1], [1, 1]),
+        (1, [1030, 16], [9, 14], [1, 1], [1, 1]),
+    ] {
+        let output = [0, 1].map(|d| input[d] + begin[d] + end[d] - 2);
+        let one = [1, 1];
+        let g = Geometry {
+            batch,
+            channels,
+            outputs,
+            group: 1,
+            input,
+            output,
+            kernel: [3, 3],
+            strides: one,
+            dilations: one,
+            begin,
+        };
+        let count = batch * output[0] * output[1] * outputs;
+        let mut x = numbers.floats(batch * input[0] * input[1] * channels);
+        let mut weight = numbers.floats(outputs * channels * 9);
+        // An infinite input times one of these is NaN.
+        weight.iter_mut().step_by(5).for_each(|v| *v = 0.0);
+        let (bias, residual) = (numbers.floats(outputs), numbers.floats(count));
+        for special in [None, Some(f32::NAN), Some(f32::INFINITY), Some(f32::NEG_INFINITY)] {
+            if let (Some(v), false) = (special, x.is_empty()) {
+                let at = numbers.below(x.len());
+                x[at] = v;
+            }
+            let mut sums = vec![0f64; count];
+            each_product(&g, |to, from, w| {
+                let v = from.map_or(0.0, |from| x[from]);
+                sums[to] += f64::from(v) * f64::from(weight[w]);
+            });
+            let most = sums.iter().filter(|v| v.is_finite()).fold(1f64, |most, v| most.max(v.abs())) as f32;
+            for level in Level::available() {
+                let conv = ConvF32::one_apart_at(level, &weight, outputs, channels, [3, 3], 1);
+                let what = format!("{level:?} {g:?} {special:?}");
+                let direct = ConvF32::at(level, &weight, outputs, channels, [3, 3], 1);
+                if conv.byte_len() <= direct.byte_len() {
+                    return Err(format!("{what}: no fewer products"));
+                }
+                for e in epilogues(&bias, &residual) {
+                    let mut y = vec![7f32; count];
+                    conv.run(&g, &x, &e, &mut y);
+                    for (i, (a, b)) in y.iter().zip(finished(&mut sums, outputs, &e)).enumerate() {
+                        let same = if b.is_finite() { (a - b).abs() <= 1e-5 * most } else { *a == b || b.is_nan() };
+                        if !same || a.is_nan() != b.is_nan() {
+                            return Err(format!("{what}: {a} at {i}, expected {b} of up to {most}"));
+                        }
+                    }
+                }
+            }
+        }
+        // Other strides and dilations than those that it is packed for.
+        x.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = 1.0);
+        for (strides, dilations) in [([2, 1], [1, 1]), ([1, 1], [1, 2])] {
+            let size = |d: usize| match (input[d] + begin[d] + end[d]).checked_sub(2 * dilations[d] + 1) {
+                Some(left) => left / strides[d] + 1,
+                None => 0,
+            };
+            let g = Geometry { strides, dilations, output: [size(0), size(1)], ..g.clone() };
+            let count = g.batch * g.output[0] * g.output[1] * outputs;
+            let level = Level::best();
+            let (mut y, mut expected) = (vec![7f32; count], vec![7f32; count]);
+            let direct = ConvF32::at(level, &weight, outputs, channels, [3, 3], 1);
+            direct.run(&g, &x, &Epilogue::NONE, &mut expected);
+            ConvF32::one_apart_at(level, &weight, outputs, channels, [3, 3], 1).run(&g, &x, &Epilogue::NONE, &mut y);
+            near(&format!("{g:?}"), &y, &expected)?;
         }
     }
     Ok(())

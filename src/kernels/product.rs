@@ -85,6 +85,16 @@ impl Panels {
     pub fn as_mut_ptr(&mut self) -> *mut u32 {
         self.lines.as_mut_ptr().cast()
     }
+
+    /// From [`Self::as_ptr`] on.
+    pub fn as_slice(&self) -> &[u32] {
+        bytemuck::cast_slice(&self.lines)
+    }
+
+    /// As [`Self::as_slice`].
+    pub fn as_mut_slice(&mut self) -> &mut [u32] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
 }
 
 /// What 32 bits of a row and of a column are, and how they are multiplied.
@@ -469,7 +479,7 @@ pub struct Multiply<'a, P: Product, F> {
 
 /// Rows of the tile that computes `rows` rows, the last of them again where it has more.
 #[inline(always)]
-fn tile_rows<S: Simd>(rows: usize) -> usize {
+pub(super) fn tile_rows<S: Simd>(rows: usize) -> usize {
     match rows {
         1 => 1,
         2..=4 if S::ROWS != 5 => 4,
@@ -584,36 +594,55 @@ impl<P: Product, F: Finish> Kernel for Part<'_, P, F> {
                     unsafe {
                         let panel = panels.as_ptr().add(first * panels.words);
                         let sums = sums.as_mut_ptr();
-                        macro_rules! tile {
-                            ($R:literal) => {
-                                if wide {
-                                    tile::<S, P, $R, 2>(at, taps, words, panel, sums)
-                                } else {
-                                    tile::<S, P, $R, 1>(at, taps, words, panel, sums)
-                                }
-                            };
-                        }
-                        if tall == 1 {
-                            if wide {
-                                single::<S, P, 2>(at, taps, words, panel, sums)
-                            } else {
-                                single::<S, P, 1>(at, taps, words, panel, sums)
-                            }
-                        } else if tall == 4 {
-                            tile!(4)
-                        } else if S::ROWS == 5 {
-                            tile!(5)
-                        } else if S::ROWS == 6 {
-                            tile!(6)
-                        } else if S::ROWS == 12 {
-                            if tall == 8 { tile!(8) } else { tile!(12) }
-                        }
+                        self::sums::<S, P>([tall, pitch / lanes], at, taps, words, panel, sums);
                         finish.tile::<S>(sums, pitch, row, some, first, width);
                         at = at.add(tall * taps);
                     }
                 }
             }
             finish.block(start..end, columns.clone());
+        }
+    }
+}
+
+/// The sums of `[rows, vectors of columns]`, of [`tile_rows`] and one or two.
+///
+/// # Safety
+/// As many pointers per tap to `words` words, a panel of `taps * words` steps, as many vectors to write.
+#[inline(always)]
+pub(super) unsafe fn sums<S: Simd, P: Product>(
+    [tall, wide]: [usize; 2],
+    pointers: *const *const u8,
+    taps: usize,
+    words: usize,
+    panel: *const u32,
+    out: *mut u32,
+) {
+    macro_rules! tile {
+        ($R:literal) => {
+            if wide > 1 {
+                tile::<S, P, $R, 2>(pointers, taps, words, panel, out)
+            } else {
+                tile::<S, P, $R, 1>(pointers, taps, words, panel, out)
+            }
+        };
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        if tall == 1 {
+            if wide > 1 {
+                single::<S, P, 2>(pointers, taps, words, panel, out)
+            } else {
+                single::<S, P, 1>(pointers, taps, words, panel, out)
+            }
+        } else if tall == 4 {
+            tile!(4)
+        } else if S::ROWS == 5 {
+            tile!(5)
+        } else if S::ROWS == 6 {
+            tile!(6)
+        } else if S::ROWS == 12 {
+            if tall == 8 { tile!(8) } else { tile!(12) }
         }
     }
 }

@@ -1,0 +1,276 @@
+//! Convolutions with kernels of 3 by 3, strides and dilations of 1, in channels-last memory, with fewer
+//! multiplications: Winograd's F(2×2, 3×3), 16 for every four outputs where the sum of products has 36.
+//!
+//! The outputs are cut into tiles of 2 by 2. The 4 by 4 inputs under a tile become 16 sums of them, each is multiplied
+//! by a matrix of its own, made of the filters once, and the outputs are sums of the 16 products:
+//!
+//! ```text
+//! Bᵀ = 1  0 -1  0    G = 1   0   0    Aᵀ = 1  1  1  0
+//!      0  1  1  0        ½   ½   ½         0  1 -1 -1
+//!      0 -1  1  0        ½  -½   ½
+//!      0  1  0 -1        0   0   1        outputs = Aᵀ ((G filter Gᵀ) · (Bᵀ inputs B)) A
+//! ```
+//!
+//! A block of tiles, whose sums stay in the second cache, goes through the outputs two vectors at a time, whose products
+//! stay in the first.
+
+use super::arch::{Kernel, Level, Simd, dispatch_at};
+use super::conv::Geometry;
+use super::gemm::ToFloats;
+use super::groups::are_finite;
+use super::product::{Finish, Floats, GRAIN, Panels, portion, sums, tile_rows};
+use super::threads;
+
+/// Channels and outputs from which on what is saved is more than the sums cost. Vectors have no more lanes.
+const CHANNELS: usize = 16;
+/// Bytes of a block's sums of inputs.
+const BLOCK: usize = 256 << 10;
+/// Tiles of a block that are worth reading the filters for, however large their sums.
+const TILES: usize = 24;
+/// Outputs that are worth computing sums of inputs for.
+const COLUMNS: usize = 64;
+
+/// Filters `G filter Gᵀ`, 16 matrices `[channels, outputs]` below one another.
+pub struct Filters {
+    panels: Panels,
+    channels: usize,
+}
+
+impl Filters {
+    /// Packs a weight `[outputs, channels, 3, 3]`; `None` where it is better multiplied as it is.
+    pub fn new(level: Level, weight: &[f32], outputs: usize, channels: usize) -> Option<Self> {
+        if channels < CHANNELS || outputs < CHANNELS || !are_finite(weight) {
+            return None;
+        }
+        let mut filters = Self { panels: Panels::zeroed(level, 16 * channels, outputs), channels };
+        let step = |v: [f32; 3]| [v[0], 0.5 * (v[0] + v[1] + v[2]), 0.5 * (v[0] - v[1] + v[2]), v[2]];
+        for (i, filter) in weight.as_chunks::<9>().0.iter().enumerate() {
+            let lines =
+                [0, 1, 2, 3].map(|row| [0, 1, 2].map(|kx| step([filter[kx], filter[3 + kx], filter[6 + kx]])[row]));
+            let (first, pitch) = filters.place(i / channels, i % channels);
+            let slots = filters.panels.as_mut_slice();
+            for (k, v) in lines.iter().flat_map(|line| step(*line)).enumerate() {
+                slots[first + k * channels * pitch] = v.to_bits();
+            }
+        }
+        Some(filters)
+    }
+
+    /// Where the first of the 16 values of a filter lies, and how wide the panel is that it is in.
+    fn place(&self, output: usize, channel: usize) -> (usize, usize) {
+        let lanes = self.panels.level.lanes();
+        let first = output - output % (2 * lanes);
+        let pitch = (self.panels.columns.next_multiple_of(lanes) - first).min(2 * lanes);
+        (first * self.panels.words + channel * pitch + output - first, pitch)
+    }
+
+    /// The weight, to some `2^-22` of the largest value of a filter; what is less than that is zero.
+    pub fn weight(&self) -> Vec<f32> {
+        let slots = self.panels.as_slice();
+        let step = |v: [f32; 4]| [v[0], v[1] - v[2], v[3]];
+        let mut weight = Vec::with_capacity(self.panels.columns * self.channels * 9);
+        for i in 0..self.panels.columns * self.channels {
+            let (first, pitch) = self.place(i / self.channels, i % self.channels);
+            let at = |k: usize| f32::from_bits(slots[first + k * self.channels * pitch]);
+            let lines = [0, 4, 8, 12].map(|k| step([at(k), at(k + 1), at(k + 2), at(k + 3)]));
+            let columns = [0, 1, 2].map(|kx| step(lines.map(|line| line[kx])));
+            let filter = [0, 1, 2].map(|ky| columns.map(|column| column[ky]));
+            let least = filter.as_flattened().iter().fold(0f32, |most, v| most.max(v.abs())) / (1 << 22) as f32;
+            weight.extend(filter.as_flattened().iter().map(|v| if v.abs() < least { 0.0 } else { *v }));
+        }
+        weight
+    }
+
+    pub fn byte_len(&self) -> usize {
+        self.panels.byte_len()
+    }
+
+    /// `x` `[batch, H, W, channels]`, which must be finite, to what `finish` does with the sums.
+    pub fn run(&self, geometry: &Geometry, x: &[f32], finish: ToFloats) {
+        let g = geometry;
+        let (outputs, tiles) = (self.panels.columns, g.batch * g.output[0].div_ceil(2) * g.output[1].div_ceil(2));
+        assert!(
+            x.len() >= g.batch * g.input[0] * g.input[1] * self.channels && g.channels == self.channels,
+            "an image of {} elements",
+            x.len()
+        );
+        let parts = threads::parts(tiles * self.panels.words * outputs / GRAIN);
+        // As in `Multiply::run`.
+        let across = if self.byte_len() > size_of_val(x) { parts.min(outputs.div_ceil(COLUMNS)) } else { 1 };
+        let down = parts / across;
+        threads::each(down * across, |part| {
+            let (down, across) = ((part / across, down), (part % across, across));
+            dispatch_at(self.panels.level, Part { filters: self, geometry, x, finish, tiles, down, across });
+        });
+    }
+}
+
+/// A part of a convolution: of its tiles and its outputs, the which of how many.
+struct Part<'a> {
+    filters: &'a Filters,
+    geometry: &'a Geometry,
+    x: &'a [f32],
+    finish: ToFloats,
+    tiles: usize,
+    down: (usize, usize),
+    across: (usize, usize),
+}
+
+impl Part<'_> {
+    /// Image, line and column of a tile, in tiles.
+    fn position(&self, tile: usize) -> [usize; 3] {
+        let [down, across] = self.geometry.output.map(|size| size.div_ceil(2));
+        [tile / across / down, tile / across % down, tile % across]
+    }
+
+    /// The inputs under a tile.
+    fn point(&self, tile: usize, padding: &[f32]) -> [*const f32; 16] {
+        let g = self.geometry;
+        let [n, ty, tx] = self.position(tile);
+        let mut pointers = [padding.as_ptr(); 16];
+        for (i, pointer) in pointers.iter_mut().enumerate() {
+            let (iy, ix) = ((2 * ty + i / 4).wrapping_sub(g.begin[0]), (2 * tx + i % 4).wrapping_sub(g.begin[1]));
+            if iy < g.input[0] && ix < g.input[1] {
+                *pointer = self.x[((n * g.input[0] + iy) * g.input[1] + ix) * g.channels..].as_ptr();
+            }
+        }
+        pointers
+    }
+}
+
+impl Kernel for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let (g, panels, channels) = (self.geometry, &self.filters.panels, self.filters.channels);
+        let lanes = S::LANES;
+        let part = portion(self.tiles, S::ROWS, self.down);
+        let columns = portion(panels.columns, 2 * lanes, self.across);
+        if part.is_empty() || columns.is_empty() {
+            return;
+        }
+        // Blocks of the same size.
+        let most = (BLOCK / (64 * channels)).max(TILES);
+        let height = part.len().div_ceil(part.len().div_ceil(most)).next_multiple_of(S::ROWS);
+        // What only outputs beyond the last are sums of is left out.
+        let [down, across] = g.output.map(|size| if size == 1 { 3 } else { 4 });
+        let padding = vec![0f32; channels];
+        let mut inputs = vec![0f32; 16 * height * channels];
+        let step = height * channels;
+        let inputs = inputs.as_mut_ptr();
+        let rows: Vec<*const u8> =
+            (0..16 * height).map(|row| inputs.wrapping_add(row * channels).cast_const().cast()).collect();
+        let mut products = vec![0u32; 16 * height * 2 * lanes];
+        let mut results = vec![0u32; 4 * height * 2 * lanes];
+        for start in part.clone().step_by(height) {
+            let end = part.end.min(start + height);
+            for tile in start..end {
+                let pointers = self.point(tile, &padding);
+                // SAFETY: every pointer is to all channels of a pixel or of `padding`; there are `height` rows of
+                // each of 16 sums, and no fewer channels than lanes.
+                unsafe { gather::<S>(&pointers, channels, inputs.wrapping_add((tile - start) * channels), step) };
+            }
+            for first in columns.clone().step_by(2 * lanes) {
+                let width = (columns.end - first).min(2 * lanes);
+                let wide = width > lanes;
+                let pitch = if wide { 2 * lanes } else { lanes };
+                for k in (0..4 * down).filter(|k| k % 4 < across) {
+                    // SAFETY: the panels of the columns from `first` on start at `first * panels.words` and are `pitch`
+                    // wide; `rows` and `products` have `height`, which is whole tiles, of each of 16.
+                    unsafe {
+                        let panel = panels.as_ptr().add(first * panels.words + k * channels * pitch);
+                        for row in (0..end - start).step_by(S::ROWS) {
+                            let tall = tile_rows::<S>(S::ROWS.min(end - start - row));
+                            let from = rows.as_ptr().add(k * height + row);
+                            let to = products.as_mut_ptr().add((k * height + row) * pitch);
+                            sums::<S, Floats>([tall, pitch / lanes], from, 1, channels, panel, to);
+                        }
+                    }
+                }
+                let mut tile = start;
+                while tile < end {
+                    // Tiles beside one another.
+                    let [n, ty, tx] = self.position(tile);
+                    let count = (end - tile).min(g.output[1].div_ceil(2) - tx);
+                    let across = (2 * count).min(g.output[1] - 2 * tx);
+                    // SAFETY: `results` has two lines of two results of each tile; `finish` is good for all.
+                    unsafe {
+                        let from = products.as_ptr().add((tile - start) * pitch);
+                        let to = results.as_mut_ptr();
+                        scatter::<S>(from, height * pitch, to, 2 * count * pitch, [count, pitch]);
+                        for line in 0..2.min(g.output[0] - 2 * ty) {
+                            let row = (n * g.output[0] + 2 * ty + line) * g.output[1] + 2 * tx;
+                            self.finish.tile::<S>(to.add(line * 2 * count * pitch), pitch, row, across, first, width);
+                            if first + width == columns.end {
+                                self.finish.block(row..row + across, columns.clone());
+                            }
+                        }
+                    }
+                    tile += count;
+                }
+            }
+        }
+    }
+}
+
+/// `Bᵀ inputs B` of all channels, each of the 16 `step` from the one before.
+// On WebAssembly a function of its own, here and below: engines replace functions by optimised ones between calls.
+#[cfg_attr(not(target_family = "wasm"), inline(always))]
+#[cfg_attr(target_family = "wasm", inline(never))]
+unsafe fn gather<S: Simd>(inputs: &[*const f32; 16], channels: usize, to: *mut f32, step: usize) {
+    let mut next = 0;
+    while next < channels {
+        // The last vector may take channels of the one before again.
+        let at = next.min(channels - S::LANES);
+        // SAFETY: the caller's: pointers to all channels, and room for 16 times as many.
+        unsafe {
+            // An input is read again for every line, rather than keeping all 16.
+            macro_rules! sums {
+                ($($line:literal: $a:literal $op:ident $b:literal),*) => {$({
+                    let v0 = S::$op(S::load(inputs[4 * $a].add(at)), S::load(inputs[4 * $b].add(at)));
+                    let v1 = S::$op(S::load(inputs[4 * $a + 1].add(at)), S::load(inputs[4 * $b + 1].add(at)));
+                    let v2 = S::$op(S::load(inputs[4 * $a + 2].add(at)), S::load(inputs[4 * $b + 2].add(at)));
+                    let v3 = S::$op(S::load(inputs[4 * $a + 3].add(at)), S::load(inputs[4 * $b + 3].add(at)));
+                    let to = to.add(4 * $line * step + at);
+                    S::store(to, S::sub(v0, v2));
+                    S::store(to.add(step), S::add(v1, v2));
+                    S::store(to.add(2 * step), S::sub(v2, v1));
+                    S::store(to.add(3 * step), S::sub(v1, v3));
+                })*};
+            }
+            sums!(0: 0 sub 2, 1: 1 add 2, 2: 2 sub 1, 3: 1 sub 3);
+        }
+        next += S::LANES;
+    }
+}
+
+/// `Aᵀ products A` of `count` tiles beside one another, `pitch` columns of each; the 16 products are `step` apart, the
+/// lines of results `line`.
+#[cfg_attr(not(target_family = "wasm"), inline(always))]
+#[cfg_attr(target_family = "wasm", inline(never))]
+unsafe fn scatter<S: Simd>(products: *const u32, step: usize, to: *mut u32, line: usize, [count, pitch]: [usize; 2]) {
+    for i in 0..count {
+        let mut column = 0;
+        while column < pitch {
+            // SAFETY: the caller's: 16 products of all tiles and columns, and room for four results of them.
+            unsafe {
+                let from = products.add(i * pitch + column).cast::<f32>();
+                let to = to.add(2 * i * pitch + column).cast::<f32>();
+                macro_rules! columns {
+                    ($($k:literal: $upper:ident $lower:ident),*) => {$(
+                        let (a, b) = (S::load(from.add((4 + $k) * step)), S::load(from.add((8 + $k) * step)));
+                        let $upper = S::add(S::load(from.add($k * step)), S::add(a, b));
+                        let $lower = S::sub(S::sub(a, b), S::load(from.add((12 + $k) * step)));
+                    )*};
+                }
+                columns!(0: u0 l0, 1: u1 l1, 2: u2 l2, 3: u3 l3);
+                S::store(to, S::add(u0, S::add(u1, u2)));
+                S::store(to.add(pitch), S::sub(S::sub(u1, u2), u3));
+                S::store(to.add(line), S::add(l0, S::add(l1, l2)));
+                S::store(to.add(line + pitch), S::sub(S::sub(l1, l2), l3));
+            }
+            column += S::LANES;
+        }
+    }
+}
