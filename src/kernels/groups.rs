@@ -2,6 +2,8 @@
 //! becomes a depthwise convolution of repeated channels ([`repeated`]); groups of a few are multiplied
 //! together ([`together`]), with zeros where a channel is of another group.
 
+use super::arch::{Kernel, Simd, dispatch};
+
 /// Channels from which on a group is multiplied by itself.
 const CHANNELS: usize = 16;
 
@@ -44,5 +46,39 @@ fn spread<T: Copy, const N: usize>(x: &[T], y: &mut [T]) {
 
 /// Whether zeros times these numbers are zeros.
 pub fn are_finite(x: &[f32]) -> bool {
-    x.iter().fold(0, |most, v| most.max(v.to_bits() & 0x7FFF_FFFF)) < f32::INFINITY.to_bits()
+    dispatch(Zeros(x)) == 0.0
+}
+
+/// The sum of zeros times some numbers.
+struct Zeros<'a>(&'a [f32]);
+
+impl Kernel for Zeros<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self) -> f32 {
+        zeros::<S>(self.0)
+    }
+}
+
+/// [`Zeros`].
+// On WebAssembly a function of its own: engines optimise whole functions, and replace them between calls.
+#[cfg_attr(not(target_family = "wasm"), inline(always))]
+#[cfg_attr(target_family = "wasm", inline(never))]
+fn zeros<S: Simd>(x: &[f32]) -> f32 {
+    // SAFETY: only a [`Kernel`] comes here; a part is as long as is loaded.
+    unsafe {
+        let zero = S::splat(0.0);
+        let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+        let mut parts = x.chunks_exact(4 * S::LANES);
+        for part in &mut parts {
+            let from = part.as_ptr();
+            a = S::mul_add(S::load(from), zero, a);
+            b = S::mul_add(S::load(from.add(S::LANES)), zero, b);
+            c = S::mul_add(S::load(from.add(2 * S::LANES)), zero, c);
+            d = S::mul_add(S::load(from.add(3 * S::LANES)), zero, d);
+        }
+        let rest: f32 = parts.remainder().iter().map(|v| v * 0.0).sum();
+        rest + S::sum(S::add(S::add(a, b), S::add(c, d)))
+    }
 }

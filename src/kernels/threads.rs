@@ -360,7 +360,7 @@ mod tests {
                 (2..=4).for_each(|threads| assert!(run(threads) == one, "{level:?}, {rows} rows, {threads} threads"));
             }
         }
-        for (channels, outputs, group, kernel) in [(24, 40, 1, 3), (96, 96, 96, 3), (32, 64, 2, 1)] {
+        for (channels, outputs, group, kernel) in [(24, 40, 1, 3), (150, 170, 1, 3), (96, 96, 96, 3), (32, 64, 2, 1)] {
             let window = Window {
                 kernel: vec![kernel, kernel],
                 strides: vec![1, 1],
@@ -372,18 +372,23 @@ mod tests {
             let geometry = Geometry::new(&[2, channels, 37, 41], outputs, group, &window);
             let per_group = channels / group;
             let x: Vec<u8> = (0..2 * channels * 37 * 41).map(|_| random.within(0, 255) as u8).collect();
-            let reals: Vec<f32> = x.iter().map(|&v| f32::from(v)).collect();
+            let reals: Vec<f32> = x.iter().map(|&v| f32::from(v) * 0.1).collect();
             let w: Vec<i8> =
                 (0..outputs * per_group * kernel * kernel).map(|_| random.within(0, 255) as u8 as i8).collect();
             let weights: Vec<f32> = w.iter().map(|&v| f32::from(v)).collect();
             for level in Level::available() {
                 let floats = ConvF32::at(level, &weights, outputs, per_group, [kernel; 2], group);
+                let fewer = ConvF32::one_apart_at(level, &weights, outputs, per_group, [kernel; 2], group);
+                let small = Geometry { batch: 1, input: [9, 7], output: [9, 7], ..geometry.clone() };
                 let integers = ConvI8::at(level, level.dot(), &w, outputs, per_group, [kernel; 2], group);
                 let run = |threads| {
                     let count = 2 * outputs * 37 * 41;
-                    let (mut y, mut sums) = (vec![f32::NAN; count], vec![i32::MAX; count]);
+                    let (mut y, mut sums) = (vec![f32::NAN; 3 * count], vec![i32::MAX; count]);
                     with(threads, || {
                         floats.run(&geometry, &reals, &Epilogue::NONE, &mut y);
+                        fewer.run(&geometry, &reals, &Epilogue::NONE, &mut y[count..]);
+                        // More filters than inputs.
+                        fewer.run(&small, &reals, &Epilogue::NONE, &mut y[2 * count..]);
                         integers.run(&geometry, &x, 128, IntOutput::Sums(&mut sums));
                     });
                     (y.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), sums)

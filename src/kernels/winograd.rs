@@ -26,9 +26,12 @@ const CHANNELS: usize = 16;
 /// Bytes of a block's sums of inputs.
 const BLOCK: usize = 256 << 10;
 /// Tiles of a block that are worth reading the filters for, however large their sums.
-const TILES: usize = 24;
+const TILES: usize = 64;
 /// Outputs that are worth computing sums of inputs for.
 const COLUMNS: usize = 64;
+
+/// Where each of the 16 of a tile lies, row-major: first the nine of which the first output is the sum.
+const PLACES: [usize; 16] = [0, 1, 2, 9, 3, 4, 5, 10, 6, 7, 8, 11, 12, 13, 14, 15];
 
 /// Filters `G filter Gᵀ`, 16 matrices `[channels, outputs]` below one another.
 pub struct Filters {
@@ -50,7 +53,7 @@ impl Filters {
             let (first, pitch) = filters.place(i / channels, i % channels);
             let slots = filters.panels.as_mut_slice();
             for (k, v) in lines.iter().flat_map(|line| step(*line)).enumerate() {
-                slots[first + k * channels * pitch] = v.to_bits();
+                slots[first + PLACES[k] * channels * pitch] = v.to_bits();
             }
         }
         Some(filters)
@@ -71,7 +74,7 @@ impl Filters {
         let mut weight = Vec::with_capacity(self.panels.columns * self.channels * 9);
         for i in 0..self.panels.columns * self.channels {
             let (first, pitch) = self.place(i / self.channels, i % self.channels);
-            let at = |k: usize| f32::from_bits(slots[first + k * self.channels * pitch]);
+            let at = |k: usize| f32::from_bits(slots[first + PLACES[k] * self.channels * pitch]);
             let lines = [0, 4, 8, 12].map(|k| step([at(k), at(k + 1), at(k + 2), at(k + 3)]));
             let columns = [0, 1, 2].map(|kx| step(lines.map(|line| line[kx])));
             let filter = [0, 1, 2].map(|ky| columns.map(|column| column[ky]));
@@ -103,6 +106,11 @@ impl Filters {
             dispatch_at(self.panels.level, Part { filters: self, geometry, x, finish, tiles, down, across });
         });
     }
+}
+
+/// From one of 16 blocks of so many elements to the next: they begin in different sets of the first cache.
+fn apart(elements: usize) -> usize {
+    (elements.div_ceil(16) | 1) * 16
 }
 
 /// A part of a convolution: of its tiles and its outputs, the which of how many.
@@ -150,64 +158,88 @@ impl Kernel for Part<'_> {
         if part.is_empty() || columns.is_empty() {
             return;
         }
-        // Blocks of the same size.
+        // Blocks of the same size, of whole tiles.
         let most = (BLOCK / (64 * channels)).max(TILES);
-        let height = part.len().div_ceil(part.len().div_ceil(most)).next_multiple_of(S::ROWS);
-        // What only outputs beyond the last are sums of is left out.
-        let [down, across] = g.output.map(|size| if size == 1 { 3 } else { 4 });
+        let whole = |rows: usize| {
+            let rest = (rows - 1) % S::ROWS + 1;
+            rows - rest + tile_rows::<S>(rest)
+        };
+        let each = part.len().div_ceil(part.len().div_ceil(most)).next_multiple_of(S::ROWS);
+        let height = each.min(whole(part.len()));
+        // The only output of an image is the sum of the first nine products, which are one. Else what is only in outputs
+        // beyond the last is left out.
+        let alone = g.output == [1, 1];
+        let kept = |k: usize| {
+            if alone { k == 0 } else { (g.output[0] > 1 || k / 4 < 3) && (g.output[1] > 1 || k % 4 < 3) }
+        };
+        let (step, stride, depth) = match alone {
+            true => (channels, 16 * channels, 9 * channels),
+            false => (apart(height * channels), channels, channels),
+        };
+        let area = apart(height * 2 * lanes);
         let padding = vec![0f32; channels];
-        let mut inputs = vec![0f32; 16 * height * channels];
-        let step = height * channels;
+        // Written before it is read, as the results are; products that are left out are read.
+        let mut inputs = Vec::<f32>::with_capacity(16 * apart(height * channels));
         let inputs = inputs.as_mut_ptr();
-        let rows: Vec<*const u8> =
-            (0..16 * height).map(|row| inputs.wrapping_add(row * channels).cast_const().cast()).collect();
-        let mut products = vec![0u32; 16 * height * 2 * lanes];
-        let mut results = vec![0u32; 4 * height * 2 * lanes];
-        for start in part.clone().step_by(height) {
-            let end = part.end.min(start + height);
-            for tile in start..end {
-                let pointers = self.point(tile, &padding);
+        let mut results = Vec::<u32>::with_capacity(4 * height * 2 * lanes);
+        let results = results.as_mut_ptr();
+        let mut products = vec![0u32; 16 * area];
+        let rows = (0..16 * height).map(|row| inputs.wrapping_add(row / height * step + row % height * stride));
+        let rows: Vec<*const u8> = rows.map(|row| row.cast_const().cast()).collect();
+        for start in part.clone().step_by(each) {
+            let end = part.end.min(start + each);
+            for row in 0..whole(end - start) {
+                let pointers = self.point((start + row).min(end - 1), &padding);
                 // SAFETY: every pointer is to all channels of a pixel or of `padding`; there are `height` rows of
                 // each of 16 sums, and no fewer channels than lanes.
-                unsafe { gather::<S>(&pointers, channels, inputs.wrapping_add((tile - start) * channels), step) };
+                unsafe { gather::<S>(&pointers, channels, inputs.wrapping_add(row * stride), step) };
             }
             for first in columns.clone().step_by(2 * lanes) {
                 let width = (columns.end - first).min(2 * lanes);
-                let wide = width > lanes;
-                let pitch = if wide { 2 * lanes } else { lanes };
-                for k in (0..4 * down).filter(|k| k % 4 < across) {
+                let wide = width.div_ceil(lanes);
+                let pitch = wide * lanes;
+                for k in (0..16).filter(|&k| kept(k)).map(|k| PLACES[k]) {
                     // SAFETY: the panels of the columns from `first` on start at `first * panels.words` and are `pitch`
                     // wide; `rows` and `products` have `height`, which is whole tiles, of each of 16.
                     unsafe {
                         let panel = panels.as_ptr().add(first * panels.words + k * channels * pitch);
                         for row in (0..end - start).step_by(S::ROWS) {
-                            let tall = tile_rows::<S>(S::ROWS.min(end - start - row));
+                            let to = products.as_mut_ptr().add(k * area + row * pitch);
                             let from = rows.as_ptr().add(k * height + row);
-                            let to = products.as_mut_ptr().add((k * height + row) * pitch);
-                            sums::<S, Floats>([tall, pitch / lanes], from, 1, channels, panel, to);
+                            let tall = tile_rows::<S>(S::ROWS.min(end - start - row));
+                            sums::<S, Floats>([tall, wide], from, 1, depth, panel, to);
                         }
                     }
                 }
-                let mut tile = start;
-                while tile < end {
-                    // Tiles beside one another.
-                    let [n, ty, tx] = self.position(tile);
-                    let count = (end - tile).min(g.output[1].div_ceil(2) - tx);
-                    let across = (2 * count).min(g.output[1] - 2 * tx);
-                    // SAFETY: `results` has two lines of two results of each tile; `finish` is good for all.
-                    unsafe {
-                        let from = products.as_ptr().add((tile - start) * pitch);
-                        let to = results.as_mut_ptr();
-                        scatter::<S>(from, height * pitch, to, 2 * count * pitch, [count, pitch]);
-                        for line in 0..2.min(g.output[0] - 2 * ty) {
-                            let row = (n * g.output[0] + 2 * ty + line) * g.output[1] + 2 * tx;
-                            self.finish.tile::<S>(to.add(line * 2 * count * pitch), pitch, row, across, first, width);
-                            if first + width == columns.end {
-                                self.finish.block(row..row + across, columns.clone());
-                            }
-                        }
+                // SAFETY: `products` has 16 areas of two vectors, `results` two lines of two results of each tile;
+                // `finish` is good for all.
+                unsafe {
+                    let products = products.as_ptr();
+                    if alone {
+                        self.finish.tile::<S>(products, pitch, start, end - start, first, width);
+                        continue;
                     }
-                    tile += count;
+                    let mut tile = start;
+                    while tile < end {
+                        // Tiles beside one another.
+                        let [n, ty, tx] = self.position(tile);
+                        let count = (end - tile).min(g.output[1].div_ceil(2) - tx);
+                        let line = 2 * count * pitch;
+                        scatter::<S>(products.add((tile - start) * pitch), area, results, line, [count, pitch]);
+                        for down in 0..2.min(g.output[0] - 2 * ty) {
+                            let row = (n * g.output[0] + 2 * ty + down) * g.output[1] + 2 * tx;
+                            let across = (2 * count).min(g.output[1] - 2 * tx);
+                            self.finish.tile::<S>(results.add(down * line), pitch, row, across, first, width);
+                        }
+                        tile += count;
+                    }
+                }
+            }
+            for tile in start..end {
+                let [n, ty, tx] = self.position(tile);
+                for down in 0..2.min(g.output[0] - 2 * ty) {
+                    let row = (n * g.output[0] + 2 * ty + down) * g.output[1] + 2 * tx;
+                    self.finish.block(row..row + 2.min(g.output[1] - 2 * tx), columns.clone());
                 }
             }
         }
@@ -232,11 +264,11 @@ unsafe fn gather<S: Simd>(inputs: &[*const f32; 16], channels: usize, to: *mut f
                     let v1 = S::$op(S::load(inputs[4 * $a + 1].add(at)), S::load(inputs[4 * $b + 1].add(at)));
                     let v2 = S::$op(S::load(inputs[4 * $a + 2].add(at)), S::load(inputs[4 * $b + 2].add(at)));
                     let v3 = S::$op(S::load(inputs[4 * $a + 3].add(at)), S::load(inputs[4 * $b + 3].add(at)));
-                    let to = to.add(4 * $line * step + at);
-                    S::store(to, S::sub(v0, v2));
-                    S::store(to.add(step), S::add(v1, v2));
-                    S::store(to.add(2 * step), S::sub(v2, v1));
-                    S::store(to.add(3 * step), S::sub(v1, v3));
+                    let to = to.add(at);
+                    S::store(to.add(PLACES[4 * $line] * step), S::sub(v0, v2));
+                    S::store(to.add(PLACES[4 * $line + 1] * step), S::add(v1, v2));
+                    S::store(to.add(PLACES[4 * $line + 2] * step), S::sub(v2, v1));
+                    S::store(to.add(PLACES[4 * $line + 3] * step), S::sub(v1, v3));
                 })*};
             }
             sums!(0: 0 sub 2, 1: 1 add 2, 2: 2 sub 1, 3: 1 sub 3);
@@ -257,11 +289,16 @@ unsafe fn scatter<S: Simd>(products: *const u32, step: usize, to: *mut u32, line
             unsafe {
                 let from = products.add(i * pitch + column).cast::<f32>();
                 let to = to.add(2 * i * pitch + column).cast::<f32>();
+                macro_rules! product {
+                    ($k:expr) => {
+                        S::load(from.add(PLACES[$k] * step))
+                    };
+                }
                 macro_rules! columns {
                     ($($k:literal: $upper:ident $lower:ident),*) => {$(
-                        let (a, b) = (S::load(from.add((4 + $k) * step)), S::load(from.add((8 + $k) * step)));
-                        let $upper = S::add(S::load(from.add($k * step)), S::add(a, b));
-                        let $lower = S::sub(S::sub(a, b), S::load(from.add((12 + $k) * step)));
+                        let (a, b) = (product!(4 + $k), product!(8 + $k));
+                        let $upper = S::add(product!($k), S::add(a, b));
+                        let $lower = S::sub(S::sub(a, b), product!(12 + $k));
                     )*};
                 }
                 columns!(0: u0 l0, 1: u1 l1, 2: u2 l2, 3: u3 l3);

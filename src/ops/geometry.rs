@@ -60,6 +60,11 @@ impl WindowAttributes {
         })
     }
 
+    /// Windows and their taps are one apart.
+    pub fn one_apart(&self) -> bool {
+        [&self.strides, &self.dilations].into_iter().flatten().flatten().all(|&step| step == 1)
+    }
+
     /// How padding is chosen.
     pub fn auto_pad(&self) -> AutoPad {
         self.auto_pad

@@ -92,7 +92,8 @@ impl Conv {
         activation: Activation,
     ) -> Result<Option<Self>> {
         let Some(shape) = ConvShape::new(attributes, shape)? else { return Ok(None) };
-        let weight = ConvF32::new(weight, shape.weight[0], shape.weight[1], shape.kernel(), shape.group);
+        let pack = if shape.window.one_apart() { ConvF32::one_apart } else { ConvF32::new };
+        let weight = pack(weight, shape.weight[0], shape.weight[1], shape.kernel(), shape.group);
         Ok(Some(Self { shape, weight, bias, activation }))
     }
 }
