@@ -423,7 +423,10 @@ fn convolutions_of_neighbours() -> Result<(), String> {
                 for e in epilogues(&bias, &residual) {
                     let mut y = vec![7f32; count];
                     conv.run(&g, &x, &e, &mut y);
-                    for (i, (a, b)) in y.iter().zip(finished(&mut sums, outputs, &e)).enumerate() {
+                    let expected = finished(&mut sums, outputs, &e);
+                    for (i, (a, b)) in y.iter().zip(expected).enumerate() {
+                        // The build may lose it in a plain clamp.
+                        let b = if sums[i].is_nan() { f32::NAN } else { b };
                         let same = if b.is_finite() { (a - b).abs() <= 1e-5 * most } else { *a == b || b.is_nan() };
                         if !same || a.is_nan() != b.is_nan() {
                             return Err(format!("{what}: {a} at {i}, expected {b} of up to {most}"));
