@@ -27,7 +27,9 @@ const CHANNELS: usize = 16;
 const BLOCK: usize = 256 << 10;
 /// Tiles of a block that are worth reading the filters for, however large their sums.
 const TILES: usize = 64;
-/// Outputs that are worth computing sums of inputs for.
+/// Tiles that are worth reading the filters for in a thread of their own.
+const FEW: usize = 16;
+/// Outputs that are worth computing sums of inputs for, in a thread of their own.
 const COLUMNS: usize = 64;
 
 /// Where each of the 16 of a tile lies, row-major: first the nine of which the first output is the sum.
@@ -47,13 +49,31 @@ impl Filters {
         }
         let mut filters = Self { panels: Panels::zeroed(level, 16 * channels, outputs), channels };
         let step = |v: [f32; 3]| [v[0], 0.5 * (v[0] + v[1] + v[2]), 0.5 * (v[0] - v[1] + v[2]), v[2]];
-        for (i, filter) in weight.as_chunks::<9>().0.iter().enumerate() {
-            let lines =
-                [0, 1, 2, 3].map(|row| [0, 1, 2].map(|kx| step([filter[kx], filter[3 + kx], filter[6 + kx]])[row]));
-            let (first, pitch) = filters.place(i / channels, i % channels);
+        let all = weight.as_chunks::<9>().0;
+        // Of some channels at a time: the 16 matrices may all lie in the same sets of the first cache.
+        let mut some = vec![0u32; 16 * CHANNELS * 2 * level.lanes()];
+        for first in (0..outputs).step_by(2 * level.lanes()) {
+            let (start, pitch) = filters.place(first, 0);
             let slots = filters.panels.as_mut_slice();
-            for (k, v) in lines.iter().flat_map(|line| step(*line)).enumerate() {
-                slots[first + PLACES[k] * channels * pitch] = v.to_bits();
+            some.fill(0);
+            for next in (0..channels).step_by(CHANNELS) {
+                let count = CHANNELS.min(channels - next);
+                for channel in 0..count {
+                    for column in 0..pitch.min(outputs - first) {
+                        let filter = &all[(first + column) * channels + next + channel];
+                        let columns = [0, 1, 2].map(|kx| step([filter[kx], filter[3 + kx], filter[6 + kx]]));
+                        for row in 0..4 {
+                            for (kx, v) in step(columns.map(|column| column[row])).iter().enumerate() {
+                                let place = PLACES[4 * row + kx] * CHANNELS + channel;
+                                some[place * pitch + column] = v.to_bits();
+                            }
+                        }
+                    }
+                }
+                for (k, some) in some.chunks_exact(CHANNELS * pitch).take(16).enumerate() {
+                    let to = start + (k * channels + next) * pitch;
+                    slots[to..to + count * pitch].copy_from_slice(&some[..count * pitch]);
+                }
             }
         }
         Some(filters)
@@ -68,6 +88,7 @@ impl Filters {
     }
 
     /// The weight, to some `2^-22` of the largest value of a filter; what is less than that is zero.
+    #[inline(never)]
     pub fn weight(&self) -> Vec<f32> {
         let slots = self.panels.as_slice();
         let step = |v: [f32; 4]| [v[0], v[1] - v[2], v[3]];
@@ -100,7 +121,7 @@ impl Filters {
         let parts = threads::parts(tiles * self.panels.words * outputs / GRAIN);
         // As in `Multiply::run`.
         let across = if self.byte_len() > size_of_val(x) { parts.min(outputs.div_ceil(COLUMNS)) } else { 1 };
-        let down = parts / across;
+        let down = (parts / across).min(tiles.div_ceil(FEW).max(1));
         threads::each(down * across, |part| {
             let (down, across) = ((part / across, down), (part % across, across));
             dispatch_at(self.panels.level, Part { filters: self, geometry, x, finish, tiles, down, across });
