@@ -125,7 +125,9 @@ impl ConvF32 {
         Self::groups(level, weight, outputs, channels, taps, group, together(channels, group))
     }
 
-    /// As [`Self::new`], to be run with strides and dilations of 1, the quicker the fewer others there are.
+    /// As [`Self::new`], to be run with strides and dilations of 1. Kernels of 3 by 3 of enough channels and outputs are
+    /// packed for fewer products, in 16 ninths of the memory; an input that is not finite, and other strides, have the
+    /// filters packed as they are for one run.
     pub fn one_apart(weight: &[f32], outputs: usize, channels: usize, kernel: [usize; 2], group: usize) -> Self {
         Self::one_apart_at(Level::best(), weight, outputs, channels, kernel, group)
     }

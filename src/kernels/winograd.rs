@@ -13,6 +13,10 @@
 //!
 //! A block of tiles, whose sums stay in the second cache, goes through the outputs two vectors at a time, whose products
 //! stay in the first.
+//!
+//! The matrices are 16 ninths of the filters. Where these are megabytes and an image has a few pixels, reading them takes
+//! about as long as is saved; how large images will be is not known when they are packed. An output of a single pixel is
+//! the sum of nine products, so that no more is read for it than the filters themselves.
 
 use super::arch::{Kernel, Level, Simd, dispatch_at};
 use super::conv::Geometry;
@@ -190,8 +194,11 @@ impl Kernel for Part<'_> {
         // The only output of an image is the sum of the first nine products, which are one. Else what is only in outputs
         // beyond the last is left out.
         let alone = g.output == [1, 1];
-        let kept = |k: usize| {
-            if alone { k == 0 } else { (g.output[0] > 1 || k / 4 < 3) && (g.output[1] > 1 || k % 4 < 3) }
+        let kept = |place: usize| match place {
+            0 => true,
+            1..=8 => !alone,
+            9..=11 => g.output[1] > 1,
+            _ => g.output[0] > 1,
         };
         let (step, stride, depth) = match alone {
             true => (channels, 16 * channels, 9 * channels),
@@ -219,7 +226,7 @@ impl Kernel for Part<'_> {
                 let width = (columns.end - first).min(2 * lanes);
                 let wide = width.div_ceil(lanes);
                 let pitch = wide * lanes;
-                for k in (0..16).filter(|&k| kept(k)).map(|k| PLACES[k]) {
+                for k in (0..16).filter(|&k| kept(k)) {
                     // SAFETY: the panels of the columns from `first` on start at `first * panels.words` and are `pitch`
                     // wide; `rows` and `products` have `height`, which is whole tiles, of each of 16.
                     unsafe {
