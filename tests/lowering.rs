@@ -621,3 +621,161 @@ fn a_node_that_stays_float_beside_quantisation_has_the_reason_in_its_note() {
     // Nothing is quantised here.
     assert_eq!(note(start().node("Add", &["x", "w"], &["y"], &[]).output("y"), "Add"), None);
 }
+
+/// Attention of `q` `[2, queries, 3, head]`, and `k` and `v` of as many heads, as exporters write it: where it is scaled,
+/// and whether there is a mask `m`.
+fn attention(scaled: &str, masked: bool) -> Builder {
+    let swap = |last: [i64; 2]| [("perm", ints(&[0, 2, last[0], last[1]]))];
+    let mut builder = Builder::new(17)
+        .constant("root", f32s(&[], vec![2.5]))
+        .constant("factor", f32s(&[1], vec![0.4]))
+        .node("Transpose", &["q"], &["qt"], &swap([1, 3]))
+        .node("Transpose", &["k"], &["kt"], &swap([3, 1]))
+        .node("Transpose", &["v"], &["vt"], &swap([1, 3]));
+    for name in ["q", "k", "v"] {
+        builder = builder.input(name, any(DataType::Float32));
+    }
+    let (mut q, mut k, mut scores) = ("qt", "kt", "p");
+    if scaled == "inputs" {
+        builder = builder.node("Div", &["qt", "root"], &["qs"], &[]).node("Mul", &["factor", "kt"], &["ks"], &[]);
+        (q, k) = ("qs", "ks");
+    }
+    builder = builder.node("MatMul", &[q, k], &["p"], &[]);
+    if scaled == "Div" {
+        builder = builder.node("Div", &["p", "root"], &["s"], &[]);
+        scores = "s";
+    } else if scaled == "Mul" {
+        builder = builder.node("Mul", &["factor", "p"], &["s"], &[]);
+        scores = "s";
+    }
+    if masked {
+        builder = builder.input("m", any(DataType::Float32)).node("Add", &["m", scores], &["a"], &[]);
+        scores = "a";
+    }
+    builder
+        .node("Softmax", &[scores], &["w"], &[("axis", Attribute::Int(3))])
+        .node("MatMul", &["w", "vt"], &["o"], &[])
+        .node("Transpose", &["o"], &["y"], &swap([1, 3]))
+        .output("y")
+}
+
+/// As [`lowered`], to the rounding of results that are averages of numbers up to 1.
+fn attends(build: impl Fn() -> Builder, feeds: &[(&str, Tensor)], steps: &[&str]) {
+    lowered(build, feeds, steps, 0.0, 1e-6);
+}
+
+/// `q`, `k` and `v` of [`attention`].
+fn heads(random: &mut Random, [queries, keys, head, width]: [usize; 4]) -> Vec<(&'static str, Tensor)> {
+    let mut of = |places: usize, size: usize| random.tensor(&[2, places, 3, size]);
+    vec![("q", of(queries, head)), ("k", of(keys, head)), ("v", of(keys, width))]
+}
+
+const ATTENTION: [&str; 5] = ["FusedAttention", "Transpose", "Transpose", "Transpose", "Transpose"];
+
+#[test]
+fn attention_is_one_step_wherever_it_is_scaled_and_masked() {
+    let mut random = Random::new(17);
+    for scaled in ["", "Div", "Mul", "inputs"] {
+        for sizes in [[17, 21, 8, 5], [1, 40, 16, 16], [3, 5, 1, 1], [2, 1, 4, 3], [130, 130, 32, 32]] {
+            let feeds = heads(&mut random, sizes);
+            attends(|| attention(scaled, false), &feeds, &ATTENTION);
+            let [queries, keys, ..] = sizes;
+            for mask in [
+                vec![2, 1, 1, keys],
+                vec![2, 1, queries, keys],
+                vec![3, queries, keys],
+                vec![queries, keys],
+                vec![keys],
+                vec![queries, 1],
+                vec![],
+            ] {
+                let mask = ("m", random.tensor(&mask));
+                attends(|| attention(scaled, true), &[&feeds[..], &[mask]].concat(), &ATTENTION);
+            }
+        }
+    }
+    let nodes = attention("Div", true).load().unwrap_or_else(|e| panic!("{e}")).info().nodes;
+    let fused = nodes.iter().filter(|node| matches!(node.fate, Fate::Fused { .. })).count();
+    assert_eq!(fused, 4, "the division, the sum, the softmax and a product");
+}
+
+#[test]
+fn many_queries_are_computed_block_by_block() {
+    let mut random = Random::new(18);
+    let feeds = heads(&mut random, [301, 1500, 8, 8]);
+    let mask = ("m", random.tensor(&[301, 1500]));
+    attends(|| attention("Div", true), &[&feeds[..], &[mask]].concat(), &ATTENTION);
+}
+
+#[test]
+fn what_a_mask_hides_is_as_hidden_as_in_separate_steps() {
+    let mut random = Random::new(19);
+    for queries in [2, 9] {
+        let feeds = heads(&mut random, [queries, 7, 4, 4]);
+        let mut values = random.floats(queries * 7);
+        // A row of which all is hidden, one of which some is, and one with NaN where there is room.
+        values[..10].fill(f32::NEG_INFINITY);
+        if let Some(value) = values.get_mut(20) {
+            *value = f32::NAN;
+        }
+        let mask = ("m", f32s(&[queries, 7], values));
+        attends(|| attention("Mul", true), &[&feeds[..], &[mask]].concat(), &ATTENTION);
+    }
+}
+
+#[test]
+fn attention_of_other_shapes_gives_what_its_steps_give() {
+    let mut random = Random::new(20);
+    let build = |masked: bool| {
+        let mut builder = Builder::new(17);
+        for name in ["q", "k", "v"] {
+            builder = builder.input(name, any(DataType::Float32));
+        }
+        builder = builder.constant("factor", f32s(&[], vec![0.5])).node("MatMul", &["q", "k"], &["p"], &[]);
+        builder = builder.node("Mul", &["p", "factor"], &["s"], &[]);
+        if masked {
+            builder = builder.input("m", any(DataType::Float32)).node("Add", &["s", "m"], &["a"], &[]);
+        }
+        builder
+            .node("Softmax", &[if masked { "a" } else { "s" }], &["w"], &[])
+            .node("MatMul", &["w", "v"], &["y"], &[])
+            .output("y")
+    };
+    for [q, k, v] in [
+        [vec![6, 4], vec![4, 7], vec![7, 5]],
+        [vec![3, 6, 4], vec![3, 4, 7], vec![3, 7, 5]],
+        [vec![2, 3, 6, 4], vec![2, 1, 4, 7], vec![1, 3, 7, 5]],
+        [vec![1, 1, 6, 4], vec![2, 3, 4, 7], vec![2, 3, 7, 5]],
+        [vec![1, 3, 6, 4], vec![1, 3, 4, 7], vec![2, 3, 7, 5]],
+        [vec![2, 1, 2, 6, 4], vec![2, 1, 2, 4, 7], vec![2, 1, 2, 7, 5]],
+        [vec![3, 6, 4], vec![4, 7], vec![7]],
+        [vec![4], vec![3, 4, 7], vec![7, 5]],
+        [vec![2, 0, 4], vec![2, 4, 7], vec![2, 7, 5]],
+        [vec![2, 6, 4], vec![2, 4, 0], vec![2, 0, 5]],
+        [vec![2, 6, 0], vec![2, 0, 7], vec![2, 7, 5]],
+    ] {
+        let feeds = [("q", random.tensor(&q)), ("k", random.tensor(&k)), ("v", random.tensor(&v))];
+        attends(|| build(false), &feeds, &["FusedAttention"]);
+    }
+    // A mask for more heads than there are.
+    let mut feeds: Vec<_> = [("q", vec![1, 1, 6, 4]), ("k", vec![1, 1, 4, 7]), ("v", vec![1, 1, 7, 5])]
+        .map(|(name, shape)| (name, random.tensor(&shape)))
+        .into();
+    feeds.push(("m", random.tensor(&[2, 3, 6, 7])));
+    attends(|| build(true), &feeds, &["FusedAttention"]);
+}
+
+#[test]
+fn scores_that_something_else_needs_are_not_fused_away() {
+    let mut random = Random::new(21);
+    let feeds = heads(&mut random, [6, 7, 4, 4]);
+    let plain = ["Div", "MatMul", "MatMul", "Softmax", "Transpose", "Transpose", "Transpose", "Transpose"];
+    for needed in ["p", "s", "w"] {
+        attends(|| attention("Div", false).output(needed), &feeds, &plain);
+        let user = || attention("Div", false).node("Neg", &[needed], &["z"], &[]).output("z");
+        attends(user, &feeds, &[&plain[..], &["Neg"]].concat());
+    }
+    // Its factor stays a step.
+    let steps = [&ATTENTION[..], &["Div"]].concat();
+    attends(|| attention("inputs", false).output("qs"), &feeds, &steps);
+}

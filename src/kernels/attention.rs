@@ -1,9 +1,20 @@
 //! Scaled dot product attention: `softmax(q · kᵀ * scale) · v`, head by head.
 
+use std::ops::Range;
+
+use super::arch::Level;
+use super::gemm::{Epilogue, FEW_ROWS, GRAIN, GemmF32, Matrix, ToFloats, row_times_matrix};
+use super::product::portion;
 use super::real::{Real, add_product};
+use super::{reduce, threads};
 
 /// Scores that are held at once.
 const SCORES: usize = 1 << 20;
+/// Scores that are held at once where there are heads for every thread: they stay in the second cache.
+const NEAR: usize = 16 << 10;
+/// Queries that a block has a multiple of, so that it begins where a tile of a product does, of any instruction set:
+/// results are the same however they are cut.
+const TILES: usize = 12;
 
 /// Which scores are wanted besides the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +95,110 @@ impl<T: Real> Attention<'_, T> {
                 keep(Stage::Weights, scores);
                 let y = &mut y[row * self.value_head..][..count * self.value_head];
                 add_product(scores, v, [count, keys, self.value_head], false, y);
+            }
+        }
+    }
+}
+
+/// A matrix for every batch and head: the first element in `data`, and how far the next batch, head, row and column
+/// are.
+#[derive(Clone, Copy)]
+pub struct Heads<'a> {
+    pub data: &'a [f32],
+    pub strides: [usize; 4],
+}
+
+impl<'a> Heads<'a> {
+    /// The elements from the first of a matrix on.
+    fn from(&self, batch: usize, head: usize) -> &'a [f32] {
+        &self.data[batch * self.strides[0] + head * self.strides[1]..]
+    }
+
+    fn matrix(&self, batch: usize, head: usize) -> Matrix<'a> {
+        Matrix { data: self.from(batch, head), depth_stride: self.strides[2], column_stride: self.strides[3] }
+    }
+}
+
+/// `softmax(q · k * scale + mask) · v` of float32, read where it lies.
+pub struct StridedAttention<'a> {
+    pub batch: usize,
+    pub heads: usize,
+    pub queries: usize,
+    pub keys: usize,
+    pub head: usize,
+    pub value_head: usize,
+    pub scale: f32,
+    /// `[queries, head]`; columns are neighbours.
+    pub q: Heads<'a>,
+    /// `[head, keys]`.
+    pub k: Heads<'a>,
+    /// `[keys, value_head]`.
+    pub v: Heads<'a>,
+    /// `[queries, keys]`; columns are neighbours, and so are rows, or all are one.
+    pub mask: Option<Heads<'a>>,
+}
+
+impl StridedAttention<'_> {
+    /// Writes `y` `[batch, queries, heads, value_head]`. No size is 0.
+    pub fn run(&self, y: &mut [f32]) {
+        let (count, row) = (self.batch * self.heads, self.heads * self.value_head);
+        let to = ToFloats::new(&Epilogue::NONE, y, self.batch * self.queries, row, 0, row);
+        let depths = self.head + self.value_head;
+        let parts = threads::parts(count * self.queries * self.keys * depths / GRAIN).clamp(1, count);
+        // Few heads are computed one after the other, each by all threads.
+        let (parts, most) = if count < threads::count() { (1, SCORES) } else { (parts, NEAR) };
+        let rows = (most / self.keys / TILES * TILES).max(TILES).min(self.queries);
+        threads::each(parts, |part| self.some(portion(count, 1, (part, parts)), rows, to));
+    }
+
+    /// Computes some heads, counted over all batches, of `rows` queries at a time.
+    fn some(&self, heads: Range<usize>, rows: usize, to: ToFloats) {
+        let (queries, keys, width) = (self.queries, self.keys, self.value_head);
+        let mut scores = vec![0.0; rows * keys];
+        // Fewer are not worth packing anything for.
+        let mut packed = (queries >= FEW_ROWS).then(|| {
+            let level = Level::best();
+            [GemmF32::zeroed(level, self.head, keys), GemmF32::zeroed(level, keys, width)]
+        });
+        for at in heads {
+            let (b, h) = (at / self.heads, at % self.heads);
+            let (q, k, v) = (self.q.from(b, h), self.k.matrix(b, h), self.v.matrix(b, h));
+            let mask = self.mask.map(|mask| (mask.from(b, h), mask.strides[2]));
+            if let Some([packed_k, packed_v]) = &mut packed {
+                packed_k.set(&k, self.scale);
+                packed_v.set(&v, 1.0);
+            }
+            for first in (0..queries).step_by(rows) {
+                let count = rows.min(queries - first);
+                let scores = &mut scores[..count * keys];
+                let q = &q[first * self.q.strides[2]..];
+                let mask = mask.map(|(mask, stride)| (&mask[first * stride..], stride));
+                let to = to.from(((b * queries + first) * self.heads + h) * width);
+                if let Some([k, v]) = &packed {
+                    let mut e = Epilogue::NONE;
+                    match mask {
+                        Some((mask, 0)) => e.bias = Some(mask),
+                        Some((mask, _)) => e.residual = Some(mask),
+                        None => {}
+                    }
+                    k.run(q, self.q.strides[2], count, &e, scores, keys);
+                    reduce::softmax(scores, &[count, keys], 1, false);
+                    v.multiply(scores, keys, count, to);
+                    continue;
+                }
+                scores.fill(0.0);
+                for (i, scores) in scores.chunks_exact_mut(keys).enumerate() {
+                    row_times_matrix(&q[i * self.q.strides[2]..][..self.head], &k, scores);
+                    scores.iter_mut().for_each(|s| *s *= self.scale);
+                    if let Some((mask, stride)) = mask {
+                        scores.iter_mut().zip(&mask[i * stride..]).for_each(|(s, m)| *s += m);
+                    }
+                    reduce::softmax(scores, &[1, keys], 1, false);
+                    // SAFETY: `run` held every row against the results, and no other head has these.
+                    let y = unsafe { std::slice::from_raw_parts_mut(to.y.add(i * to.stride), width) };
+                    y.fill(0.0);
+                    row_times_matrix(scores, &v, y);
+                }
             }
         }
     }

@@ -12,6 +12,8 @@ use super::product::{Finish, Floats, Multiply, Panels, Rows};
 
 /// Fewer rows than this are multiplied one by one rather than packing the matrix.
 pub const FEW_ROWS: usize = 4;
+/// Steps of the depth that are packed for one column after another.
+const STEPS: usize = 64;
 
 /// A matrix in memory: the value at (`k`, `column`) lies at
 /// `k * depth_stride + column * column_stride`.
@@ -247,15 +249,45 @@ impl GemmF32 {
 
     /// As [`Self::new`], for one instruction set.
     pub fn at(level: Level, b: &Matrix<'_>, depth: usize, columns: usize) -> Self {
-        let panels = Panels::new(level, depth, columns, |k, first, slots| {
-            if b.column_stride == 1 {
-                let row = &b.data[k * b.depth_stride + first..][..slots.len()];
-                slots.iter_mut().zip(row).for_each(|(slot, v)| *slot = v.to_bits());
-            } else {
-                slots.iter_mut().enumerate().for_each(|(i, slot)| *slot = b.at(k, first + i).to_bits());
+        let mut gemm = Self::zeroed(level, depth, columns);
+        gemm.set(b, 1.0);
+        gemm
+    }
+
+    /// A matrix of zeros, for others to be [`Self::set`] in its place.
+    pub fn zeroed(level: Level, depth: usize, columns: usize) -> Self {
+        Self { panels: Panels::zeroed(level, depth, columns) }
+    }
+
+    /// Packs `b` times `factor` in the place of the matrix, which is as large.
+    // Of its own where size counts, as `multiply` is.
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    pub fn set(&mut self, b: &Matrix<'_>, factor: f32) {
+        let value = |v: f32| (v * factor).to_bits();
+        self.panels.groups(|columns, width, group| {
+            // Column by column, of so many steps that they stay in the first cache.
+            for (part, steps) in group.chunks_mut(STEPS * width).enumerate() {
+                let (start, count) = (part * STEPS, steps.len() / width);
+                if b.depth_stride == 1 {
+                    for (slot, column) in columns.clone().enumerate() {
+                        let column = &b.data[column * b.column_stride + start..][..count];
+                        steps.chunks_exact_mut(width).zip(column).for_each(|(step, v)| step[slot] = value(*v));
+                    }
+                    continue;
+                }
+                for (step, slots) in steps.chunks_exact_mut(width).enumerate() {
+                    let slots = &mut slots[..columns.len()];
+                    let k = start + step;
+                    if b.column_stride == 1 {
+                        let row = &b.data[k * b.depth_stride + columns.start..][..slots.len()];
+                        slots.iter_mut().zip(row).for_each(|(slot, v)| *slot = value(*v));
+                    } else {
+                        let row = columns.clone().map(|column| b.at(k, column));
+                        slots.iter_mut().zip(row).for_each(|(slot, v)| *slot = value(v));
+                    }
+                }
             }
         });
-        Self { panels }
     }
 
     /// The matrix in these panels.

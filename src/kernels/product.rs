@@ -53,18 +53,24 @@ pub struct Panels {
 impl Panels {
     /// `fill(word, first, slots)` writes step `word` of the columns from `first` on.
     pub fn new(level: Level, words: usize, columns: usize, mut fill: impl FnMut(usize, usize, &mut [u32])) -> Self {
-        let lanes = level.lanes();
-        let padded = columns.next_multiple_of(lanes);
         let mut panels = Self::zeroed(level, words, columns);
-        let flat: &mut [u32] = bytemuck::cast_slice_mut(&mut panels.lines);
+        panels.groups(|columns, width, group| {
+            for (word, slots) in group.chunks_exact_mut(width).enumerate() {
+                fill(word, columns.start, &mut slots[..columns.len()]);
+            }
+        });
+        panels
+    }
+
+    /// Calls `write` with the columns of every group, how many a step has room for, and the group.
+    pub fn groups(&mut self, mut write: impl FnMut(Range<usize>, usize, &mut [u32])) {
+        let (words, columns, lanes) = (self.words, self.columns, self.level.lanes());
+        let padded = columns.next_multiple_of(lanes);
+        let flat: &mut [u32] = bytemuck::cast_slice_mut(&mut self.lines);
         for first in (0..columns).step_by(2 * lanes) {
             let width = (padded - first).min(2 * lanes);
-            let used = (columns - first).min(width);
-            for (word, slots) in flat[first * words..][..width * words].chunks_exact_mut(width).enumerate() {
-                fill(word, first, &mut slots[..used]);
-            }
+            write(first..columns.min(first + width), width, &mut flat[first * words..][..width * words]);
         }
-        panels
     }
 
     pub fn byte_len(&self) -> usize {

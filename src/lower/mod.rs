@@ -27,6 +27,7 @@ pub fn lower(draft: &mut Draft) -> Result<()> {
     dynamic::fuse(draft)?;
     // What is left of the weights' DequantizeLinear is computed now.
     draft.fold()?;
+    patterns::fuse_attention(draft)?;
     float::pack(draft)?;
     draft.drop_unused();
     Ok(())

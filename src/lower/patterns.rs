@@ -1,8 +1,10 @@
 //! Patterns that exporters write out, as the one operator that they mean.
 
 use super::draft::{Draft, Item};
+use super::ops::Attention;
 use crate::error::Result;
 use crate::graph::{Attribute, DataType};
+use crate::ops::Operator;
 
 /// Removes nodes that hand their input on.
 pub fn drop_identities(draft: &mut Draft) {
@@ -153,4 +155,94 @@ fn fuse_layer_norm(draft: &mut Draft, mean: usize) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Puts one step in the place of the two products and the softmax of attention, and of what scales and masks the scores
+/// between them.
+pub fn fuse_attention(draft: &mut Draft) -> Result<()> {
+    for place in draft.places() {
+        if !draft.item(place).is_some_and(|item| item.is("Softmax")) {
+            continue;
+        }
+        let Some(found) = find_attention(draft, place) else { continue };
+        let (Some(operator), Some(item)) = (Operator::find("", "Softmax"), draft.item(place)) else { continue };
+        let op = Attention::new(found.scale, found.axis, operator.prepare(&item.node)?);
+        draft.replace(&found.places, "FusedAttention", Box::new(op), found.inputs)?;
+    }
+    Ok(())
+}
+
+struct FoundAttention {
+    places: Vec<usize>,
+    scale: f32,
+    axis: i64,
+    inputs: Vec<Option<usize>>,
+}
+
+/// The input of `item` that it multiplies by a constant number, and that number.
+fn scaled(draft: &Draft, item: &Item) -> Option<(usize, f32)> {
+    // A constant of more dimensions would give the product as many.
+    let number = |slot: Option<usize>| {
+        let (values, shape) = draft.floats(slot)?;
+        (values.len() == 1 && shape.len() <= 1).then(|| values[0])
+    };
+    if item.is("Div") {
+        return Some((item.input(0)?, 1.0 / number(item.input(1))?));
+    }
+    let factor = |at: usize| Some((item.input(1 - at)?, number(item.input(at))?));
+    if item.is("Mul") { factor(1).or_else(|| factor(0)) } else { None }
+}
+
+fn find_attention(draft: &Draft, softmax: usize) -> Option<FoundAttention> {
+    let item = draft.item(softmax)?;
+    let axis = item.int("axis", if item.node.opset < 13 { 1 } else { -1 });
+    let weights = item.output()?;
+    let (last, product) = draft.only_user(weights).filter(|(_, user)| user.is("MatMul"))?;
+    let v = product.input(1).filter(|_| product.input(0) == Some(weights))?;
+
+    let mut scale = 1.0;
+    // From the last to the first.
+    let mut places = Vec::new();
+    // What makes `slot`, without a factor.
+    let mut unscaled = |slot: usize, places: &mut Vec<usize>| {
+        let found = || {
+            draft.only_user(slot)?;
+            let (at, maker) = draft.maker(slot)?;
+            Some((at, scaled(draft, maker)?))
+        };
+        let Some((at, (x, factor))) = found() else { return slot };
+        places.push(at);
+        scale *= factor;
+        x
+    };
+    let product_of = |slot: usize| {
+        draft.only_user(slot)?;
+        draft.maker(slot).filter(|(_, maker)| maker.is("MatMul"))
+    };
+    let scores = item.input(0)?;
+    draft.only_user(scores)?;
+    let (mut slot, mut mask) = (scores, None);
+    if let Some((added, sum)) = draft.maker(scores).filter(|(_, maker)| maker.is("Add")) {
+        let [a, b] = [sum.input(0)?, sum.input(1)?];
+        let is_product = |slot: usize| {
+            let under = draft.maker(slot).and_then(|(_, maker)| scaled(draft, maker)).map_or(slot, |(x, _)| x);
+            draft.only_user(slot).is_some() && product_of(under).is_some()
+        };
+        let (of, other) = if is_product(a) { (a, b) } else { (b, a) };
+        (slot, mask) = (of, Some(other));
+        places.push(added);
+    }
+    let slot = unscaled(slot, &mut places);
+    let (first, item) = product_of(slot)?;
+    places.push(first);
+    let [q, k] = [item.input(0)?, item.input(1)?];
+    let (q, k) = (unscaled(q, &mut places), unscaled(k, &mut places));
+    places.reverse();
+    places.extend([softmax, last]);
+    // A constant matrix is packed once, and float32 alone is computed so.
+    let constant = |slot: usize| draft.constants.contains_key(&slot);
+    let floats =
+        [Some(q), Some(k), Some(v), mask].into_iter().flatten().all(|x| draft.dtype(x) == Some(DataType::Float32));
+    let inputs = [Some(q), Some(k), Some(v)].into_iter().chain(mask.map(Some)).collect();
+    (floats && !constant(k) && !constant(v)).then_some(FoundAttention { places, scale, axis, inputs })
 }

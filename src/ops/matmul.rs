@@ -1,9 +1,9 @@
 //! MatMul: matrix products as NumPy's `matmul`.
 
-use super::inputs::{Info, Inputs, Type, Value, one, output, shape_of};
+use super::inputs::{Info, Inputs, Type, Value, one, output};
 use super::multiply_adds::{MultiplyAdds, count_of};
 use super::{Attributes, Dtypes, Op, Operator, broadcast, tensor_type};
-use crate::backend::Device;
+use crate::backend::{Array, Device};
 use crate::error::{Result, ensure};
 
 /// MatMul.
@@ -31,6 +31,29 @@ fn matrices(a: &[usize], b: &[usize]) -> (Vec<usize>, Vec<usize>) {
     (left, right)
 }
 
+/// The shape of `a` by `b`.
+pub fn product_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    ensure!(!a.is_empty() && !b.is_empty(), ShapeMismatch, "expected matrices or vectors, got {a:?} and {b:?}");
+    let (left, right) = matrices(a, b);
+    let (l, r) = (left.len(), right.len());
+    ensure!(left[l - 1] == right[r - 2], ShapeMismatch, "{a:?} by {b:?}: {} columns against {} rows", left[l - 1], right[r - 2]);
+    let mut shape = broadcast(&left[..l - 2], &right[..r - 2])?;
+    if a.len() > 1 {
+        shape.push(left[l - 2]);
+    }
+    if b.len() > 1 {
+        shape.push(right[r - 1]);
+    }
+    Ok(shape)
+}
+
+/// `a` by `b`.
+pub fn product(device: &dyn Device, a: Array, b: Array) -> Result<Array> {
+    let shape = product_shape(a.shape(), b.shape())?;
+    let (left, right) = matrices(a.shape(), b.shape());
+    device.reshape(device.matmul(device.reshape(a, &left)?, device.reshape(b, &right)?)?, &shape)
+}
+
 impl Op for MatMul {
     fn types(&self, inputs: &[Option<Type>]) -> Result<Vec<Type>> {
         let dtype = tensor_type(inputs, 0, Dtypes::Number)?;
@@ -39,18 +62,7 @@ impl Op for MatMul {
     }
 
     fn infer(&self, inputs: &Inputs) -> Result<Vec<Option<Info>>> {
-        let (a, b) = (inputs.shape(0)?, inputs.shape(1)?);
-        ensure!(!a.is_empty() && !b.is_empty(), ShapeMismatch, "expected matrices or vectors, got {a:?} and {b:?}");
-        let (left, right) = matrices(a, b);
-        let (l, r) = (left.len(), right.len());
-        ensure!(left[l - 1] == right[r - 2], ShapeMismatch, "{a:?} by {b:?}: {} columns against {} rows", left[l - 1], right[r - 2]);
-        let mut shape = broadcast(&left[..l - 2], &right[..r - 2])?;
-        if a.len() > 1 {
-            shape.push(left[l - 2]);
-        }
-        if b.len() > 1 {
-            shape.push(right[r - 1]);
-        }
+        let shape = product_shape(inputs.shape(0)?, inputs.shape(1)?)?;
         one(inputs.dtype(0)?, shape)
     }
 
@@ -58,10 +70,7 @@ impl Op for MatMul {
         Ok(MultiplyAdds::float(&[count_of(outputs, 0), inputs.shape(0)?.last().copied().unwrap_or(0)]))
     }
 
-    fn run(&self, device: &dyn Device, mut inputs: Inputs, outputs: &[Option<Info>]) -> Result<Vec<Value>> {
-        let (left, right) = matrices(inputs.shape(0)?, inputs.shape(1)?);
-        let a = device.reshape(inputs.array(0)?, &left)?;
-        let b = device.reshape(inputs.array(1)?, &right)?;
-        output(device.reshape(device.matmul(a, b)?, shape_of(outputs, 0)?)?)
+    fn run(&self, device: &dyn Device, mut inputs: Inputs, _: &[Option<Info>]) -> Result<Vec<Value>> {
+        output(product(device, inputs.array(0)?, inputs.array(1)?)?)
     }
 }

@@ -320,6 +320,7 @@ pub(crate) use geometry::WindowAttributes;
 pub use geometry::broadcast;
 pub use inputs::{Context, Info, Inputs, Type, Value};
 pub(crate) use inputs::{one, output};
+pub(crate) use matmul::{product, product_shape};
 pub use multiply_adds::MultiplyAdds;
 pub(crate) use multiply_adds::count_of;
 pub(crate) use quantized::codes;

@@ -1,5 +1,6 @@
 //! What lowering makes steps of: operators with their constants packed inside, on the CPU alone.
 
+mod attention;
 mod average_pool;
 mod binary;
 mod conv;
@@ -9,6 +10,7 @@ mod quantized_conv;
 mod quantized_matmul;
 mod table;
 
+pub use attention::Attention;
 pub use average_pool::AveragePool;
 pub use binary::Binary;
 pub use conv::Conv;
