@@ -259,3 +259,70 @@ pub fn rotate<T: Real>(x: &mut [T], cos: &[T], sin: &[T], interleaved: bool) {
         (x[a], x[b]) = (x[a] * cos - x[b] * sin, x[b] * cos + x[a] * sin);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn strided_heads_have_the_same_bits_on_any_number_of_threads() {
+        threads::start(4);
+        let mut random = Random::new(9);
+        // Heads for every thread, and too few; rows that no tile ends at.
+        for [batch, heads, queries, keys] in [[2, 6, 97, 130], [1, 2, 205, 6000], [1, 1, 3, 40]] {
+            let (head, width) = (24, 16);
+            let mut of = |count: usize| -> Vec<f32> { (0..count).map(|_| random.float()).collect() };
+            let (q, k, v) =
+                (of(batch * queries * heads * head), of(batch * keys * heads * head), of(batch * keys * heads * width));
+            let mask = of(queries * keys);
+            let last = |data, places: usize, size: usize| Heads {
+                data,
+                strides: [places * heads * size, size, heads * size, 1],
+            };
+            let columns = Heads { data: &k, strides: [keys * heads * head, head, 1, heads * head] };
+            let attention = StridedAttention {
+                batch,
+                heads,
+                queries,
+                keys,
+                head,
+                value_head: width,
+                scale: 0.25,
+                q: last(&q, queries, head),
+                k: columns,
+                v: last(&v, keys, width),
+                mask: Some(Heads { data: &mask, strides: [0, 0, keys, 1] }),
+            };
+            let run = |count| {
+                let mut y = vec![f32::NAN; batch * queries * heads * width];
+                threads::with(count, || attention.run(&mut y));
+                y
+            };
+            let one = run(1);
+            (2..=4).for_each(|count| assert!(run(count) == one, "{heads} heads, {count} threads"));
+
+            let add = |_: usize, _: usize, s: usize, scores: &mut [f32]| {
+                scores.iter_mut().zip(&mask[s * keys..]).for_each(|(score, m)| *score += m);
+            };
+            let plain = Attention {
+                batch,
+                heads,
+                kv_heads: heads,
+                queries,
+                keys,
+                head,
+                value_head: width,
+                scale: 0.25,
+                softcap: 0.0,
+                mask: &add,
+                sinks: None,
+            };
+            let mut y = vec![0.0; one.len()];
+            let [q, k] = [(&q, queries), (&k, keys)].map(|(x, places)| swapped(x, [batch, places, heads, head]));
+            plain.run(&q, &k, &swapped(&v, [batch, keys, heads, width]), &mut y, None);
+            let y = swapped(&y, [batch, heads, queries, width]);
+            assert!(one.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-6), "{heads} heads");
+        }
+    }
+}
