@@ -779,3 +779,62 @@ fn scores_that_something_else_needs_are_not_fused_away() {
     let steps = [&ATTENTION[..], &["Div"]].concat();
     attends(|| attention("inputs", false).output("qs"), &feeds, &steps);
 }
+
+/// Rotary embedding of `x` as exporters write it, with halves of 4 elements along `axis`.
+fn rotary(axis: i64) -> Builder {
+    Builder::new(17)
+        .input("x", any(DataType::Float32))
+        .input("cos", any(DataType::Float32))
+        .input("sin", any(DataType::Float32))
+        .constant("zero", i64s(&[1], &[0]))
+        .constant("one", i64s(&[1], &[1]))
+        .constant("half", i64s(&[1], &[4]))
+        .constant("end", i64s(&[1], &[i64::MAX]))
+        .constant("axis", i64s(&[1], &[axis]))
+        .node("Transpose", &["x"], &["t"], &[("perm", ints(&[0, 2, 1, 3]))])
+        .node("Mul", &["t", "cos"], &["c"], &[])
+        .node("Slice", &["t", "zero", "half", "axis", "one"], &["a"], &[])
+        .node("Slice", &["t", "half", "end", "axis", "one"], &["b"], &[])
+        .node("Neg", &["b"], &["n"], &[])
+        .node("Concat", &["n", "a"], &["r"], &[("axis", Attribute::Int(-1))])
+        .node("Mul", &["r", "sin"], &["s"], &[])
+        .node("Add", &["c", "s"], &["y"], &[])
+        .output("y")
+}
+
+#[test]
+fn rotary_embedding_is_one_step() {
+    let mut random = Random::new(22);
+    let steps = ["FusedRotary", "Transpose"];
+    for columns in [8, 7, 3, 1, 40] {
+        let x = random.tensor(&[2, 5, 3, columns]);
+        for angles in [vec![2, 1, 5, columns], vec![1, 1, 5, columns], vec![5, columns], vec![2, 3, 5, columns]] {
+            let mut feeds = vec![("x", x.clone()), ("cos", random.tensor(&angles)), ("sin", random.tensor(&angles))];
+            equal(|| rotary(-1), &feeds, &steps);
+            equal(|| rotary(3), &feeds, &steps);
+            // What gives more, or has no rows.
+            feeds[1].1 = random.tensor(&[2, 1, 1, 1, 1]);
+            feeds[2].1 = random.tensor(&[5, 1]);
+            equal(|| rotary(-1), &feeds, &steps);
+        }
+    }
+    let feeds = [[0, 5, 3, 8], [1, 1, 5, 8], [1, 1, 5, 8]].map(|shape| random.tensor(&shape));
+    let feeds: Vec<_> = ["x", "cos", "sin"].into_iter().zip(feeds).collect();
+    equal(|| rotary(-1), &feeds, &steps);
+    let nodes = rotary(-1).load().unwrap_or_else(|e| panic!("{e}")).info().nodes;
+    assert_eq!(nodes.iter().filter(|node| matches!(node.fate, Fate::Fused { .. })).count(), 6);
+}
+
+#[test]
+fn halves_that_something_else_needs_are_not_fused_away() {
+    let mut random = Random::new(23);
+    let feeds = [[2, 5, 3, 8], [1, 1, 5, 8], [1, 1, 5, 8]].map(|shape| random.tensor(&shape));
+    let feeds: Vec<_> = ["x", "cos", "sin"].into_iter().zip(feeds).collect();
+    let plain = ["Transpose", "Mul", "Slice", "Slice", "Neg", "Concat", "Mul", "Add"];
+    for needed in ["c", "a", "b", "n", "r", "s"] {
+        equal(|| rotary(-1).output(needed), &feeds, &plain);
+    }
+    let build = || rotary(-1).node("Neg", &["r"], &["z"], &[]).output("z");
+    equal(build, &feeds, &[&plain[..], &["Neg"]].concat());
+    equal(|| rotary(-1).output("t"), &feeds, &["FusedRotary", "Transpose"]);
+}

@@ -260,6 +260,18 @@ pub fn rotate<T: Real>(x: &mut [T], cos: &[T], sin: &[T], interleaved: bool) {
     }
 }
 
+/// `x * cos + turned * sin`, where `turned` is what is left of the row from `first` on, negated, and then the elements
+/// before that. All rows are as long.
+pub fn rotate_halves(x: &[f32], cos: &[f32], sin: &[f32], first: usize, to: &mut [f32]) {
+    let (before, after) = x.split_at(first);
+    let at = after.len();
+    let (to_left, to_right) = to.split_at_mut(at);
+    let terms = to_left.iter_mut().zip(after).zip(x.iter().zip(cos)).zip(sin);
+    terms.for_each(|(((to, t), (x, cos)), sin)| *to = x * cos - t * sin);
+    let terms = to_right.iter_mut().zip(before).zip(x[at..].iter().zip(&cos[at..])).zip(&sin[at..]);
+    terms.for_each(|(((to, t), (x, cos)), sin)| *to = x * cos + t * sin);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

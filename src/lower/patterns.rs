@@ -1,7 +1,7 @@
 //! Patterns that exporters write out, as the one operator that they mean.
 
 use super::draft::{Draft, Item};
-use super::ops::Attention;
+use super::ops::{Attention, Rotary};
 use crate::error::Result;
 use crate::graph::{Attribute, DataType};
 use crate::ops::Operator;
@@ -29,6 +29,8 @@ pub fn fuse(draft: &mut Draft) -> Result<()> {
             fuse_gelu(draft, place)?;
         } else if item.is("ReduceMean") {
             fuse_layer_norm(draft, place)?;
+        } else if item.is("Neg") {
+            fuse_rotary(draft, place)?;
         }
     }
     Ok(())
@@ -155,6 +157,59 @@ fn fuse_layer_norm(draft: &mut Draft, mean: usize) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Two halves of `x`, the second negated, joined the other way round and multiplied, and added to a product of `x`.
+fn fuse_rotary(draft: &mut Draft, neg: usize) -> Result<()> {
+    let ints = |slot: Option<usize>| draft.constant(slot)?.to_i64s().ok();
+    // The slice that makes `slot`, and where it begins and ends along its axis.
+    let slice = |slot: usize| {
+        draft.only_user(slot)?;
+        let (at, item) = draft.maker(slot).filter(|(_, maker)| maker.is("Slice"))?;
+        let whole = item.input(4).is_none_or(|steps| ints(Some(steps)).is_some_and(|steps| steps == [1]));
+        match (&ints(item.input(1))?[..], &ints(item.input(2))?[..], &ints(item.input(3))?[..]) {
+            (&[from], &[to], &[axis]) if whole => Some((at, item.input(0)?, from, to, axis)),
+            _ => None,
+        }
+    };
+    // How many dimensions a tensor has is not known of every one.
+    let rank = |slot: usize| {
+        let (_, maker) = draft.maker(slot)?;
+        match maker.node.attributes.get("perm") {
+            Some(Attribute::Ints(perm)) if maker.is("Transpose") => Some(perm.len()),
+            _ if maker.is("Reshape") => draft.constant(maker.input(1)).map(|shape| shape.len()),
+            _ => None,
+        }
+    };
+    let found = || {
+        let item = draft.item(neg)?;
+        let negated = item.output()?;
+        let (joined, concat) = draft.only_user(negated).filter(|(_, user)| user.is("Concat"))?;
+        if concat.step.inputs.len() != 2 || concat.input(0) != Some(negated) {
+            return None;
+        }
+        let (second, x, from, to, axis) = slice(item.input(0)?)?;
+        let (first, of, start, end, other_axis) = slice(concat.input(1)?)?;
+        let last = |axis: i64| axis == -1 || rank(x).is_some_and(|rank| axis == rank as i64 - 1);
+        let halves = of == x && start == 0 && from == end && from >= 0 && to >= i64::from(i32::MAX);
+        if !halves || ![axis, other_axis, concat.int("axis", 0)].into_iter().all(last) {
+            return None;
+        }
+        let turned = concat.output()?;
+        let (multiplied, product) = draft.only_user(turned).filter(|(_, user)| user.is("Mul"))?;
+        let sin = other(product, turned)?;
+        let slot = product.output()?;
+        let (added, sum) = draft.only_user(slot).filter(|(_, user)| user.is("Add"))?;
+        let slot = other(sum, slot)?;
+        draft.only_user(slot)?;
+        let (scaled, product) = draft.maker(slot).filter(|(_, maker)| maker.is("Mul"))?;
+        let cos = other(product, x)?;
+        let floats = [x, cos, sin].iter().all(|&slot| draft.dtype(slot) == Some(DataType::Float32));
+        let places = vec![first, second, neg, joined, multiplied, scaled, added];
+        floats.then_some((places, usize::try_from(from).ok()?, vec![Some(x), Some(cos), Some(sin)]))
+    };
+    let Some((places, half, inputs)) = found() else { return Ok(()) };
+    draft.replace(&places, "FusedRotary", Box::new(Rotary::new(half)), inputs)
 }
 
 /// Puts one step in the place of the two products and the softmax of attention, and of what scales and masks the scores

@@ -8,6 +8,7 @@ mod integer_conv;
 mod matmul;
 mod quantized_conv;
 mod quantized_matmul;
+mod rotary;
 mod table;
 
 pub use attention::Attention;
@@ -18,6 +19,7 @@ pub use integer_conv::IntegerConv;
 pub use matmul::MatMul;
 pub use quantized_conv::QuantizedConv;
 pub use quantized_matmul::{DynamicMatMul, QuantizedMatMul};
+pub use rotary::Rotary;
 pub use table::Table;
 
 pub use crate::kernels::quantized::{Reading, Writing};
