@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::arch::Level;
-use super::gemm::{Epilogue, FEW_ROWS, GRAIN, GemmF32, Matrix, ToFloats, row_times_matrix};
+use super::gemm::{Epilogue, GRAIN, GemmF32, Matrix, ToFloats};
 use super::product::portion;
 use super::real::{Real, add_product};
-use super::{reduce, threads};
+use super::{threads, vector};
 
 /// Scores that are held at once.
 const SCORES: usize = 1 << 20;
@@ -139,7 +139,7 @@ pub struct StridedAttention<'a> {
 }
 
 impl StridedAttention<'_> {
-    /// Writes `y` `[batch, queries, heads, value_head]`. No size is 0.
+    /// Writes `y` `[batch, queries, heads, value_head]`. No size is 0; few queries are not worth what is packed.
     pub fn run(&self, y: &mut [f32]) {
         let (count, row) = (self.batch * self.heads, self.heads * self.value_head);
         let to = ToFloats::new(&Epilogue::NONE, y, self.batch * self.queries, row, 0, row);
@@ -155,50 +155,26 @@ impl StridedAttention<'_> {
     fn some(&self, heads: Range<usize>, rows: usize, to: ToFloats) {
         let (queries, keys, width) = (self.queries, self.keys, self.value_head);
         let mut scores = vec![0.0; rows * keys];
-        // Fewer are not worth packing anything for.
-        let mut packed = (queries >= FEW_ROWS).then(|| {
-            let level = Level::best();
-            [GemmF32::zeroed(level, self.head, keys), GemmF32::zeroed(level, keys, width)]
-        });
+        let level = Level::best();
+        let (mut k, mut v) = (GemmF32::zeroed(level, self.head, keys), GemmF32::zeroed(level, keys, width));
         for at in heads {
             let (b, h) = (at / self.heads, at % self.heads);
-            let (q, k, v) = (self.q.from(b, h), self.k.matrix(b, h), self.v.matrix(b, h));
-            let mask = self.mask.map(|mask| (mask.from(b, h), mask.strides[2]));
-            if let Some([packed_k, packed_v]) = &mut packed {
-                packed_k.set(&k, self.scale);
-                packed_v.set(&v, 1.0);
-            }
+            k.set(&self.k.matrix(b, h), self.scale);
+            v.set(&self.v.matrix(b, h), 1.0);
             for first in (0..queries).step_by(rows) {
                 let count = rows.min(queries - first);
                 let scores = &mut scores[..count * keys];
-                let q = &q[first * self.q.strides[2]..];
-                let mask = mask.map(|(mask, stride)| (&mask[first * stride..], stride));
-                let to = to.from(((b * queries + first) * self.heads + h) * width);
-                if let Some([k, v]) = &packed {
-                    let mut e = Epilogue::NONE;
-                    match mask {
-                        Some((mask, 0)) => e.bias = Some(mask),
-                        Some((mask, _)) => e.residual = Some(mask),
-                        None => {}
-                    }
-                    k.run(q, self.q.strides[2], count, &e, scores, keys);
-                    reduce::softmax(scores, &[count, keys], 1, false);
-                    v.multiply(scores, keys, count, to);
-                    continue;
+                let mut e = Epilogue::NONE;
+                if let Some(mask) = self.mask {
+                    let rows = Some(&mask.from(b, h)[first * mask.strides[2]..]);
+                    if mask.strides[2] == 0 { e.bias = rows } else { e.residual = rows }
                 }
-                scores.fill(0.0);
-                for (i, scores) in scores.chunks_exact_mut(keys).enumerate() {
-                    row_times_matrix(&q[i * self.q.strides[2]..][..self.head], &k, scores);
-                    scores.iter_mut().for_each(|s| *s *= self.scale);
-                    if let Some((mask, stride)) = mask {
-                        scores.iter_mut().zip(&mask[i * stride..]).for_each(|(s, m)| *s += m);
-                    }
-                    reduce::softmax(scores, &[1, keys], 1, false);
-                    // SAFETY: `run` held every row against the results, and no other head has these.
-                    let y = unsafe { std::slice::from_raw_parts_mut(to.y.add(i * to.stride), width) };
-                    y.fill(0.0);
-                    row_times_matrix(scores, &v, y);
-                }
+                let stride = self.q.strides[2];
+                k.run(&self.q.from(b, h)[first * stride..], stride, count, &e, scores, keys);
+                threads::each_slice(scores, keys, count * keys / vector::GRAIN, |_, part| {
+                    part.chunks_exact_mut(keys).for_each(|row| vector::softmax(row, false));
+                });
+                v.multiply(scores, keys, count, to.from(((b * queries + first) * self.heads + h) * width));
             }
         }
     }

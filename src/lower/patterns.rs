@@ -299,5 +299,10 @@ fn find_attention(draft: &Draft, softmax: usize) -> Option<FoundAttention> {
     let floats =
         [Some(q), Some(k), Some(v), mask].into_iter().flatten().all(|x| draft.dtype(x) == Some(DataType::Float32));
     let inputs = [Some(q), Some(k), Some(v)].into_iter().chain(mask.map(Some)).collect();
-    (floats && !constant(k) && !constant(v)).then_some(FoundAttention { places, scale, axis, inputs })
+    (floats && scale.is_finite() && !constant(k) && !constant(v)).then_some(FoundAttention {
+        places,
+        scale,
+        axis,
+        inputs,
+    })
 }

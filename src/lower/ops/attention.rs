@@ -6,6 +6,7 @@ use crate::backend::{Array, BinaryOp, Device, buffers, contiguous, logical, stri
 use crate::error::{Result, bail};
 use crate::graph::DataType;
 use crate::kernels::attention::{Heads, StridedAttention};
+use crate::kernels::gemm::FEW_ROWS;
 use crate::ops::{
     Dtypes, Info, Inputs, MultiplyAdds, Op, Type, Value, axis_of, broadcast, count_of, one, output, product,
     product_shape, tensor_type,
@@ -48,7 +49,7 @@ impl Attention {
         if inputs.has(3) { broadcast(&shape, inputs.shape(3)?) } else { Ok(shape) }
     }
 
-    /// Whether heads can be computed one by one.
+    /// Whether heads can be computed one by one, and are better so.
     fn is_plain(&self, inputs: &Inputs, out: &[usize]) -> Result<bool> {
         let (q, k, v) = (inputs.shape(0)?, inputs.shape(1)?, inputs.shape(2)?);
         let scores = self.scores(inputs)?;
@@ -58,6 +59,9 @@ impl Attention {
         }
         let lead = broadcast(&q[..rank - 2], &k[..rank - 2])?;
         let sizes = [q[rank - 2], k[rank - 1]];
+        if sizes[0] < FEW_ROWS {
+            return Ok(false);
+        }
         let rows_fit = match inputs.has(3) {
             // A row of the mask is as long as one of the scores.
             true => inputs.shape(3)?.last() == Some(&sizes[1]),
