@@ -563,6 +563,8 @@ impl Kernel for Exponentials<'_> {
 }
 
 /// Softmax of a row, or its logarithm, in place.
+// Of its own where size counts: it is long, and has several callers.
+#[cfg_attr(target_family = "wasm", inline(never))]
 pub fn softmax(row: &mut [f32], log: bool) {
     softmax_at(Level::best(), row, log);
 }
