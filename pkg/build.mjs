@@ -5,6 +5,7 @@ import { homedir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
+import { minifySync } from "rolldown/utils";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(here, "dist");
@@ -27,12 +28,18 @@ const bundle = await rolldown({
   external: /^node:/,
   treeshake: { moduleSideEffects: [{ test: /(worker|thread)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
 });
-await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true });
+// Documentation is in the types; bundlers read other comments.
+await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false } });
 await bundle.close();
 
 for (const build of builds) {
   mkdirSync(join(dist, "wasm", build), { recursive: true });
-  for (const part of parts) cpSync(join(wasm, build, part), join(dist, "wasm", build, part));
+  const [glue, binary] = parts;
+  // Nobody reads what wasm-bindgen writes, and every visitor fetches it.
+  const { code, errors } = minifySync(glue, readFileSync(join(wasm, build, glue), "utf8"), { module: true });
+  if (errors.length > 0) throw new Error(`${build}/${glue} could not be minified: ${errors[0].message}`);
+  writeFileSync(join(dist, "wasm", build, glue), code);
+  cpSync(join(wasm, build, binary), join(dist, "wasm", build, binary));
 }
 
 execFileSync(process.execPath, [join(here, "node_modules/typescript/bin/tsc"), "-p", join(here, "tsconfig.build.json")], { stdio: "inherit" });
