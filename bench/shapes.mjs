@@ -16,7 +16,7 @@ const { values } = parseArgs({ options: { rounds: { type: "string", default: "12
 const rounds = Number(values.rounds);
 
 const { Tensor, load } = await import(pathToFileURL(join(places.repository, "pkg/dist/index.js")).href);
-const model = await readFile(join(places.models, "squeezenet1.1.onnx"));
+const model = await readFile(join(places.cache, "models/squeezenet1.1.onnx"));
 const session = await load(freeDimensions(model, { data: [1, 3, "height", "width"], probabilities: [1, 1000] }), { device: "cpu" });
 
 const inputs = new Map(sides.map((side) => [side, new Tensor("float32", Float32Array.from({ length: 3 * side * side }, (_, i) => ((i * 7919) % 255) - 127), [1, 3, side, side])]));
