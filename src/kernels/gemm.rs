@@ -94,9 +94,7 @@ impl ToFloats {
             activation: e.activation,
         }
     }
-}
 
-impl ToFloats {
     /// The results from column `first` on.
     pub fn from(self, first: usize) -> Self {
         let at = |from: *const f32| if from.is_null() { from } else { from.wrapping_add(first) };
@@ -137,25 +135,20 @@ impl ToFloats {
                     if self.bias.is_null() { [S::splat(0.0); 2] } else { [S::load(bias), S::load(bias.add(S::LANES))] };
                 let mut from = sums.add(at).cast::<f32>();
                 let mut place = row * self.stride + first + at;
-                macro_rules! row {
-                    () => {
-                        let left = S::add(S::load(from), bias[0]);
-                        let right = S::add(S::load(from.add(S::LANES)), bias[1]);
-                        let [left, right] = if RESIDUAL {
-                            let residual = self.residual.add(place);
-                            [S::add(left, S::load(residual)), S::add(right, S::load(residual.add(S::LANES)))]
-                        } else {
-                            [left, right]
-                        };
-                        let to = self.y.add(place);
-                        S::store(to, S::clamp(left, min, max));
-                        S::store(to.add(S::LANES), S::clamp(right, min, max));
-                        from = from.wrapping_add(pitch);
-                        place += self.stride;
-                    };
-                }
                 for _ in 0..rows {
-                    row!();
+                    let left = S::add(S::load(from), bias[0]);
+                    let right = S::add(S::load(from.add(S::LANES)), bias[1]);
+                    let [left, right] = if RESIDUAL {
+                        let residual = self.residual.add(place);
+                        [S::add(left, S::load(residual)), S::add(right, S::load(residual.add(S::LANES)))]
+                    } else {
+                        [left, right]
+                    };
+                    let to = self.y.add(place);
+                    S::store(to, S::clamp(left, min, max));
+                    S::store(to.add(S::LANES), S::clamp(right, min, max));
+                    from = from.wrapping_add(pitch);
+                    place += self.stride;
                 }
                 at += 2 * S::LANES;
             }

@@ -363,7 +363,7 @@ impl<'a, T: Copy> Rows<'a, T> {
         let Self::Windows { geometry: g, padding, .. } = self else { return None };
         let run = g.kernel[1] * padding.len();
         let together = padding.len() == g.channels && g.dilations[1] == 1 && g.kernel[1] <= g.input[1];
-        (padding.len() < CHANNELS && together && run.is_multiple_of(group)).then_some(run)
+        (run > 0 && padding.len() < CHANNELS && together && run.is_multiple_of(group)).then_some(run)
     }
 
     /// Rows of which some taps lie beside the image, of any `count` rows one after the other, at most.
