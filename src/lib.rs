@@ -28,6 +28,8 @@ pub(crate) use firebrand_kernels as kernels;
 pub mod backend;
 mod error;
 pub mod graph;
+#[cfg(feature = "convert")]
+pub mod import;
 mod lower;
 pub mod onnx;
 pub mod ops;

@@ -5,6 +5,7 @@
 //! error, `error: …`, at times with a `hint: …` below it. Standard output carries results only.
 
 mod bench;
+mod convert;
 mod failure;
 mod feed;
 mod inspect;
@@ -43,6 +44,7 @@ struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     Inspect(inspect::Arguments),
+    Convert(convert::Arguments),
     Run(Box<run::Arguments>),
     Bench(Box<bench::Arguments>),
 }
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
     let done = panic::catch_unwind(|| match Arguments::try_parse() {
         Ok(arguments) => match arguments.command {
             Command::Inspect(arguments) => inspect::inspect(&arguments),
+            Command::Convert(arguments) => convert::convert(&arguments),
             Command::Run(arguments) => run::run(&arguments),
             Command::Bench(arguments) => bench::bench(&arguments),
         },
@@ -88,6 +91,20 @@ fn print(text: &str) -> Outcome<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a file whole or not at all: aside first, then under its name.
+fn write(path: &std::path::Path, bytes: &[u8]) -> Outcome<()> {
+    let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
+    let Some(name) = path.file_name() else {
+        return Err(Failure::input(format!("{}: expected a file's name", path.display())));
+    };
+    let aside = path.with_file_name(format!(".{}.part", name.to_string_lossy()));
+    std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, path)).map_err(|error| {
+        // What is left of it is of no use.
+        let _ = std::fs::remove_file(&aside);
+        failed(error)
+    })
 }
 
 /// Writes `value` as JSON to standard output.

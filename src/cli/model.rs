@@ -80,7 +80,8 @@ pub fn beside(path: &Path, location: &str) -> Outcome<PathBuf> {
     Ok(path.parent().unwrap_or(Path::new("")).join(location))
 }
 
-fn bad(path: &Path, error: Error) -> Failure {
+/// What is wrong with the model at `path`.
+pub fn bad(path: &Path, error: Error) -> Failure {
     if error.kind() == firebrand::ErrorKind::Internal {
         return Failure::defect(&error.to_string());
     }

@@ -177,8 +177,18 @@ impl Graph {
     ///
     /// Errors: `InvalidModel` for a value that nothing makes, that two nodes make, or a cycle.
     pub fn topological_order(&self) -> Result<Vec<usize>> {
+        self.order(&[])
+    }
+
+    /// [`topological_order`](Self::topological_order) of a body, which may use outer values.
+    pub(crate) fn topological_order_of_body(&self) -> Result<Vec<usize>> {
+        self.order(&self.captures())
+    }
+
+    fn order(&self, outer: &[String]) -> Result<Vec<usize>> {
         let mut producer: HashMap<&str, usize> = HashMap::new();
         let mut given: HashSet<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
+        given.extend(outer.iter().map(String::as_str));
         given.extend(self.initializers.keys().map(String::as_str));
         for (index, node) in self.nodes.iter().enumerate() {
             for output in node.outputs.iter().filter(|o| !o.is_empty()) {

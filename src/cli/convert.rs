@@ -1,0 +1,93 @@
+//! `firebrand convert`: a model of any format as an ONNX file.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use firebrand::import::{Beside, ImportOptions, Imported, import};
+use firebrand::{Error, ErrorKind};
+
+use super::failure::{Failure, Outcome};
+use super::{bytes_in_words, model, print, print_json, write};
+
+/// Writes a model of any format as ONNX
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: SourceArguments,
+    /// The ONNX file to write [default: the model's name with .onnx, in this folder]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// The model to read.
+#[derive(clap::Args)]
+pub struct SourceArguments {
+    /// The model's file; files that it refers to lie beside it
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The architecture that a file of weights alone belongs to
+    #[arg(long, value_name = "NAME")]
+    pub arch: Option<String>,
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    model: &'a Path,
+    format: &'static str,
+    output: &'a Path,
+    bytes: usize,
+    notes: &'a [String],
+}
+
+struct Folder<'a>(&'a Path);
+
+impl Beside for Folder<'_> {
+    fn read(&self, name: &str) -> firebrand::Result<Bytes> {
+        let missing = |said: String| Error::new(ErrorKind::MissingExternalData, said);
+        let path = model::beside(self.0, name).map_err(|failure| missing(failure.message().to_string()))?;
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => Err(missing(format!("the model needs its file \"{name}\" beside it: {error}"))),
+        }
+    }
+}
+
+/// Reads the model that the arguments name.
+pub fn read(source: &SourceArguments) -> Outcome<Imported> {
+    let path = &source.model;
+    let bytes = Bytes::from(model::read(path)?);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let options = ImportOptions { arch: source.arch.clone() };
+    import(&name, bytes, &Folder(path), &options).map_err(|error| model::bad(path, error))
+}
+
+/// Converts, and says what was written.
+pub fn convert(arguments: &Arguments) -> Outcome<()> {
+    let imported = read(&arguments.source)?;
+    let path = &arguments.source.model;
+    let written = imported.model.to_onnx().map_err(|error| model::bad(path, error))?;
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from(stem).with_extension("onnx"));
+    if output.canonicalize().ok().is_some_and(|output| path.canonicalize().is_ok_and(|path| path == output)) {
+        return Err(Failure::input(format!("{}: the output is the input itself", output.display()))
+            .hint("name another file with -o"));
+    }
+    write(&output, &written)?;
+    let format = imported.format.as_str();
+    if arguments.json {
+        let notes = &imported.notes;
+        return print_json(&Report { model: path, format, output: &output, bytes: written.len(), notes });
+    }
+    if arguments.quiet {
+        return Ok(());
+    }
+    let notes: String = imported.notes.iter().map(|note| format!("  {note}\n")).collect();
+    print(&format!("{}  {}, from {format}\n{notes}", output.display(), bytes_in_words(written.len() as u64)))
+}

@@ -1,0 +1,133 @@
+//! Trained models of other formats as a [`Model`]: bytes in, a graph of ONNX operators out. Nothing in a file is
+//! trusted, nothing in it is run; what has no counterpart is refused by name, all of it at once.
+
+pub mod builder;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Result, bail};
+use crate::graph::{DataType, Graph, Tensor};
+use crate::onnx::{ExternalData, Model, inspect};
+
+/// A format that models are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Onnx,
+}
+
+impl Format {
+    /// The name that reports and manifests have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Onnx => "onnx",
+        }
+    }
+
+    /// Tells a file's format by its first bytes and, where they say nothing, by its name.
+    ///
+    /// Errors: `EmptyFile`, `NotAModel`.
+    pub fn of(_name: &str, bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            bail!(EmptyFile, "the model file is empty (0 bytes)");
+        }
+        Ok(Self::Onnx)
+    }
+}
+
+/// The files beside the one that is read: weight files and shards, by the names that it has for them.
+pub trait Beside {
+    /// The bytes of the file `name`, a relative path without `..`.
+    ///
+    /// Errors: `MissingExternalData` where there is none, `Io`.
+    fn read(&self, name: &str) -> Result<Bytes>;
+}
+
+/// No files beside.
+pub struct Alone;
+
+impl Beside for Alone {
+    fn read(&self, name: &str) -> Result<Bytes> {
+        bail!(MissingExternalData, "the model needs its file \"{name}\", which was not given")
+    }
+}
+
+impl Beside for ExternalData {
+    fn read(&self, name: &str) -> Result<Bytes> {
+        match self.get(name) {
+            Some(bytes) => Ok(bytes.clone()),
+            None => Alone.read(name),
+        }
+    }
+}
+
+/// What an importer is told beside the file.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// The architecture that a file of weights alone belongs to.
+    pub arch: Option<String>,
+}
+
+/// A model, and what is worth knowing of how it was read.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    pub model: Model,
+    pub format: Format,
+    /// What was left out or changed on the way, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads a model of any format. `name` is the file's own; `beside` has the files that it refers to.
+///
+/// Errors: `EmptyFile`, `NotAModel`, `Truncated`, `InvalidModel` (weights that are not numbers among it, each named),
+/// `UnsupportedOperator` with everything that has no counterpart, `Unsupported`, `MissingExternalData`,
+/// `LimitExceeded`, `Io`.
+pub fn import(name: &str, bytes: Bytes, beside: &dyn Beside, options: &ImportOptions) -> Result<Imported> {
+    let format = Format::of(name, &bytes)?;
+    let _ = options;
+    let model = match format {
+        Format::Onnx => onnx(bytes, beside)?,
+    };
+    refuse_nan(&model.graph)?;
+    Ok(Imported { model, format, notes: Vec::new() })
+}
+
+fn onnx(bytes: Bytes, beside: &dyn Beside) -> Result<Model> {
+    let files = inspect(bytes.clone())?.external_files;
+    let external = files.into_iter().map(|file| beside.read(&file).map(|bytes| (file, bytes)));
+    Model::from_onnx(bytes, &external.collect::<Result<ExternalData>>()?)
+}
+
+/// A model of `graph`, written by this program.
+pub fn model(graph: Graph) -> Model {
+    Model { graph, ir_version: 0, producer: format!("firebrand {}", crate::VERSION), metadata: Vec::new() }
+}
+
+/// Refuses weights with NaN: what is computed from them is wrong without a word.
+fn refuse_nan(graph: &Graph) -> Result<()> {
+    let mut bad: Vec<String> = graph
+        .initializers
+        .iter()
+        .filter_map(|(name, tensor)| match nans(tensor) {
+            0 => None,
+            count => Some(format!("\"{name}\" ({count} of {})", tensor.len())),
+        })
+        .collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    bad.sort_unstable();
+    Err(Error::new(
+        ErrorKind::InvalidModel,
+        format!("weights are not numbers (NaN): {}; the training has diverged, or the file is damaged", bad.join(", ")),
+    ))
+}
+
+fn nans(tensor: &Tensor) -> usize {
+    match tensor.dtype() {
+        DataType::Float32 => tensor.as_slice::<f32>().map_or(0, |v| v.iter().filter(|v| v.is_nan()).count()),
+        DataType::Float64 => tensor.as_slice::<f64>().map_or(0, |v| v.iter().filter(|v| v.is_nan()).count()),
+        DataType::Float16 => tensor.as_slice::<half::f16>().map_or(0, |v| v.iter().filter(|v| v.is_nan()).count()),
+        DataType::BFloat16 => tensor.as_slice::<half::bf16>().map_or(0, |v| v.iter().filter(|v| v.is_nan()).count()),
+        _ => 0,
+    }
+}
