@@ -26,6 +26,8 @@ mod support;
 pub(crate) use firebrand_kernels as kernels;
 
 pub mod backend;
+#[cfg(feature = "convert")]
+pub mod data;
 mod error;
 pub mod graph;
 #[cfg(feature = "convert")]
@@ -33,6 +35,8 @@ pub mod import;
 mod lower;
 pub mod onnx;
 pub mod ops;
+#[cfg(feature = "convert")]
+pub mod optimize;
 pub mod runtime;
 #[cfg(feature = "web")]
 mod web;

@@ -5,13 +5,14 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use firebrand::data::sample::{Sizes, parse_dim};
 use firebrand::runtime::{NodeProfile, Peak, Profile};
 use firebrand::{Feed, RunOptions, Session};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
-use super::sample::{Sizes, parse_dim};
+
 use super::trace::chrome_trace;
 use super::{FAINT, HEADING, bytes_in_words, feed, model, print, print_json, styled, width};
 
@@ -160,10 +161,11 @@ pub fn bench(arguments: &Arguments) -> Outcome<()> {
 /// What is given, and samples of the rest.
 fn feeds(arguments: &Arguments, session: &Session) -> Outcome<Vec<(String, Feed)>> {
     let mut feeds = feed::read_all(&arguments.input, session, &arguments.pictures)?;
-    let sizes = Sizes::new(&arguments.dim, session.inputs())?;
+    let wrong = |error: firebrand::Error| Failure::input(error.to_string());
+    let sizes = Sizes::new(&arguments.dim, session.inputs()).map_err(wrong)?;
     for info in session.inputs() {
         if !feeds.iter().any(|(name, _)| *name == info.name) {
-            feeds.push((info.name.clone(), sizes.sample(info)?));
+            feeds.push((info.name.clone(), sizes.sample(info, 0x5eed).map_err(wrong)?));
         }
     }
     Ok(feeds)

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use firebrand::data::npy;
+use firebrand::data::picture::{self, Color, Fit, Layout, Preparation};
 use firebrand::graph::{Dim, ValueInfo, ValueType};
 use firebrand::onnx::{IoDim, IoInfo};
 use firebrand::{DataType, Feed, Session, Tensor};
 
 use super::failure::{Failure, Outcome};
-use super::picture::{Color, Fit, Layout, Preparation};
-use super::{json, model, npy, picture};
+use super::{json, model};
 
 /// How pictures become tensors; the defaults are those of `Tensor.fromImage` in JavaScript.
 #[derive(clap::Args)]

@@ -11,13 +11,10 @@ mod feed;
 mod inspect;
 mod json;
 mod model;
-mod npy;
 mod output;
-mod picture;
 mod progress;
 mod ranking;
 mod run;
-mod sample;
 mod trace;
 
 use std::io::Write;

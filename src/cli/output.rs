@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use firebrand::data::npy;
 use firebrand::{DataType, Feed, Tensor};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::failure::{Failure, Outcome};
-use super::npy;
 use super::ranking::Ranked;
 
 /// Outputs of up to this many elements are told in full.

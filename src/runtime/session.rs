@@ -417,20 +417,29 @@ impl Held {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(feature = "webgpu"))]
 impl Session {
-    /// [`Session::load`], waiting for it.
+    /// [`Session::load`], for programs that do not wait: nothing does on the CPU.
     pub fn load_blocking(model: Model, options: SessionOptions) -> Result<Self> {
-        pollster::block_on(Self::load(model, options))
+        at_once(Self::load(model, options))
     }
 
-    /// [`Session::run`], waiting for it.
+    /// [`Session::run`], for programs that do not wait.
     pub fn run_blocking(
         &self,
         inputs: impl IntoIterator<Item = (String, Feed)>,
         options: RunOptions<'_>,
     ) -> Result<Vec<(String, Feed)>> {
-        pollster::block_on(self.run(inputs, options))
+        at_once(self.run(inputs, options))
+    }
+}
+
+/// What a future gives that never waits.
+#[cfg(not(feature = "webgpu"))]
+fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    match std::pin::pin!(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(result) => result,
+        std::task::Poll::Pending => bail!(Internal, "the CPU made a run wait"),
     }
 }
 

@@ -264,10 +264,45 @@ enum Set {
     Avx512,
 }
 
+/// How many ask for the same bits everywhere.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+static PORTABLE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// While one of these is there, [`Level::best`] is an instruction set whose sums have the same bits on every machine:
+/// four lanes, a rounding after every product. On WebAssembly without relaxed SIMD that is the only one there is.
+#[must_use]
+pub struct Portable(());
+
+impl Portable {
+    /// Asks for it; the whole process has it from now on.
+    pub fn new() -> Self {
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+        PORTABLE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Default for Portable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Portable {
+    fn drop(&mut self) {
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+        PORTABLE.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 impl Level {
-    /// The quickest one.
+    /// The quickest one, or the one that is asked for by a [`Portable`].
     pub fn best() -> Self {
         static BEST: LazyLock<Level> = LazyLock::new(Level::detect);
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+        if PORTABLE.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            return Self(Set::Scalar);
+        }
         *BEST
     }
 

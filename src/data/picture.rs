@@ -3,12 +3,13 @@
 
 use std::io::Cursor;
 
-use clap::ValueEnum;
-use firebrand::Tensor;
+use crate::Tensor;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 /// Where the channels are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Layout {
     /// [1, 3, height, width]
     Nchw,
@@ -17,7 +18,9 @@ pub enum Layout {
 }
 
 /// The order of the channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Color {
     /// Red, green, blue
     Rgb,
@@ -26,7 +29,9 @@ pub enum Color {
 }
 
 /// What happens where the proportions differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Fit {
     /// Fill the result; cut off what stands over, evenly
     Cover,
@@ -225,11 +230,11 @@ mod tests {
         width: usize,
         height: usize,
         size: Option<(usize, usize)>,
-        layout: String,
-        color: String,
+        layout: Layout,
+        color: Color,
         mean: [f64; 3],
         scale: [f64; 3],
-        fit: String,
+        fit: Fit,
         shape: Vec<usize>,
         data: Vec<f32>,
     }
@@ -251,11 +256,11 @@ mod tests {
         for case in cases {
             let preparation = Preparation {
                 size: case.size,
-                layout: Layout::from_str(&case.layout, true).unwrap(),
-                color: Color::from_str(&case.color, true).unwrap(),
+                layout: case.layout,
+                color: case.color,
                 mean: case.mean,
                 scale: case.scale,
-                fit: Fit::from_str(&case.fit, true).unwrap(),
+                fit: case.fit,
             };
             let tensor = prepare(&pixels(case.width, case.height), &preparation).unwrap();
             assert_eq!(tensor.shape(), case.shape, "{}", case.name);

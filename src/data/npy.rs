@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use firebrand::graph::Data;
-use firebrand::{DataType, Tensor};
+use crate::graph::Data;
+use crate::{DataType, Tensor};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 

@@ -1,12 +1,11 @@
 //! Values for the inputs that nobody gave: of the declared shape, seeded, the same everywhere.
 
-use firebrand::graph::{Dim, ValueInfo, ValueType};
-use firebrand::{DataType, Feed, Tensor};
-
-use super::failure::{Failure, Outcome};
-use super::feed::declared;
+use crate::error::{Error, ErrorKind, bail};
+use crate::graph::{DataType, Dim, Tensor, ValueInfo, ValueType};
+use crate::runtime::Feed;
 
 /// Sizes of free dimensions by name; each must be some input's.
+#[derive(Debug, Clone)]
 pub struct Sizes(Vec<(String, usize)>);
 
 /// `NAME=SIZE`.
@@ -18,7 +17,9 @@ pub fn parse_dim(text: &str) -> Result<(String, usize), String> {
 
 impl Sizes {
     /// Checks that `inputs` have dimensions of these names.
-    pub fn new<'a>(given: &[(String, usize)], inputs: impl Iterator<Item = &'a ValueInfo>) -> Outcome<Self> {
+    ///
+    /// Errors: `InvalidArgument`.
+    pub fn new<'a>(given: &[(String, usize)], inputs: impl Iterator<Item = &'a ValueInfo>) -> crate::Result<Self> {
         let mut names: Vec<&str> = Vec::new();
         for info in inputs {
             let free = shape(&info.ty).into_iter().flatten();
@@ -28,9 +29,7 @@ impl Sizes {
         names.dedup();
         if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             let list = if names.is_empty() { "none".to_string() } else { names.join(", ") };
-            return Err(Failure::input(format!(
-                "--dim: there is no dimension \"{name}\"; the free dimensions are: {list}"
-            )));
+            bail!(InvalidArgument, "there is no dimension \"{name}\"; the free dimensions are: {list}");
         }
         Ok(Self(given.to_vec()))
     }
@@ -42,18 +41,20 @@ impl Sizes {
         }
     }
 
-    /// A value of `info`'s type: a sequence of one tensor, an optional that is there.
-    pub fn sample(&self, info: &ValueInfo) -> Outcome<Feed> {
-        self.value(info, &info.ty)
+    /// A value of `info`'s type: a sequence of one tensor, an optional that is there. Equal seeds give equal values.
+    ///
+    /// Errors: `InvalidArgument` for an undeclared shape, `LimitExceeded`.
+    pub fn sample(&self, info: &ValueInfo, seed: u64) -> crate::Result<Feed> {
+        self.value(info, &info.ty, seed)
     }
 
-    fn value(&self, info: &ValueInfo, ty: &ValueType) -> Outcome<Feed> {
+    fn value(&self, info: &ValueInfo, ty: &ValueType, seed: u64) -> crate::Result<Feed> {
         Ok(match ty {
-            ValueType::Tensor { dtype, shape: Some(shape) } => Feed::Tensor(self.tensor(info, *dtype, shape)?),
-            ValueType::Optional(inner) => self.value(info, inner)?,
+            ValueType::Tensor { dtype, shape: Some(shape) } => Feed::Tensor(self.tensor(info, *dtype, shape, seed)?),
+            ValueType::Optional(inner) => self.value(info, inner, seed)?,
             ValueType::Sequence(inner) => match &**inner {
                 ValueType::Tensor { dtype, shape: Some(shape) } => {
-                    Feed::Sequence(*dtype, vec![self.tensor(info, *dtype, shape)?])
+                    Feed::Sequence(*dtype, vec![self.tensor(info, *dtype, shape, seed)?])
                 }
                 _ => return Err(unknown(info)),
             },
@@ -63,14 +64,14 @@ impl Sizes {
 
     /// Floats from -1 to 1, 8-bit integers over their whole range, and 0 and 1 of all that may be
     /// an index or a condition.
-    fn tensor(&self, info: &ValueInfo, dtype: DataType, shape: &[Dim]) -> Outcome<Tensor> {
+    fn tensor(&self, info: &ValueInfo, dtype: DataType, shape: &[Dim], seed: u64) -> crate::Result<Tensor> {
         let sizes: Vec<usize> = shape.iter().map(|dim| self.of(dim)).collect();
-        let wrong = |error: firebrand::Error| Failure::input(format!("input \"{}\": {error}", info.name));
+        let wrong = |error: Error| Error::new(error.kind(), format!("input \"{}\": {}", info.name, error.message()));
         let count = sizes.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
         let Some(count) = count.filter(|count| count.checked_mul(8).is_some_and(|bytes| bytes <= MOST_BYTES)) else {
-            return Err(Failure::input(format!("input \"{}\": a tensor of {sizes:?} is too large", info.name)));
+            bail!(LimitExceeded, "input \"{}\": a tensor of {sizes:?} is too large", info.name);
         };
-        let mut random = Random(0x5eed);
+        let mut random = Random(seed);
         if dtype == DataType::String {
             return Tensor::from_strings(sizes, vec![String::new(); count]).map_err(wrong);
         }
@@ -89,7 +90,7 @@ impl Sizes {
     }
 }
 
-/// A slip of the hand in `--dim` shall not fill memory.
+/// A slip of the hand shall not fill memory.
 const MOST_BYTES: usize = 1 << 33;
 
 fn shape(ty: &ValueType) -> Option<&[Dim]> {
@@ -100,8 +101,8 @@ fn shape(ty: &ValueType) -> Option<&[Dim]> {
     }
 }
 
-fn unknown(info: &ValueInfo) -> Failure {
-    Failure::input(format!("input \"{}\" is declared {}: give it with --input", info.name, declared(info)))
+fn unknown(info: &ValueInfo) -> Error {
+    Error::new(ErrorKind::InvalidArgument, format!("input \"{}\" is declared {}: give it a value", info.name, info.ty))
 }
 
 /// Numbers from 0 to 1 (splitmix64).
@@ -130,19 +131,19 @@ mod tests {
         let dims = vec![Dim::Name("batch".into()), Dim::Name("length".into()), Dim::Size(3)];
         let input = info("x", DataType::Float32, dims);
         let sizes = Sizes::new(&[("length".into(), 5)], [&input].into_iter()).unwrap();
-        let Feed::Tensor(tensor) = sizes.sample(&input).unwrap() else { panic!("expected a tensor") };
+        let Feed::Tensor(tensor) = sizes.sample(&input, 1).unwrap() else { panic!("expected a tensor") };
         assert_eq!(tensor.shape(), [1, 5, 3]);
         let values = tensor.as_slice::<f32>().unwrap();
         assert!(values.iter().all(|v| (-1.0..1.0).contains(v)) && values.iter().any(|v| *v < -0.1));
         assert!(Sizes::new(&[("width".into(), 5)], [&input].into_iter()).is_err());
         let huge = Sizes::new(&[("length".into(), usize::MAX / 2)], [&input].into_iter()).unwrap();
-        assert!(huge.sample(&input).is_err());
+        assert!(huge.sample(&input, 1).is_err());
     }
 
     #[test]
     fn integers_fit_what_they_may_stand_for() {
         let sizes = Sizes::new(&[], std::iter::empty()).unwrap();
-        let elements = |dtype| match sizes.sample(&info("x", dtype, vec![Dim::Size(4096)])).unwrap() {
+        let elements = |dtype| match sizes.sample(&info("x", dtype, vec![Dim::Size(4096)]), 1).unwrap() {
             Feed::Tensor(tensor) => tensor,
             _ => panic!("expected a tensor"),
         };
