@@ -1,8 +1,11 @@
 //! Passes over a graph that is to be deployed: each takes a [`Graph`](crate::graph::Graph), changes it, and says what
 //! it changed. What a pass does not recognise it leaves as it is.
 
+pub mod calibrate;
+pub mod equalize;
 pub mod fold;
 pub mod fuse;
+pub mod quantize;
 mod rewrite;
 pub mod share;
 pub mod simplify;
