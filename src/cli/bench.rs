@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use firebrand::data::picture::PictureOptions;
 use firebrand::data::sample::{Sizes, parse_dim};
 use firebrand::runtime::{NodeProfile, Peak, Profile};
 use firebrand::{Feed, RunOptions, Session};
@@ -54,7 +55,7 @@ pub struct Arguments {
     #[command(flatten)]
     loading: model::LoadArguments,
     #[command(flatten)]
-    pictures: feed::PictureArguments,
+    pictures: PictureOptions,
 }
 
 #[derive(Serialize)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use firebrand::data::npy;
-use firebrand::data::picture::{self, Color, Fit, Layout, Preparation};
+use firebrand::data::picture::{self, PictureOptions};
 use firebrand::graph::{Dim, ValueInfo, ValueType};
 use firebrand::onnx::{IoDim, IoInfo};
 use firebrand::{DataType, Feed, Session, Tensor};
@@ -11,89 +11,8 @@ use firebrand::{DataType, Feed, Session, Tensor};
 use super::failure::{Failure, Outcome};
 use super::{json, model};
 
-/// How pictures become tensors; the defaults are those of `Tensor.fromImage` in JavaScript.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Pictures as inputs")]
-pub struct PictureArguments {
-    /// Height and width in pixels, or one number for both [default: what the model declares, else the picture's own]
-    #[arg(long, value_name = "H[xW]", value_parser = parse_size)]
-    image_size: Option<(usize, usize)>,
-    /// Where the channels are [default: what the model's declared shape says, else nchw]
-    #[arg(long, value_enum, ignore_case = true)]
-    image_layout: Option<Layout>,
-    /// The order of the channels [default: rgb]
-    #[arg(long, value_enum, ignore_case = true)]
-    image_color: Option<Color>,
-    /// Subtracted from each pixel (0 to 255): one number, or one per channel in the order of the result [default: 0]
-    #[arg(long, value_name = "A[,B,C]", value_parser = parse_per_channel, allow_hyphen_values = true)]
-    image_mean: Option<[f64; 3]>,
-    /// Multiplied after the mean is subtracted: one number, or one per channel [default: 1/255]
-    #[arg(long, value_name = "A[,B,C]", value_parser = parse_per_channel, allow_hyphen_values = true)]
-    image_scale: Option<[f64; 3]>,
-    /// Where the proportions differ [default: cover]
-    #[arg(long, value_enum, ignore_case = true)]
-    image_fit: Option<Fit>,
-}
-
-/// Canvases and tensors end well below this; it keeps a slip of the hand from filling memory.
-const LARGEST_SIDE: usize = 32_768;
-const MOST_PIXELS: usize = 1 << 26;
-
-fn parse_size(text: &str) -> Result<(usize, usize), String> {
-    let side = |text: &str| text.trim().parse::<usize>().ok().filter(|side| (1..=LARGEST_SIDE).contains(side));
-    let size = match text.split_once(['x', 'X', '×']) {
-        Some((height, width)) => side(height).zip(side(width)),
-        None => side(text).map(|side| (side, side)),
-    };
-    let expected = format!("expected a height in pixels, or heightxwidth, each from 1 to {LARGEST_SIDE}");
-    size.filter(|(height, width)| height * width <= MOST_PIXELS).ok_or(expected)
-}
-
-fn parse_per_channel(text: &str) -> Result<[f64; 3], String> {
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    let numbers = text.split(',').map(number).collect::<Option<Vec<f64>>>();
-    match numbers.as_deref() {
-        Some(&[one]) => Ok([one; 3]),
-        Some(&[a, b, c]) => Ok([a, b, c]),
-        _ => Err("expected one number, or three with commas between them".to_string()),
-    }
-}
-
-impl PictureArguments {
-    fn any(&self) -> bool {
-        self.image_size.is_some()
-            || self.image_layout.is_some()
-            || self.image_color.is_some()
-            || self.image_mean.is_some()
-            || self.image_scale.is_some()
-            || self.image_fit.is_some()
-    }
-
-    /// What the arguments say, and, where they are silent, what the declared shape says.
-    fn preparation(&self, declared: Option<&[Dim]>) -> Preparation {
-        let three = |dim: &Dim| *dim == Dim::Size(3);
-        let layout = self.image_layout.unwrap_or(match declared {
-            Some([_, c, _, last]) if three(last) && !three(c) => Layout::Nhwc,
-            _ => Layout::Nchw,
-        });
-        let size = self.image_size.or(match (declared, layout) {
-            (Some([_, _, Dim::Size(height), Dim::Size(width)]), Layout::Nchw)
-            | (Some([_, Dim::Size(height), Dim::Size(width), _]), Layout::Nhwc) => Some((*height, *width)),
-            _ => None,
-        });
-        Preparation {
-            size,
-            layout,
-            color: self.image_color.unwrap_or(Color::Rgb),
-            mean: self.image_mean.unwrap_or([0.0; 3]),
-            scale: self.image_scale.unwrap_or([1.0 / 255.0; 3]),
-            fit: self.image_fit.unwrap_or(Fit::Cover),
-        }
-    }
-}
-
 /// Reads every `NAME=FILE` for `session`.
-pub fn read_all(given: &[String], session: &Session, pictures: &PictureArguments) -> Outcome<Vec<(String, Feed)>> {
+pub fn read_all(given: &[String], session: &Session, pictures: &PictureOptions) -> Outcome<Vec<(String, Feed)>> {
     let infos: Vec<&ValueInfo> = session.inputs().collect();
     let mut reader = Reader { pictures, met_a_picture: false };
     let mut feeds = Vec::with_capacity(given.len());
@@ -147,7 +66,7 @@ pub fn shape_in_words(shape: &[IoDim]) -> String {
 }
 
 struct Reader<'a> {
-    pictures: &'a PictureArguments,
+    pictures: &'a PictureOptions,
     met_a_picture: bool,
 }
 
@@ -278,39 +197,5 @@ mod tests {
     fn one_input_needs_no_name() {
         let only = info("pixels");
         assert_eq!(find("a.npy", &[&only]).unwrap().1, "a.npy");
-    }
-
-    #[test]
-    fn sizes_and_means_are_parsed() {
-        assert_eq!(parse_size("224"), Ok((224, 224)));
-        assert_eq!(parse_size("224x320"), Ok((224, 320)));
-        for wrong in ["0", "-1", "x", "2x", "2.5", "40000", "32768", "1x2x3"] {
-            assert!(parse_size(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(parse_per_channel("-1.5"), Ok([-1.5; 3]));
-        assert_eq!(parse_per_channel("1, 2,3"), Ok([1.0, 2.0, 3.0]));
-        for wrong in ["", "1,2", "1,2,3,4", "a", "nan"] {
-            assert!(parse_per_channel(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn the_declared_shape_fills_in() {
-        let silent = PictureArguments {
-            image_size: None,
-            image_layout: None,
-            image_color: None,
-            image_mean: None,
-            image_scale: None,
-            image_fit: None,
-        };
-        let (n, s) = (|| Dim::Name("?".into()), Dim::Size);
-        let nhwc = silent.preparation(Some(&[n(), s(128), s(160), s(3)]));
-        assert_eq!((nhwc.layout, nhwc.size), (Layout::Nhwc, Some((128, 160))));
-        let nchw = silent.preparation(Some(&[s(1), s(3), s(224), s(192)]));
-        assert_eq!((nchw.layout, nchw.size), (Layout::Nchw, Some((224, 192))));
-        let open = silent.preparation(Some(&[s(1), s(3), n(), n()]));
-        assert_eq!((open.layout, open.size), (Layout::Nchw, None));
-        assert_eq!(silent.preparation(None).scale, [1.0 / 255.0; 3]);
     }
 }

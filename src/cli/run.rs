@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use firebrand::data::picture::PictureOptions;
 use firebrand::{Feed, RunOptions};
 use serde::Serialize;
 
@@ -50,7 +51,7 @@ pub struct Arguments {
     #[command(flatten)]
     loading: model::LoadArguments,
     #[command(flatten)]
-    pictures: feed::PictureArguments,
+    pictures: PictureOptions,
 }
 
 #[derive(Serialize)]

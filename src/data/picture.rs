@@ -4,6 +4,7 @@
 use std::io::Cursor;
 
 use crate::Tensor;
+use crate::graph::Dim;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 /// Where the channels are.
@@ -53,6 +54,100 @@ pub struct Preparation {
     /// Multiplied after that.
     pub scale: [f64; 3],
     pub fit: Fit,
+}
+
+/// How pictures become tensors; the defaults are those of `Tensor.fromImage` in JavaScript.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[cfg_attr(feature = "cli", command(next_help_heading = "Pictures as inputs"))]
+pub struct PictureOptions {
+    /// Height and width in pixels, or one number for both [default: what the model declares, else the picture's own]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "H[xW]", value_parser = parse_size))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<(usize, usize)>,
+    /// Where the channels are [default: what the model's declared shape says, else nchw]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, ignore_case = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_layout: Option<Layout>,
+    /// The order of the channels [default: rgb]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, ignore_case = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_color: Option<Color>,
+    /// Subtracted from each pixel (0 to 255): one number, or one per channel in the order of the result [default: 0]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "A[,B,C]", value_parser = parse_per_channel, allow_hyphen_values = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_mean: Option<[f64; 3]>,
+    /// Multiplied after the mean is subtracted: one number, or one per channel [default: 1/255]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "A[,B,C]", value_parser = parse_per_channel, allow_hyphen_values = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_scale: Option<[f64; 3]>,
+    /// Where the proportions differ [default: cover]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, ignore_case = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_fit: Option<Fit>,
+}
+
+/// Canvases and tensors end well below this; it keeps a slip of the hand from filling memory.
+#[cfg(feature = "cli")]
+const LARGEST_SIDE: usize = 32_768;
+#[cfg(feature = "cli")]
+const MOST_PIXELS: usize = 1 << 26;
+
+#[cfg(feature = "cli")]
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |text: &str| text.trim().parse::<usize>().ok().filter(|side| (1..=LARGEST_SIDE).contains(side));
+    let size = match text.split_once(['x', 'X', '×']) {
+        Some((height, width)) => side(height).zip(side(width)),
+        None => side(text).map(|side| (side, side)),
+    };
+    let expected = format!("expected a height in pixels, or heightxwidth, each from 1 to {LARGEST_SIDE}");
+    size.filter(|(height, width)| height * width <= MOST_PIXELS).ok_or(expected)
+}
+
+#[cfg(feature = "cli")]
+fn parse_per_channel(text: &str) -> Result<[f64; 3], String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    let numbers = text.split(',').map(number).collect::<Option<Vec<f64>>>();
+    match numbers.as_deref() {
+        Some(&[one]) => Ok([one; 3]),
+        Some(&[a, b, c]) => Ok([a, b, c]),
+        _ => Err("expected one number, or three with commas between them".to_string()),
+    }
+}
+
+impl PictureOptions {
+    /// Whether anything is said.
+    pub fn any(&self) -> bool {
+        self.image_size.is_some()
+            || self.image_layout.is_some()
+            || self.image_color.is_some()
+            || self.image_mean.is_some()
+            || self.image_scale.is_some()
+            || self.image_fit.is_some()
+    }
+
+    /// What the arguments say, and, where they are silent, what the declared shape says.
+    pub fn preparation(&self, declared: Option<&[Dim]>) -> Preparation {
+        let three = |dim: &Dim| *dim == Dim::Size(3);
+        let layout = self.image_layout.unwrap_or(match declared {
+            Some([_, c, _, last]) if three(last) && !three(c) => Layout::Nhwc,
+            _ => Layout::Nchw,
+        });
+        let size = self.image_size.or(match (declared, layout) {
+            (Some([_, _, Dim::Size(height), Dim::Size(width)]), Layout::Nchw)
+            | (Some([_, Dim::Size(height), Dim::Size(width), _]), Layout::Nhwc) => Some((*height, *width)),
+            _ => None,
+        });
+        Preparation {
+            size,
+            layout,
+            color: self.image_color.unwrap_or(Color::Rgb),
+            mean: self.image_mean.unwrap_or([0.0; 3]),
+            scale: self.image_scale.unwrap_or([1.0 / 255.0; 3]),
+            fit: self.image_fit.unwrap_or(Fit::Cover),
+        }
+    }
 }
 
 /// Pixels: red, green, blue, 8 bits each, row by row.
@@ -293,5 +388,32 @@ mod tests {
         for bytes in [&b""[..], b"<html>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"] {
             assert!(decode(bytes).is_err_and(|message| message.contains("PNG or JPEG")));
         }
+    }
+
+    #[test]
+    fn sizes_and_means_are_parsed() {
+        assert_eq!(parse_size("224"), Ok((224, 224)));
+        assert_eq!(parse_size("224x320"), Ok((224, 320)));
+        for wrong in ["0", "-1", "x", "2x", "2.5", "40000", "32768", "1x2x3"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_per_channel("-1.5"), Ok([-1.5; 3]));
+        assert_eq!(parse_per_channel("1, 2,3"), Ok([1.0, 2.0, 3.0]));
+        for wrong in ["", "1,2", "1,2,3,4", "a", "nan"] {
+            assert!(parse_per_channel(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_declared_shape_fills_in() {
+        let silent = PictureOptions::default();
+        let (n, s) = (|| Dim::Name("?".into()), Dim::Size);
+        let nhwc = silent.preparation(Some(&[n(), s(128), s(160), s(3)]));
+        assert_eq!((nhwc.layout, nhwc.size), (Layout::Nhwc, Some((128, 160))));
+        let nchw = silent.preparation(Some(&[s(1), s(3), s(224), s(192)]));
+        assert_eq!((nchw.layout, nchw.size), (Layout::Nchw, Some((224, 192))));
+        let open = silent.preparation(Some(&[s(1), s(3), n(), n()]));
+        assert_eq!((open.layout, open.size), (Layout::Nchw, None));
+        assert_eq!(silent.preparation(None).scale, [1.0 / 255.0; 3]);
     }
 }
