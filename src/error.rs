@@ -48,6 +48,8 @@ pub enum ErrorKind {
     DeviceLost,
     /// The caller ended the run.
     Aborted,
+    /// A model loses more accuracy than it may.
+    OverBudget,
     /// A file could not be read or written.
     Io,
     /// A defect of Firebrand itself.
@@ -77,6 +79,7 @@ impl ErrorKind {
             Self::DeviceUnavailable => "device_unavailable",
             Self::DeviceLost => "device_lost",
             Self::Aborted => "aborted",
+            Self::OverBudget => "over_budget",
             Self::Io => "io",
             Self::Internal => "internal",
         }

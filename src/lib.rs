@@ -27,6 +27,8 @@ pub(crate) use firebrand_kernels as kernels;
 
 pub mod backend;
 #[cfg(feature = "convert")]
+pub mod build;
+#[cfg(feature = "convert")]
 pub mod data;
 mod error;
 pub mod graph;

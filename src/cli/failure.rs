@@ -19,6 +19,7 @@ pub struct Failure {
 
 const WRONG_USE: u8 = 1;
 const BAD_MODEL: u8 = 2;
+const OVER_BUDGET: u8 = 3;
 
 impl Failure {
     fn new(code: u8, message: String) -> Self {
@@ -33,6 +34,11 @@ impl Failure {
     /// A model that is bad or that this version cannot run: exit code 2.
     pub fn model(message: impl Into<String>) -> Self {
         Self::new(BAD_MODEL, message.into())
+    }
+
+    /// A result over its accuracy budget: exit code 3.
+    pub fn budget(message: impl Into<String>) -> Self {
+        Self::new(OVER_BUDGET, message.into())
     }
 
     /// Arguments that do not parse: exit code 1.

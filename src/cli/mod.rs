@@ -1,10 +1,11 @@
 //! The command line: `firebrand inspect`, `firebrand run` and `firebrand bench`, on the library's public API.
 //!
 //! Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model, or a defect of
-//! Firebrand; 3 is kept for results over an accuracy budget. An error is one line on standard
+//! Firebrand; 3 a result over its accuracy budget. An error is one line on standard
 //! error, `error: …`, at times with a `hint: …` below it. Standard output carries results only.
 
 mod bench;
+mod build;
 mod convert;
 mod failure;
 mod feed;
@@ -28,7 +29,7 @@ use clap::error::ErrorKind as UsageKind;
 use failure::{Failure, Outcome};
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model.";
+Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model; 3 over the accuracy budget.";
 
 /// Runs trained ONNX models, and says what is in them.
 #[derive(Parser)]
@@ -42,6 +43,7 @@ struct Arguments {
 enum Command {
     Inspect(inspect::Arguments),
     Convert(convert::Arguments),
+    Quantize(Box<build::QuantizeArguments>),
     Run(Box<run::Arguments>),
     Bench(Box<bench::Arguments>),
 }
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => match arguments.command {
             Command::Inspect(arguments) => inspect::inspect(&arguments),
             Command::Convert(arguments) => convert::convert(&arguments),
+            Command::Quantize(arguments) => build::quantize(&arguments),
             Command::Run(arguments) => run::run(&arguments),
             Command::Bench(arguments) => bench::bench(&arguments),
         },

@@ -1,5 +1,6 @@
 //! A bar on standard error while something takes long, on a terminal only.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// One bar.
 pub struct Progress {
     /// What is counted.
-    unit: &'static str,
+    unit: Cow<'static, str>,
     started: Instant,
     shown: bool,
     bar: OnceCell<ProgressBar>,
@@ -20,8 +21,13 @@ pub struct Progress {
 
 impl Progress {
     /// Starts counting `unit`.
-    pub fn new(unit: &'static str) -> Self {
-        Self { unit, started: Instant::now(), shown: std::io::stderr().is_terminal(), bar: OnceCell::new() }
+    pub fn new(unit: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            unit: unit.into(),
+            started: Instant::now(),
+            shown: std::io::stderr().is_terminal(),
+            bar: OnceCell::new(),
+        }
     }
 
     /// `done` of `total` are done.
@@ -34,7 +40,7 @@ impl Progress {
             if let Ok(style) = ProgressStyle::with_template("{elapsed:>5} {bar:32.red} {pos}/{len} {msg}") {
                 bar.set_style(style.progress_chars("━╸─"));
             }
-            bar.set_message(self.unit);
+            bar.set_message(self.unit.clone());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
