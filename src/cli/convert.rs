@@ -31,8 +31,8 @@ pub struct SourceArguments {
     /// The model's file; files that it refers to lie beside it
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// The architecture that a file of weights alone belongs to
-    #[arg(long, value_name = "NAME")]
+    /// The architecture that a file of weights alone belongs to, or a file (.json, .toml) that describes it
+    #[arg(long, value_name = "NAME|FILE")]
     pub arch: Option<String>,
 }
 
@@ -64,8 +64,25 @@ pub fn read(source: &SourceArguments) -> Outcome<Imported> {
     let path = &source.model;
     let bytes = Bytes::from(model::read(path)?);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let options = ImportOptions { arch: source.arch.clone() };
+    let options = ImportOptions { arch: source.arch.as_deref().map(architecture).transpose()? };
     import(&name, bytes, &Folder(path), &options).map_err(|error| model::bad(path, error))
+}
+
+/// An architecture's name, or the JSON of the file that describes one.
+fn architecture(given: &str) -> Outcome<String> {
+    let path = Path::new(given);
+    let toml = match path.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("json") => false,
+        Some("toml") => true,
+        _ => return Ok(given.to_string()),
+    };
+    let unread = |error: String| Failure::input(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))?;
+    if !toml {
+        return Ok(text);
+    }
+    let value: serde_json::Value = toml::from_str(&text).map_err(|error| unread(error.to_string()))?;
+    Ok(value.to_string())
 }
 
 /// Converts, and says what was written.

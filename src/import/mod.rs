@@ -1,7 +1,9 @@
 //! Trained models of other formats as a [`Model`]: bytes in, a graph of ONNX operators out. Nothing in a file is
 //! trusted, nothing in it is run; what has no counterpart is refused by name, all of it at once.
 
+mod arch;
 pub mod builder;
+pub mod weights;
 
 use bytes::Bytes;
 
@@ -13,6 +15,9 @@ use crate::onnx::{ExternalData, Model, inspect};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Onnx,
+    Safetensors,
+    PyTorch,
+    Numpy,
 }
 
 impl Format {
@@ -20,17 +25,20 @@ impl Format {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Onnx => "onnx",
+            Self::Safetensors => "safetensors",
+            Self::PyTorch => "pytorch",
+            Self::Numpy => "numpy",
         }
     }
 
     /// Tells a file's format by its first bytes and, where they say nothing, by its name.
     ///
     /// Errors: `EmptyFile`, `NotAModel`.
-    pub fn of(_name: &str, bytes: &[u8]) -> Result<Self> {
+    pub fn of(name: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() {
             bail!(EmptyFile, "the model file is empty (0 bytes)");
         }
-        Ok(Self::Onnx)
+        Ok(weights::format(name, bytes).unwrap_or(Self::Onnx))
     }
 }
 
@@ -63,7 +71,7 @@ impl Beside for ExternalData {
 /// What an importer is told beside the file.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
-    /// The architecture that a file of weights alone belongs to.
+    /// The architecture that a file of weights alone belongs to: its name, or a description in JSON.
     pub arch: Option<String>,
 }
 
@@ -83,12 +91,17 @@ pub struct Imported {
 /// `LimitExceeded`, `Io`.
 pub fn import(name: &str, bytes: Bytes, beside: &dyn Beside, options: &ImportOptions) -> Result<Imported> {
     let format = Format::of(name, &bytes)?;
-    let _ = options;
+    let mut notes = Vec::new();
     let model = match format {
         Format::Onnx => onnx(bytes, beside)?,
+        Format::Safetensors | Format::PyTorch | Format::Numpy => {
+            let (weights, left_out) = weights::read(format, &bytes)?;
+            notes = left_out;
+            self::model(arch::build(&weights, options.arch.as_deref(), &mut notes)?)
+        }
     };
     refuse_nan(&model.graph)?;
-    Ok(Imported { model, format, notes: Vec::new() })
+    Ok(Imported { model, format, notes })
 }
 
 fn onnx(bytes: Bytes, beside: &dyn Beside) -> Result<Model> {
