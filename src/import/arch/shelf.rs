@@ -14,6 +14,9 @@ pub const ANY: usize = usize::MAX;
 /// What training counts or could be computed, and no graph needs.
 const UNNEEDED: [&str; 2] = ["num_batches_tracked", "position_ids"];
 
+/// How many weights of a kind an error names.
+const SHOWN: usize = 50;
+
 pub struct Shelf<'a> {
     pub weights: &'a Weights,
     pub graph: Builder,
@@ -186,12 +189,12 @@ impl<'a> Shelf<'a> {
         let left = |name: &&String| !self.used.contains(*name) && !UNNEEDED.iter().any(|end| name.ends_with(end));
         let left: Vec<&String> = self.weights.keys().filter(left).collect();
         let mut problems = Vec::new();
-        let quoted = |names: Vec<&String>| names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
+        let quoted = |names: Vec<&String>| listed(&names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>());
         if !self.missing.is_empty() {
             problems.push(format!("{} missing: {}", self.missing.len(), quoted(self.missing.iter().collect())));
         }
         if !self.ill.is_empty() {
-            problems.push(format!("{} of another shape or type: {}", self.ill.len(), self.ill.join(", ")));
+            problems.push(format!("{} of another shape or type: {}", self.ill.len(), listed(&self.ill)));
         }
         if !left.is_empty() {
             problems.push(format!("{} that it has no place for: {}", left.len(), quoted(left)));
@@ -207,6 +210,12 @@ impl<'a> Shelf<'a> {
         }
         self.graph.finish()
     }
+}
+
+/// The first of a list in words, and how many there are more: all of another architecture's would fill the screen.
+fn listed(all: &[String]) -> String {
+    let more = if all.len() > SHOWN { format!(" and {} more", all.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", all[..all.len().min(SHOWN)].join(", "))
 }
 
 /// The attributes of a convolution or pool over `kernel`.

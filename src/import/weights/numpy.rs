@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::archive::Archive;
-use super::pickle::{Pickle, Value};
+use super::pickle::{BYTES, Pickle, Value};
 use super::strided::{Allowance, dense, gather};
 use super::{Weights, all_wrong, leaves};
 use crate::error::{Error, Result, bail, ensure};
@@ -28,7 +28,7 @@ const NAMES: [&str; 11] = [
 
 /// Whether a name is one of those that NumPy's own pickles have; the rebuilding of nothing else is behind them.
 pub fn is_known(name: &str) -> bool {
-    NAMES.contains(&name)
+    NAMES.contains(&name) || BYTES.contains(&name)
 }
 
 /// Whether a zip file is one of arrays.

@@ -60,8 +60,9 @@ pub struct Pickle<'a> {
     pub names: Vec<String>,
 }
 
-/// Names whose records are read as something simpler on the way.
+/// Names whose calls are read as a dictionary and as bytes.
 const ORDERED: &str = "collections.OrderedDict";
+pub const BYTES: [&str; 4] = ["__builtin__.bytes", "builtins.bytes", "__builtin__.bytearray", "builtins.bytearray"];
 
 impl<'a> Pickle<'a> {
     /// Reads the pickle that starts at `start`, up to its STOP.
@@ -369,6 +370,16 @@ impl<'a> Machine<'a> {
             let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
             let Some(bytes) = bytes else { return self.fail("bytes, written as text, with other characters") };
             self.stack.push(Value::Made(bytes.into()));
+            return Ok(());
+        }
+        if BYTES.contains(&name) {
+            // Empty bytes for Python 2, and what is made of bytes.
+            let made = match self.pickle.items(&arguments) {
+                Some([]) => Value::Made(Rc::from([])),
+                Some([bytes @ (Value::Bytes(_) | Value::Made(_))]) => bytes.clone(),
+                _ => return self.fail("bytes of something else"),
+            };
+            self.stack.push(made);
             return Ok(());
         }
         self.push(Object::Call { callee, arguments, state: None });
