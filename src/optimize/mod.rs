@@ -9,6 +9,7 @@ pub mod quantize;
 mod rewrite;
 pub mod share;
 pub mod simplify;
+pub mod upgrade;
 
 use serde::Serialize;
 
