@@ -45,6 +45,28 @@ impl Builder {
         name
     }
 
+    /// As [`input`](Self::input), of whatever shape.
+    pub fn input_of_any_shape(&mut self, name: &str, dtype: DataType) -> String {
+        let name = self.unique(name);
+        self.graph.inputs.push(ValueInfo { name: name.clone(), ty: ValueType::Tensor { dtype, shape: None } });
+        name
+    }
+
+    /// An empty body of a node of this graph, whose names are none of this graph's; [`adopt`](Self::adopt) takes it.
+    pub fn body(&self, name: &str) -> Self {
+        Self { names: self.names.clone(), asked: self.asked.clone(), ..Self::new(name) }
+    }
+
+    /// The graph of a [`body`](Self::body); what is unsupported in it is so here.
+    pub fn adopt(&mut self, body: Self) -> Graph {
+        self.names.extend(body.names);
+        self.asked.extend(body.asked);
+        for (what, places) in body.missing {
+            self.missing.entry(what).or_default().extend(places);
+        }
+        body.graph
+    }
+
     /// Adds a constant; gives its name.
     pub fn constant(&mut self, name: &str, tensor: Tensor) -> String {
         let name = self.unique(name);

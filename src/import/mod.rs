@@ -3,6 +3,8 @@
 
 mod arch;
 pub mod builder;
+mod tensorflow;
+pub mod tflite;
 pub mod weights;
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ pub enum Format {
     Safetensors,
     PyTorch,
     Numpy,
+    Tflite,
 }
 
 impl Format {
@@ -28,6 +31,7 @@ impl Format {
             Self::Safetensors => "safetensors",
             Self::PyTorch => "pytorch",
             Self::Numpy => "numpy",
+            Self::Tflite => "tflite",
         }
     }
 
@@ -37,6 +41,9 @@ impl Format {
     pub fn of(name: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() {
             bail!(EmptyFile, "the model file is empty (0 bytes)");
+        }
+        if tflite::is_tflite(bytes) {
+            return Ok(Self::Tflite);
         }
         Ok(weights::format(name, bytes).unwrap_or(Self::Onnx))
     }
@@ -98,6 +105,11 @@ pub fn import(name: &str, bytes: Bytes, beside: &dyn Beside, options: &ImportOpt
             let (weights, left_out) = weights::read(format, &bytes)?;
             notes = left_out;
             self::model(arch::build(&weights, options.arch.as_deref(), &mut notes)?)
+        }
+        Format::Tflite => {
+            let (graph, more) = tflite::read(&bytes)?;
+            notes = more;
+            self::model(graph)
         }
     };
     refuse_nan(&model.graph)?;
