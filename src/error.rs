@@ -18,6 +18,12 @@ pub enum ErrorKind {
     Truncated,
     /// The model contradicts itself or ONNX.
     InvalidModel,
+    /// A package's manifest is none, or contradicts itself.
+    InvalidManifest,
+    /// A file of a package is not the one that its manifest names.
+    Integrity,
+    /// A package's golden sample comes out wrong.
+    SelfTestFailed,
     /// Operators that this version does not have.
     UnsupportedOperator,
     /// A known operator, used in a way that this version does not have.
@@ -64,6 +70,9 @@ impl ErrorKind {
             Self::NotAModel => "not_a_model",
             Self::Truncated => "truncated",
             Self::InvalidModel => "invalid_model",
+            Self::InvalidManifest => "invalid_manifest",
+            Self::Integrity => "integrity",
+            Self::SelfTestFailed => "self_test_failed",
             Self::UnsupportedOperator => "unsupported_operator",
             Self::Unsupported => "unsupported",
             Self::MissingExternalData => "missing_external_data",

@@ -39,6 +39,8 @@ pub mod onnx;
 pub mod ops;
 #[cfg(feature = "convert")]
 pub mod optimize;
+#[cfg(feature = "convert")]
+pub mod package;
 pub mod runtime;
 #[cfg(feature = "web")]
 mod web;

@@ -1,6 +1,6 @@
 //! Writes a model as an ONNX file, the same bytes for the same model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use prost::Message;
@@ -36,7 +36,8 @@ impl Model {
     }
 
     /// The file without its larger weights, and those in files of at most `largest` bytes each, or of one tensor.
-    /// `name` makes a file's name of its bytes.
+    /// `name` makes a file's name of its bytes; files that get the same name are one. Where one tensor becomes larger
+    /// or smaller, most other files stay as they were.
     ///
     /// Errors: as [`to_onnx`](Self::to_onnx).
     pub fn to_onnx_with_external(
@@ -55,7 +56,8 @@ impl Model {
                 continue;
             }
             let start = files.last().map_or(0, |file| file.len().next_multiple_of(ALIGNMENT));
-            if files.is_empty() || start + bytes.len() > largest && start > 0 {
+            let is_full = start + bytes.len() > largest || start >= largest / 4 && opens_file(tensor_name);
+            if files.is_empty() || start > 0 && is_full {
                 files.push(Vec::new());
             }
             let index = files.len() - 1;
@@ -64,13 +66,15 @@ impl Model {
             places.push((tensor_name.clone(), index, file.len(), bytes.len()));
             file.extend_from_slice(&bytes);
         }
-        let files: Vec<ExternalFile> =
+        let mut files: Vec<ExternalFile> =
             files.into_iter().map(|bytes| ExternalFile { location: name(&bytes), bytes }).collect();
         let places = places.into_iter().map(|(tensor, index, offset, length)| {
             let location = files[index].location.clone();
             (tensor, Place { location, offset, length })
         });
         let model = self.write(&mut Placed(places.collect()))?;
+        let mut known = HashSet::new();
+        files.retain(|file| known.insert(file.location.clone()));
         Ok((model, files))
     }
 
@@ -103,6 +107,15 @@ impl Model {
         );
         Ok(model.encode_to_vec())
     }
+}
+
+/// Whether a tensor of that name begins a file of its own accord, so that files get in step again behind a tensor that
+/// changed its size: one name in four (FNV-1a).
+fn opens_file(name: &str) -> bool {
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    (hash >> 32).is_multiple_of(4)
 }
 
 /// The first version of the file format that knows the opset, and no earlier one than the model had: versions
