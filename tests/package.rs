@@ -204,7 +204,7 @@ fn a_package_computes_what_its_model_does() {
     let (manifest, model) = stored.open().expect("a package");
     assert_eq!((manifest.name.as_str(), manifest.inputs[0].name.as_str()), ("tiny", "pixels"));
     for sample in Package::samples(&manifest, &stored.beside()).expect("samples") {
-        assert!(pollster::block_on(sample.check(&session(model.clone()))).expect("right") < 1e-5);
+        assert!(sample.check_blocking(&session(model.clone())).expect("right") < 1e-5);
     }
 }
 
@@ -412,4 +412,121 @@ fn one_tensor_that_changes_its_size_leaves_most_files_as_they_were() {
     assert!(before.len() >= 15, "{}", before.len());
     let kept = before.iter().filter(|name| after.contains(name)).count();
     assert!(kept * 4 >= before.len() * 3, "{kept} of {} files stay", before.len());
+}
+
+/// The built program, on packages in folders.
+#[cfg(feature = "cli")]
+mod program {
+    use std::ffi::OsStr;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn firebrand<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> (i32, String, String) {
+        let done = Command::new(env!("CARGO_BIN_EXE_firebrand")).args(arguments).stdin(Stdio::null()).output();
+        let done = done.expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let err = text(done.stderr);
+        assert!(!err.contains("internal error"), "{err}");
+        (done.status.code().expect("it ends by itself"), text(done.stdout), err)
+    }
+
+    /// A folder of one test with these files.
+    fn put(name: &str, files: &Files) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("package").join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder for the test");
+        for file in &files.0 {
+            std::fs::write(folder.join(&file.name), &file.bytes).expect("written");
+        }
+        folder
+    }
+
+    fn path(path: &Path) -> &str {
+        path.to_str().expect("UTF-8")
+    }
+
+    #[test]
+    fn verify_says_what_is_right_and_what_is_not() {
+        let stored = Files::stored();
+        for package in [folder(), folder().join(MANIFEST)] {
+            let (code, out, err) = firebrand(["verify", path(&package)]);
+            assert_eq!((code, err.as_str()), (0, ""), "{out}");
+            assert!(out.contains("✓ golden sample  sample 2 of 2"), "{out}");
+        }
+        let bad = put("bad", &stored.change("weights", |bytes| bytes[0] ^= 1));
+        let (code, out, err) = firebrand(["verify", path(&bad), "--json"]);
+        let report: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((code, &report["ok"]), (2, &json!(false)), "{err}");
+        assert!(report["checks"][1]["detail"].as_str().expect("a text").contains("expected SHA-256"), "{out}");
+        assert!(err.starts_with("error: ") && err.contains("the package is bad: file"), "{err}");
+        let (code, _, err) = firebrand(["verify", path(&put("none", &Files(Vec::new())))]);
+        assert!(code == 1 && err.contains("expected a package's folder"), "{err}");
+    }
+
+    #[test]
+    fn verify_compares_with_the_original_and_exits_with_3_where_it_is_further_than_claimed() {
+        let model = |name: &str, model: &Model| {
+            let folder =
+                put(name, &Files(vec![File { name: "tiny.onnx".into(), bytes: model.to_onnx().expect("written") }]));
+            folder.join("tiny.onnx")
+        };
+        let (code, out, err) = firebrand(["verify", path(&folder()), "--against", path(&model("same", &tiny()))]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        assert!(out.contains("2 golden inputs") && out.contains("top-1 agrees in 100.0 %"), "{out}");
+        let mut other = tiny();
+        other.graph.initializers.insert("fc.weight".into(), Random::new(9).tensor(&[16, 100]));
+        let (code, out, err) = firebrand(["verify", path(&folder()), "--against", path(&model("other", &other))]);
+        assert!(code == 3 && err.contains("further from its original than its manifest claims"), "{out}{err}");
+        let bad = put("bad-and-far", &Files::stored().change("labels", |bytes| bytes[3] ^= 1));
+        let (code, ..) = firebrand(["verify", path(&bad), "--against", path(&model("other", &other))]);
+        assert_eq!(code, 2, "a bad package is worse than one that is far off");
+    }
+
+    #[test]
+    fn packages_are_models_for_inspect_and_run() {
+        let (code, out, err) = firebrand(["inspect", path(&folder()), "--plan", "--json"]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let report: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((&report["manifest"]["name"], &report["nodeCount"]), (&json!("tiny"), &json!(6)), "{out}");
+        assert_eq!(report["files"].as_array().expect("files").len(), 2);
+        let (_, out, _) = firebrand(["inspect", path(&folder())]);
+        assert!(out.contains("tiny 1.0.0") && out.contains("made of    tiny.onnx (onnx, 8.5 KiB)"), "{out}");
+
+        let input = put("input", &Files(Vec::new())).join("x.json");
+        let row = vec![0.5; 8];
+        std::fs::write(&input, json!([vec![vec![row; 8]; 3]]).to_string()).expect("written");
+        let (code, out, err) = firebrand(["run", path(&folder().join(MANIFEST)), "--input", path(&input), "--json"]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        let bad = put("bad-to-run", &Files::stored().change("weights", |bytes| bytes[0] ^= 1));
+        let (code, out, err) = firebrand(["run", path(&bad), "--input", path(&input)]);
+        assert!(code == 2 && out.is_empty() && err.contains("expected SHA-256"), "{err}");
+    }
+
+    #[test]
+    fn diff_tells_what_changed() {
+        let mut other = tiny();
+        let mut weight = other.graph.initializers["fc.weight"].as_slice::<f32>().expect("floats").to_vec();
+        weight[5] += 0.25;
+        other.graph.initializers.insert("fc.weight".into(), f32s(&[16, 100], weight));
+        other.graph.nodes.retain(|node| node.op_type != "Softmax");
+        other.graph.outputs[0].name = "scores".into();
+        let metadata = Metadata { version: "1.1.0".into(), labels: BTreeMap::new(), ..metadata() };
+        let other = put("other-version", &Files(Package::write(&other, &metadata, &[], &options()).expect("written")));
+        let (code, out, err) = firebrand(["diff", path(&folder()), path(&other), "--json"]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let report: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(report["operators"], json!([{ "name": "Softmax", "before": 1, "after": null }]));
+        assert_eq!(report["weights"]["same"], json!(2));
+        assert_eq!(report["weights"]["changed"][0]["name"], json!("fc.weight"));
+        assert!((report["weights"]["changed"][0]["maxDifference"].as_f64().expect("a number") - 0.25).abs() < 1e-6);
+        assert_eq!(report["outputs"].as_array().expect("outputs").len(), 2);
+        let fields = report["manifest"].as_array().expect("fields");
+        assert!(fields.contains(&json!({ "name": "version", "before": "1.0.0", "after": "1.1.0" })), "{out}");
+        let (_, out, _) = firebrand(["diff", path(&folder()), path(&other)]);
+        assert!(out.contains("Softmax  1  →  –") && out.contains("2 the same, 1 changed"), "{out}");
+        // A package beside the very model that is in it.
+        let (_, out, _) = firebrand(["diff", path(&folder()), path(&folder().join("graph.onnx"))]);
+        assert!(out.contains("3 the same, 0 changed") && !out.contains("Manifest"), "{out}");
+    }
 }

@@ -29,7 +29,7 @@ Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// An ONNX file, with the weight files it refers to beside it
+    /// An ONNX file, with the weight files it refers to beside it, or a package's folder or manifest
     model: PathBuf,
     /// An input, as for run [default: seeded numbers of the declared shape]
     #[arg(short, long, value_name = "NAME=FILE")]

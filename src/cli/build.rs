@@ -177,7 +177,7 @@ impl OptimizeArguments {
             Ok(())
         })
         .map_err(|error| match error.kind() {
-            ErrorKind::OverBudget => Failure::budget(format!("{}: {error}", path.display())),
+            ErrorKind::OverBudget => Failure::accuracy(format!("{}: {error}", path.display())),
             ErrorKind::InvalidModel | ErrorKind::Unsupported | ErrorKind::UnsupportedOperator | ErrorKind::Internal => {
                 model::bad(path, error)
             }

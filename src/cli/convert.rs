@@ -46,7 +46,8 @@ struct Report<'a> {
     notes: &'a [String],
 }
 
-struct Folder<'a>(&'a Path);
+/// The files beside the model at a path.
+pub struct Folder<'a>(pub &'a Path);
 
 impl Beside for Folder<'_> {
     fn read(&self, name: &str) -> firebrand::Result<Bytes> {

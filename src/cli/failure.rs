@@ -36,8 +36,8 @@ impl Failure {
         Self::new(BAD_MODEL, message.into())
     }
 
-    /// A result over its accuracy budget: exit code 3.
-    pub fn budget(message: impl Into<String>) -> Self {
+    /// A result that is further from the right one than it may be: exit code 3.
+    pub fn accuracy(message: impl Into<String>) -> Self {
         Self::new(OVER_BUDGET, message.into())
     }
 

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use firebrand::onnx::{Inspection, IoInfo, OperatorUse};
+use firebrand::package::{Manifest, SourceFile};
 use firebrand::runtime::{Fate, NodeFate};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
+use super::package::manifest_of;
 use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, model, print, print_json, styled, thousands, width};
 
 /// Says what a model takes, gives, is made of and weighs, and whether Firebrand can run it
@@ -17,7 +19,7 @@ use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, model, print, print_j
 /// standard error, and the exit code is 2.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// An ONNX file; weight files beside it need not be there without --plan
+    /// An ONNX file, or a package's folder or manifest; weight files need not be there without --plan
     model: PathBuf,
     /// Load the model too, and say what becomes of each node; weight files must be there
     #[arg(long)]
@@ -32,6 +34,8 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a Path,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<&'a Manifest>,
     #[serde(flatten)]
     inspection: &'a Inspection,
     /// Operators that Firebrand does not have.
@@ -51,7 +55,15 @@ struct WeightFile {
 
 /// Prints the report; fails when the model is bad or unsupported.
 pub fn inspect(arguments: &Arguments) -> Outcome<()> {
-    let path = &arguments.model;
+    let manifest = match manifest_of(&arguments.model) {
+        Some(path) => {
+            let manifest = Manifest::parse(&model::read(&path)?).map_err(|error| model::bad(&path, error))?;
+            Some((path.with_file_name(&manifest.model.file), manifest))
+        }
+        None => None,
+    };
+    let path = manifest.as_ref().map_or(&arguments.model, |(graph, _)| graph);
+    let manifest = manifest.as_ref().map(|(_, manifest)| manifest);
     let inspection = model::inspect(path, &Bytes::from(model::read(path)?))?;
     let weight_file = |location: &String| WeightFile {
         location: location.clone(),
@@ -64,15 +76,23 @@ pub fn inspect(arguments: &Arguments) -> Outcome<()> {
     let files: Vec<WeightFile> = inspection.external_files.iter().map(weight_file).collect();
     let unsupported: Vec<&OperatorUse> = inspection.operators.iter().filter(|o| !o.supported).collect();
     let plan = match arguments.plan && unsupported.is_empty() {
-        true => Some(model::load(path, &arguments.loading)?.info().nodes),
+        true => Some(model::load(&arguments.model, &arguments.loading)?.info().nodes),
         false => None,
     };
     if arguments.json {
         let unsupported = unsupported.iter().map(|o| full_name(o)).collect();
         let plan = plan.as_deref();
-        print_json(&Report { model: path, inspection: &inspection, unsupported, files: &files, plan })?;
+        print_json(&Report {
+            model: &arguments.model,
+            manifest,
+            inspection: &inspection,
+            unsupported,
+            files: &files,
+            plan,
+        })?;
     } else {
-        print(&(table(path, &inspection, &files) + &plan.as_deref().map_or(String::new(), fates)))?;
+        let about = manifest.map_or(String::new(), |manifest| about(&arguments.model, manifest));
+        print(&(about + &table(path, &inspection, &files) + &plan.as_deref().map_or(String::new(), fates)))?;
     }
     if unsupported.is_empty() {
         return Ok(());
@@ -90,6 +110,29 @@ fn full_name(operator: &OperatorUse) -> String {
         "" => operator.name.clone(),
         domain => format!("{domain}.{}", operator.name),
     }
+}
+
+/// What a package says of itself.
+fn about(path: &Path, manifest: &Manifest) -> String {
+    let heading = format!("{}  {} {}", styled(HEADING, path.display()), manifest.name, manifest.version);
+    let size = match manifest.sizes.brotli {
+        Some(brotli) => {
+            format!("{}, {} compressed", bytes_in_words(manifest.sizes.raw), bytes_in_words(brotli))
+        }
+        None => bytes_in_words(manifest.sizes.raw),
+    };
+    let made = |source: &SourceFile| format!("{} ({}, {})", source.file, source.format, bytes_in_words(source.bytes));
+    let rows = [
+        ("precision", Some(manifest.precision.as_str().to_string())),
+        ("size", Some(size)),
+        ("made of", Some(made(&manifest.source))),
+        ("made by", Some(format!("{} {}", manifest.tool.name, manifest.tool.version))),
+        ("licence", manifest.licence.clone()),
+        ("author", manifest.author.clone()),
+        ("about", manifest.description.clone()),
+    ];
+    let rows = rows.into_iter().filter_map(|(name, text)| Some(format!("  {name:9}  {}\n", text?)));
+    format!("{heading}\n{}\n", rows.collect::<String>())
 }
 
 /// Writing to a `String` cannot fail.

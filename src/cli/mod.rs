@@ -1,22 +1,25 @@
 //! The command line: `firebrand inspect`, `firebrand run` and `firebrand bench`, on the library's public API.
 //!
 //! Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model, or a defect of
-//! Firebrand; 3 a result over its accuracy budget. An error is one line on standard
+//! Firebrand; 3 results that are less accurate than they may be. An error is one line on standard
 //! error, `error: …`, at times with a `hint: …` below it. Standard output carries results only.
 
 mod bench;
 mod build;
 mod convert;
+mod diff;
 mod failure;
 mod feed;
 mod inspect;
 mod json;
 mod model;
 mod output;
+mod package;
 mod progress;
 mod ranking;
 mod run;
 mod trace;
+mod verify;
 
 use std::io::Write;
 use std::panic;
@@ -29,7 +32,7 @@ use clap::error::ErrorKind as UsageKind;
 use failure::{Failure, Outcome};
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model; 3 over the accuracy budget.";
+Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model; 3 less accurate than it may be.";
 
 /// Runs trained ONNX models, and says what is in them.
 #[derive(Parser)]
@@ -46,6 +49,8 @@ enum Command {
     Quantize(Box<build::QuantizeArguments>),
     Run(Box<run::Arguments>),
     Bench(Box<bench::Arguments>),
+    Verify(verify::Arguments),
+    Diff(diff::Arguments),
 }
 
 /// Parses the arguments, does what they say, and gives the exit code.
@@ -58,6 +63,8 @@ pub fn main() -> ExitCode {
             Command::Quantize(arguments) => build::quantize(&arguments),
             Command::Run(arguments) => run::run(&arguments),
             Command::Bench(arguments) => bench::bench(&arguments),
+            Command::Verify(arguments) => verify::verify(&arguments),
+            Command::Diff(arguments) => diff::diff(&arguments),
         },
         Err(usage) => explain(&usage),
     });

@@ -4,9 +4,12 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use firebrand::onnx::{self, Inspection};
+use firebrand::package::{Manifest, Package};
 use firebrand::{Error, ExternalData, GraphOptimizationLevel, Model, Session, SessionOptions};
 
+use super::convert::Folder;
 use super::failure::{Failure, Outcome};
+use super::package::manifest_of;
 
 /// Reads a file that the user named. The failure says which one and why.
 pub fn read(path: &Path) -> Outcome<Vec<u8>> {
@@ -47,8 +50,24 @@ impl LoadArguments {
     }
 }
 
-/// Reads the model at `path` and gets it ready to run.
+/// Reads the model at `path`, an ONNX file or a package, and gets it ready to run.
 pub fn load(path: &Path, arguments: &LoadArguments) -> Outcome<Session> {
+    let (_, model) = open(path)?;
+    Session::load_blocking(model, arguments.options()).map_err(|error| bad(path, error))
+}
+
+/// Reads the model at `path`: an ONNX file, or a package, whose files are all verified.
+pub fn open(path: &Path) -> Outcome<(Option<Manifest>, Model)> {
+    match manifest_of(path) {
+        Some(manifest) => {
+            let opened = Package::open(&read(&manifest)?, &Folder(&manifest));
+            opened.map(|(manifest, model)| (Some(manifest), model)).map_err(|error| bad(path, error))
+        }
+        None => onnx(path).map(|model| (None, model)),
+    }
+}
+
+fn onnx(path: &Path) -> Outcome<Model> {
     let bytes = bytes::Bytes::from(read(path)?);
     let mut external = ExternalData::new();
     for location in inspect(path, &bytes)?.external_files {
@@ -57,12 +76,11 @@ pub fn load(path: &Path, arguments: &LoadArguments) -> Outcome<Session> {
             external.insert(location, data.into());
         }
     }
-    let model = Model::from_onnx(bytes, &external).map_err(|error| match error.kind() {
+    Model::from_onnx(bytes, &external).map_err(|error| match error.kind() {
         firebrand::ErrorKind::MissingExternalData => bad(path, error)
             .hint("a model's weight files belong into its own folder, under the names that it gives them"),
         _ => bad(path, error),
-    })?;
-    Session::load_blocking(model, arguments.options()).map_err(|error| bad(path, error))
+    })
 }
 
 /// Where the weight file that a model at `path` calls `location` is.

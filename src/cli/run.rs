@@ -28,7 +28,7 @@ Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// An ONNX file, with the weight files it refers to beside it
+    /// An ONNX file, with the weight files it refers to beside it, or a package's folder or manifest
     model: PathBuf,
     /// An input: NAME=FILE with .npy, .json, .png or .jpg; NAME=[A,B] for a sequence. A model's only input needs no NAME
     #[arg(short, long, value_name = "NAME=FILE")]

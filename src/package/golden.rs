@@ -112,14 +112,20 @@ impl Sample {
         Ok((!outputs.is_empty()).then_some(Self { inputs, outputs, tolerance }))
     }
 
-    /// [`record`](Self::record), waiting for it.
-    #[cfg(not(target_family = "wasm"))]
+    /// [`record`](Self::record), for programs that do not wait.
+    #[cfg(not(feature = "webgpu"))]
     pub fn record_blocking(
         session: &Session,
         inputs: Vec<(String, SampleInput)>,
         tolerance: Tolerance,
     ) -> Result<Option<Self>> {
-        pollster::block_on(Self::record(session, inputs, tolerance))
+        crate::runtime::at_once(Self::record(session, inputs, tolerance))
+    }
+
+    /// [`check`](Self::check), for programs that do not wait.
+    #[cfg(not(feature = "webgpu"))]
+    pub fn check_blocking(&self, session: &Session) -> Result<f64> {
+        crate::runtime::at_once(self.check(session))
     }
 
     /// Runs a session on the sample's inputs; the largest difference of any element from what is expected.

@@ -148,10 +148,10 @@ impl Package {
         Ok(report)
     }
 
-    /// [`verify`](Self::verify), waiting for it.
-    #[cfg(not(target_family = "wasm"))]
+    /// [`verify`](Self::verify), for programs that do not wait.
+    #[cfg(not(feature = "webgpu"))]
     pub fn verify_blocking(manifest: &[u8], beside: &dyn Beside, options: VerifyOptions) -> Result<Report> {
-        pollster::block_on(Self::verify(manifest, beside, options))
+        crate::runtime::at_once(Self::verify(manifest, beside, options))
     }
 }
 

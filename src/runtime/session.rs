@@ -436,7 +436,7 @@ impl Session {
 
 /// What a future gives that never waits.
 #[cfg(not(feature = "webgpu"))]
-fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) fn at_once<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     match std::pin::pin!(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
         std::task::Poll::Ready(result) => result,
         std::task::Poll::Pending => bail!(Internal, "the CPU made a run wait"),

@@ -106,9 +106,10 @@ impl Writer {
     pub fn arg(&mut self, op_type: &str, name: &str, x: Id, axis: i64, to: DataType) -> Result<Id> {
         let axis = self.axis(x, axis)?;
         let from = self.last(x)?;
-        let shape = self.shape(x).as_ref().map(|shape| {
-            shape.iter().enumerate().filter(|(at, _)| *at != axis).map(|(_, &size)| size).collect()
-        });
+        let shape = self
+            .shape(x)
+            .as_ref()
+            .map(|shape| shape.iter().enumerate().filter(|(at, _)| *at != axis).map(|(_, &size)| size).collect());
         let found = if to == DataType::Int64 { name.to_string() } else { format!("{name}/long") };
         let attributes = vec![int("axis", axis as i64), int("keepdims", 0)];
         let found = self.emit(op_type, &found, &[&from], attributes, DataType::Int64, shape, Order::Last);
@@ -278,7 +279,8 @@ impl Writer {
             return Ok(vec![self.squeeze(name, x, &[axis])?]);
         }
         let pieces = self.split(&format!("{name}/pieces"), x, &vec![1; count], axis)?;
-        let slices = pieces.into_iter().enumerate().map(|(n, piece)| self.squeeze(&format!("{name}:{n}"), piece, &[axis]));
+        let slices =
+            pieces.into_iter().enumerate().map(|(n, piece)| self.squeeze(&format!("{name}:{n}"), piece, &[axis]));
         slices.collect()
     }
 
@@ -426,7 +428,8 @@ impl Writer {
         let source = self.as_longs(source)?;
         let mut value = self.builder.node("Gather", &format!("{name}/given"), &[&source, &places], vec![]);
         let mut choose = |w: &mut Self, what: &str, flags: Vec<bool>, other: &str| -> Result<()> {
-            let mask = Tensor::from_bytes(DataType::Bool, vec![flags.len()], flags.into_iter().map(u8::from).collect())?;
+            let mask =
+                Tensor::from_bytes(DataType::Bool, vec![flags.len()], flags.into_iter().map(u8::from).collect())?;
             let mask = w.builder.constant(&format!("{name}/{what}"), mask);
             value = w.builder.node("Where", &format!("{name}/{what}/value"), &[&mask, other, &value], vec![]);
             Ok(())
@@ -504,7 +507,8 @@ impl Writer {
         let dtype = self.real_dtype(x);
         let Some(known) = self.known_ints(pads) else {
             let pads = self.cast_name(pads, DataType::Int64)?;
-            let pads = self.builder.node("Transpose", &format!("{name}/pads"), &[&pads], vec![ints("perm", vec![1, 0])]);
+            let pads =
+                self.builder.node("Transpose", &format!("{name}/pads"), &[&pads], vec![ints("perm", vec![1, 0])]);
             let flat = self.builder.ints(&format!("{name}/flat"), &[-1]);
             let pads = self.builder.node("Reshape", &format!("{name}/pads/flat"), &[&pads, &flat], vec![]);
             let from = self.last(x)?;
@@ -591,7 +595,11 @@ impl Writer {
         let known = self.known_ints(repeats);
         let shape = self.shape(x).as_ref().map(|shape| {
             let repeat = |axis: usize| known.as_ref().and_then(|known| size(*known.get(axis)?));
-            shape.iter().enumerate().map(|(axis, size)| size.zip(repeat(axis)).and_then(|(a, b)| a.checked_mul(b))).collect()
+            shape
+                .iter()
+                .enumerate()
+                .map(|(axis, size)| size.zip(repeat(axis)).and_then(|(a, b)| a.checked_mul(b)))
+                .collect()
         });
         let (from, repeats) = (self.last(x)?, self.as_longs(repeats)?);
         let dtype = self.real_dtype(x);
@@ -658,7 +666,12 @@ impl Writer {
         let b = block as usize;
         let shape = self.shape(x).as_ref().map(|s| match op_type {
             "DepthToSpace" => {
-                vec![s[0], s[1].and_then(|n| n.checked_mul(b)), s[2].and_then(|n| n.checked_mul(b)), s[3].map(|n| n / (b * b))]
+                vec![
+                    s[0],
+                    s[1].and_then(|n| n.checked_mul(b)),
+                    s[2].and_then(|n| n.checked_mul(b)),
+                    s[3].map(|n| n / (b * b)),
+                ]
             }
             _ => vec![s[0], s[1].map(|n| n / b), s[2].map(|n| n / b), s[3].and_then(|n| n.checked_mul(b * b))],
         });
@@ -672,13 +685,20 @@ impl Writer {
         let rank = self.rank(x)?;
         let spatial = blocks.len();
         ensure!(
-            spatial > 0 && spatial < rank && pads.len() == 2 * spatial && blocks.iter().all(|b| (1..1 << 15).contains(b)),
+            spatial > 0
+                && spatial < rank
+                && pads.len() == 2 * spatial
+                && blocks.iter().all(|b| (1..1 << 15).contains(b)),
             InvalidModel,
             "blocks {blocks:?}, pads {pads:?} for {rank} dimensions"
         );
         let all = [vec![0; 2], pads.to_vec(), vec![0; 2 * (rank - 1 - spatial)]].concat();
         let all = self.longs(&format!("{name}/pads"), &all)?;
-        let padded = if pads.iter().any(|&p| p != 0) { self.pad(&format!("{name}/padded"), x, all, None, "constant")? } else { x };
+        let padded = if pads.iter().any(|&p| p != 0) {
+            self.pad(&format!("{name}/padded"), x, all, None, "constant")?
+        } else {
+            x
+        };
         let sizes = self.inner_sizes(padded)?;
         let batch = self.size(padded, 0);
         let mut cut = vec![batch.map_or(-1, |n| n as i64)];
@@ -702,7 +722,10 @@ impl Writer {
         let rank = self.rank(x)?;
         let spatial = blocks.len();
         ensure!(
-            spatial > 0 && spatial < rank && crops.len() == 2 * spatial && blocks.iter().all(|b| (1..1 << 15).contains(b)),
+            spatial > 0
+                && spatial < rank
+                && crops.len() == 2 * spatial
+                && blocks.iter().all(|b| (1..1 << 15).contains(b)),
             InvalidModel,
             "blocks {blocks:?}, crops {crops:?} for {rank} dimensions"
         );
@@ -710,17 +733,23 @@ impl Writer {
         let cut: Vec<i64> = blocks.iter().copied().chain([-1]).chain(sizes.iter().copied()).collect();
         let cut = self.reshape(&format!("{name}/cut"), x, &cut)?;
         let pairs = (0..spatial).flat_map(|n| [spatial + 1 + n, n]);
-        let permutation: Vec<usize> = [spatial].into_iter().chain(pairs).chain(2 * spatial + 1..self.rank(cut)?).collect();
+        let permutation: Vec<usize> =
+            [spatial].into_iter().chain(pairs).chain(2 * spatial + 1..self.rank(cut)?).collect();
         let moved = self.transpose(&format!("{name}/moved"), cut, &permutation)?;
         let grown: Vec<i64> = (0..spatial).map(|n| sizes[n].saturating_mul(blocks[n])).collect();
-        let out: Vec<i64> = [-1].into_iter().chain(grown.iter().copied()).chain(sizes[spatial..].iter().copied()).collect();
+        let out: Vec<i64> =
+            [-1].into_iter().chain(grown.iter().copied()).chain(sizes[spatial..].iter().copied()).collect();
         if crops.iter().all(|&crop| crop == 0) {
             return self.reshape(name, moved, &out);
         }
         let whole = self.reshape(&format!("{name}/whole"), moved, &out)?;
-        let fits = crops.chunks(2).zip(&grown).all(|(c, &size)| c.iter().all(|c| (0..=size).contains(c)) && c[0] + c[1] <= size);
+        let fits = crops
+            .chunks(2)
+            .zip(&grown)
+            .all(|(c, &size)| c.iter().all(|c| (0..=size).contains(c)) && c[0] + c[1] <= size);
         ensure!(fits, InvalidModel, "crops {crops:?} of {grown:?}");
-        let begins: Vec<i64> = [0].into_iter().chain(crops.iter().step_by(2).copied()).chain(vec![0; rank - 1 - spatial]).collect();
+        let begins: Vec<i64> =
+            [0].into_iter().chain(crops.iter().step_by(2).copied()).chain(vec![0; rank - 1 - spatial]).collect();
         let lengths = crops.chunks(2).zip(&grown).map(|(crop, size)| size - crop[0] - crop[1]);
         let lengths: Vec<i64> = [-1].into_iter().chain(lengths).chain(vec![-1; rank - 1 - spatial]).collect();
         let begins = self.longs(&format!("{name}/begin"), &begins)?;
@@ -751,7 +780,12 @@ impl Writer {
         let (from, dtype, shape) = (self.last(x)?, self.real_dtype(x), self.shape(x).clone());
         let axes = axes.iter().map(|&axis| Ok(self.axis(x, axis)? as i64)).collect::<Result<Vec<_>>>()?;
         let count = axes.len();
-        let lists = [("starts", vec![-1; count]), ("ends", vec![i64::MIN + 1; count]), ("axes", axes), ("steps", vec![-1; count])];
+        let lists = [
+            ("starts", vec![-1; count]),
+            ("ends", vec![i64::MIN + 1; count]),
+            ("axes", axes),
+            ("steps", vec![-1; count]),
+        ];
         let names = lists.map(|(what, values)| self.builder.ints(&format!("{name}/{what}"), &values));
         let inputs: Vec<&str> = std::iter::once(&from).chain(&names).map(String::as_str).collect();
         Ok(self.emit("Slice", name, &inputs, vec![], dtype, shape, Order::Last))

@@ -116,8 +116,7 @@ impl Writer {
             window.strides,
             window.dilations
         );
-        let mut attributes =
-            vec![ints("strides", window.strides.clone()), ints("dilations", window.dilations.clone())];
+        let mut attributes = vec![ints("strides", window.strides.clone()), ints("dilations", window.dilations.clone())];
         let reach = |axis: usize| (kernel[axis] as i64 - 1).saturating_mul(window.dilations[axis]).saturating_add(1);
         let strided = |axis: usize, room: i64| match room {
             1.. => (room as u64).div_ceil(window.strides[axis] as u64) as usize,
@@ -382,18 +381,20 @@ impl Writer {
         ensure!((0..1 << 20).contains(&radius), InvalidModel, "a radius of {radius}");
         let size = 2 * radius + 1;
         let from = self.real(x, Order::First)?;
-        let attributes = vec![
-            int("size", size),
-            float("alpha", alpha * size as f32),
-            float("beta", beta),
-            float("bias", bias),
-        ];
+        let attributes =
+            vec![int("size", size), float("alpha", alpha * size as f32), float("beta", beta), float("bias", bias)];
         let (dtype, shape) = (self.real_dtype(x), self.shape(x).clone());
         Ok(self.emit("LRN", name, &[&from], attributes, dtype, shape, Order::First))
     }
 
     /// Normalisation by stored statistics.
-    pub fn batch_norm(&mut self, name: &str, x: Id, [scale, bias, mean, variance]: [Id; 4], epsilon: f32) -> Result<Id> {
+    pub fn batch_norm(
+        &mut self,
+        name: &str,
+        x: Id,
+        [scale, bias, mean, variance]: [Id; 4],
+        epsilon: f32,
+    ) -> Result<Id> {
         let from = self.real(x, Order::First)?;
         let names = [scale, bias, mean, variance].map(|id| self.last(id)).into_iter().collect::<Result<Vec<_>>>()?;
         let inputs: Vec<&str> = std::iter::once(&from).chain(&names).map(String::as_str).collect();

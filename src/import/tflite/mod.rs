@@ -241,7 +241,9 @@ impl<'a> Importer<'a> {
     ) -> std::result::Result<(String, Operator<'a>), (String, String, Error)> {
         let mut name = "an operator".to_string();
         let mut place = String::new();
-        self.read_operator(graph, table, &mut name, &mut place).map_err(|error| (name.clone(), place, error)).map(|o| (name, o))
+        self.read_operator(graph, table, &mut name, &mut place)
+            .map_err(|error| (name.clone(), place, error))
+            .map(|o| (name, o))
     }
 
     fn read_operator(
@@ -262,7 +264,13 @@ impl<'a> Importer<'a> {
         let (inputs, outputs): (Vec<i32>, Vec<i32>) = (table.ints(1)?.collect(), table.ints(2)?.collect());
         self.schema.spend((inputs.len() + outputs.len()).saturating_mul(4))?;
         if let Some(Ok((_, tensor))) = outputs.first().map(|&at| graph.tensor(at)) {
-            *place = String::from_utf8_lossy(tensor.bytes(3)?).split(';').next().unwrap_or_default().chars().take(200).collect();
+            *place = String::from_utf8_lossy(tensor.bytes(3)?)
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect();
         }
         let results = outputs.iter().map(|&at| describe(graph.tensor(at)?.1)).collect::<Result<Vec<_>>>()?;
         let options = Options(table.table(4)?);
@@ -287,7 +295,8 @@ impl<'a> Importer<'a> {
         let id = match &info.quantization {
             // Biases of 16-bit models, for which ONNX has no DequantizeLinear.
             Some(q) if info.dtype == DataType::Int64 => {
-                let (codes, inner) = (tensor.as_slice::<i64>().unwrap_or_default(), tensor.shape().iter().skip(q.axis + 1));
+                let (codes, inner) =
+                    (tensor.as_slice::<i64>().unwrap_or_default(), tensor.shape().iter().skip(q.axis + 1));
                 let inner: usize = inner.product::<usize>().max(1);
                 let scale = |n: usize| q.scales[if q.scales.len() == 1 { 0 } else { n / inner % q.scales.len() }];
                 let reals = codes.iter().enumerate().map(|(n, &code)| (code as f64 * f64::from(scale(n))) as f32);

@@ -5,7 +5,8 @@ use crate::error::{Result, bail, ensure};
 use crate::graph::{Attribute, DataType};
 use crate::import::tensorflow::{Activation, Id, Order, int};
 
-const STATELESS: &str = "recurrent layers begin every run with a state of zeros; TFLite keeps it from one run to the next";
+const STATELESS: &str =
+    "recurrent layers begin every run with a state of zeros; TFLite keeps it from one run to the next";
 
 fn note(call: &mut Call<'_, '_>) {
     if !call.importer.notes.iter().any(|note| note == STATELESS) {
@@ -38,7 +39,8 @@ fn sequence(
     let from = call.w.last(timed)?;
     let shape = Some(vec![time, Some(1), batch, Some(size)]);
     let inputs = [from.as_str(), weights[0], weights[1], weights[2]];
-    let y = call.w.emit(op_type, &format!("{name}/sequence"), &inputs, attributes, DataType::Float32, shape, Order::Last);
+    let y =
+        call.w.emit(op_type, &format!("{name}/sequence"), &inputs, attributes, DataType::Float32, shape, Order::Last);
     if time_major {
         return call.w.squeeze(&name, y, &[1]);
     }
@@ -61,8 +63,10 @@ pub fn rnn(call: &mut Call<'_, '_>) -> Result<Id> {
     let none = zeros(call, size)?;
     let zeros = call.w.constant(&format!("{}/none", call.name), none, None);
     let bias = stacked(call, "bias", &[bias, zeros])?;
-    let attributes =
-        vec![int("hidden_size", size as i64), ("activations", Attribute::Strings(vec![activation.as_bytes().to_vec()]))];
+    let attributes = vec![
+        int("hidden_size", size as i64),
+        ("activations", Attribute::Strings(vec![activation.as_bytes().to_vec()])),
+    ];
     sequence(call, "RNN", x, [&weight, &recurrent, &bias], size, attributes, options.flag(0)?)
 }
 

@@ -129,7 +129,9 @@ impl<'a> Schema<'a> {
         );
         self.spend(count.saturating_mul(info.dtype.size()))?;
         let tensor = match info.dtype {
-            DataType::Bool => Tensor::from_bytes(DataType::Bool, key.2.clone(), bytes.iter().map(|&b| (b != 0).into()).collect()),
+            DataType::Bool => {
+                Tensor::from_bytes(DataType::Bool, key.2.clone(), bytes.iter().map(|&b| (b != 0).into()).collect())
+            }
             dtype => Tensor::from_packed(dtype, key.2.clone(), bytes.to_vec()),
         }?;
         self.read.insert(key, tensor.clone());
@@ -144,17 +146,27 @@ impl<'a> Schema<'a> {
         let count = element_count(shape)?;
         let whole = count.saturating_mul(size);
         self.spend(whole)?;
-        let order: Vec<usize> = sparsity.ints(0)?.take(2 * MAX_RANK).map(|d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
-        let blocks: Vec<usize> = sparsity.ints(1)?.take(MAX_RANK).map(|d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
+        let order: Vec<usize> =
+            sparsity.ints(0)?.take(2 * MAX_RANK).map(|d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
+        let blocks: Vec<usize> =
+            sparsity.ints(1)?.take(MAX_RANK).map(|d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
         let metadata = sparsity.tables(2)?;
         let rank = shape.len();
         let mut sorted = order.clone();
         sorted.sort_unstable();
-        let fits = order.len() == rank + blocks.len() && metadata.len() == order.len() && sorted.into_iter().eq(0..order.len());
-        ensure!(fits && blocks.iter().all(|&b| b < rank), InvalidModel, "sparse tensor \"{name}\" is not described whole");
+        let fits = order.len() == rank + blocks.len()
+            && metadata.len() == order.len()
+            && sorted.into_iter().eq(0..order.len());
+        ensure!(
+            fits && blocks.iter().all(|&b| b < rank),
+            InvalidModel,
+            "sparse tensor \"{name}\" is not described whole"
+        );
         let mut levels = Vec::with_capacity(order.len());
         for at in 0..order.len() {
-            let Some(level) = metadata.table(at)? else { bail!(InvalidModel, "sparse tensor \"{name}\" lacks a level") };
+            let Some(level) = metadata.table(at)? else {
+                bail!(InvalidModel, "sparse tensor \"{name}\" lacks a level")
+            };
             levels.push(match level.byte(0)? {
                 0 => Level::Dense(usize::try_from(level.int(1)?).unwrap_or(0)),
                 1 => Level::Sparse { segments: indices(level, 2)?, places: indices(level, 4)? },
@@ -334,12 +346,14 @@ fn foreign(number: u8) -> &'static str {
 pub fn describe(table: Table<'_>) -> Result<TensorInfo> {
     let name = cut(table.bytes(3)?);
     let number = table.byte(1)?;
-    let Some(dtype) = dtype(number) else {
-        bail!(UnsupportedOperator, "with values of type {}", foreign(number))
-    };
+    let Some(dtype) = dtype(number) else { bail!(UnsupportedOperator, "with values of type {}", foreign(number)) };
     let (sizes, chosen) = (table.ints(0)?, table.ints(7)?);
     let most = sizes.len().max(chosen.len());
-    ensure!(most <= MAX_RANK, LimitExceeded, "tensor \"{name}\" has {most} dimensions; at most {MAX_RANK} are possible");
+    ensure!(
+        most <= MAX_RANK,
+        LimitExceeded,
+        "tensor \"{name}\" has {most} dimensions; at most {MAX_RANK} are possible"
+    );
     let has_rank = table.flag(8)? || sizes.len() > 0;
     let chosen: Vec<i32> = chosen.collect();
     let sizes: Vec<i32> = sizes.collect();
