@@ -16,6 +16,7 @@ mod model;
 mod output;
 mod package;
 mod progress;
+mod prune;
 mod ranking;
 mod run;
 mod trace;
@@ -47,6 +48,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Convert(convert::Arguments),
     Quantize(Box<build::QuantizeArguments>),
+    Prune(prune::Arguments),
     Run(Box<run::Arguments>),
     Bench(Box<bench::Arguments>),
     Verify(verify::Arguments),
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(arguments) => inspect::inspect(&arguments),
             Command::Convert(arguments) => convert::convert(&arguments),
             Command::Quantize(arguments) => build::quantize(&arguments),
+            Command::Prune(arguments) => prune::prune(&arguments),
             Command::Run(arguments) => run::run(&arguments),
             Command::Bench(arguments) => bench::bench(&arguments),
             Command::Verify(arguments) => verify::verify(&arguments),

@@ -5,10 +5,12 @@ pub mod calibrate;
 pub mod equalize;
 pub mod fold;
 pub mod fuse;
+pub mod prune;
 pub mod quantize;
 mod rewrite;
 pub mod share;
 pub mod simplify;
+pub mod structured;
 pub mod upgrade;
 
 use serde::Serialize;
