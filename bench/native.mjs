@@ -10,12 +10,12 @@ import { prepareModels, python } from "./prepare.mjs";
 import { median, shuffled } from "./statistics.mjs";
 
 const execute = promisify(execFile);
-const binary = join(process.env.CARGO_TARGET_DIR ?? places.target, "release/firebrand");
+export const binary = join(process.env.CARGO_TARGET_DIR ?? places.target, "release/firebrand");
 /** Each process runs for about this long, so that a slow moment of the machine meets both sides. */
-const milliseconds = 600;
+export const milliseconds = 600;
 
 /** What a command that prints JSON measured. */
-async function measure(command, args) {
+export async function measure(command, args) {
   const { stdout } = await execute(command, args, { maxBuffer: 1 << 24 }).catch((error) => {
     throw new Error(`${error.stderr || error.message}`.trim().split("\n").at(-1));
   });

@@ -129,8 +129,20 @@ function natively(native) {
   ];
 }
 
+/** What fewer channels gain. */
+function withFewerChannels(pruned) {
+  if (!pruned) return [];
+  const rows = pruned.results.map(({ model, wholeMs, prunedMs, ratio, multiplyAdds, weights }) => [models[model].title, ms(wholeMs), ms(prunedMs), part(ratio), percent(multiplyAdds), percent(weights)]);
+  return [
+    "### Half of the channels pruned",
+    pruned.failed ?? "`firebrand bench` of the float32 model as it is and after `firebrand prune --channels 0.5`, natively, one thread, processes in turns.",
+    ...pruned.failures.map(({ model, reason }) => `${models[model].title} could not be measured: ${reason}`),
+    ...(rows.length ? [table(["", "whole, median ms", "pruned, median ms", "pruned ÷ whole (least – most of the rounds)", "multiply-adds left", "weights left"], rows)] : []),
+  ];
+}
+
 /** The whole report, as Markdown. */
-export function report({ date, machine, chromium, rounds, peers: taking, measurements, native, builds, limits, targets }) {
+export function report({ date, machine, chromium, rounds, peers: taking, measurements, native, pruned, builds, limits, targets }) {
   const parts = ["# Benchmark", `${date}, ${machine.cpu} (${machine.cores} cores, ${machine.system}), headless Chromium ${chromium}, load average ${machine.loadBefore.toFixed(2)} before, ${machine.loadAfter.toFixed(2)} after${isShared(machine) ? ": other work shared the machine, so trust ratios by CPU time more than those by the clock, and milliseconds least" : ""}.`];
   parts.push(Object.entries(taking).filter(([peer]) => isMain({ peer })).map(([peer, { version, skipped }]) => (skipped ? `- ${peers[peer].title}: left out. ${skipped}` : `- ${peers[peer].title} ${version}: ${peers[peer].note}`)).join("\n"));
   parts.push(
@@ -146,6 +158,7 @@ export function report({ date, machine, chromium, rounds, peers: taking, measure
   parts.push(...variants(measurements.filter(({ device }) => device === "cpu")));
   parts.push(...downloads(measurements, "cpu"));
   parts.push(...natively(native));
+  parts.push(...withFewerChannels(pruned));
   for (const one of measurements.filter(({ device }) => device === "webgpu")) parts.push(...onWebGpu(one));
   parts.push(...downloads(measurements, "webgpu"));
   if (builds.length) {

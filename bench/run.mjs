@@ -15,6 +15,7 @@ import { measureNative } from "./native.mjs";
 import { peers } from "./peers.mjs";
 import { models, places, precisions } from "./places.mjs";
 import { prepare } from "./prepare.mjs";
+import { measurePruned } from "./pruned.mjs";
 import { report } from "./report.mjs";
 import { serve } from "./server.mjs";
 import { median, quantile, ratio, shuffled } from "./statistics.mjs";
@@ -300,6 +301,7 @@ async function main() {
     rounds: asked.rounds,
     ...(await measureInBrowser(asked)),
     native: asked.devices.includes("native") ? await measureNative(asked) : undefined,
+    pruned: asked.devices.includes("native") ? await measurePruned(asked) : undefined,
     builds: buildSteps(),
   };
   outcome.machine.loadAfter = loadavg()[0];

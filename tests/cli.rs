@@ -939,3 +939,76 @@ fn a_closed_pipe_is_no_error() {
     let done = child.wait_with_output().expect("the program ends");
     assert_eq!((done.status.code(), done.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+/// Two convolutions of eight channels and one of three.
+fn convolutions() -> Vec<u8> {
+    let mut random = support::Random::new(5);
+    let mut conv = |builder: support::Builder, x: &str, name: &str, outputs: usize, inputs: usize| {
+        let weight = format!("{name}.weight");
+        builder.constant(&weight, random.tensor(&[outputs, inputs, 1, 1])).node("Conv", &[x, &weight], &[name], &[])
+    };
+    let builder = support::Builder::new(17).input("x", support::tensor_type(DataType::Float32, &["1", "3", "4", "4"]));
+    let builder = conv(builder, "x", "a", 8, 3);
+    let builder = conv(builder, "a", "b", 8, 8);
+    conv(builder, "b", "y", 3, 8).output("y").model().to_onnx().expect("written")
+}
+
+#[test]
+fn prune_writes_a_model_with_zeros() {
+    let folder = folder("prune-zeros");
+    let model = write(&folder, "model.onnx", convolutions());
+    let output = folder.join("sparse.onnx").display().to_string();
+    let done = firebrand(["prune", &model, "-o", &output, "--sparsity", "0.5", "--exclude", "y.*", "--json"]).json();
+    assert_eq!(done["excluded"], json!(["y.weight"]));
+    assert_eq!(done["weights"][1]["name"], "b.weight");
+    assert_eq!(done["weights"][1]["elements"], 64);
+    assert_eq!(done["weights"][1]["zerosAfter"], 32);
+    let written = std::fs::read(&output).expect("written");
+    assert_eq!(done["bytes"], written.len());
+    let graph = firebrand::Model::from_onnx(written, &Default::default()).expect("a model").graph;
+    let zeros = |name: &str| support::numbers(&graph.initializers[name]).iter().filter(|&&v| v == 0.0).count();
+    assert_eq!((zeros("a.weight"), zeros("b.weight"), zeros("y.weight")), (12, 32, 0));
+
+    let all = firebrand(["prune", &model, "-o", &output, "--sparsity", "0.5", "--global", "--json"]).json();
+    let zeros: u64 = all["weights"].as_array().expect("weights").iter().filter_map(|w| w["zerosAfter"].as_u64()).sum();
+    assert_eq!(zeros, 56);
+    let table = firebrand(["prune", &model, "-o", &output, "--threshold", "0.1"]);
+    assert_eq!(table.code, 0, "{}", table.err);
+    assert!(table.out.contains("112 weights") && table.out.contains("sparse.onnx"), "{}", table.out);
+    assert_eq!(firebrand(["prune", &model, "-o", &output, "--threshold", "0.1", "-q"]).out, "");
+}
+
+#[test]
+fn prune_writes_a_model_with_fewer_channels() {
+    let folder = folder("prune-channels");
+    let model = write(&folder, "model.onnx", convolutions());
+    let output = folder.join("small.onnx").display().to_string();
+    let options = ["--channels", "0.5", "--channel-multiple", "4", "--exclude", "a.*", "--json"];
+    let done = firebrand(["prune", &model, "-o", &output].into_iter().chain(options)).json();
+    let after: Vec<u64> =
+        done["layers"].as_array().expect("layers").iter().filter_map(|l| l["channelsAfter"].as_u64()).collect();
+    assert_eq!(after, [8, 4, 3]);
+    assert_eq!((&done["multiplyAddsBefore"], &done["multiplyAddsAfter"]), (&json!(1792), &json!(1088)));
+    assert_eq!(done["leftAlone"][0]["reason"], "excluded");
+    let inspected = firebrand(["bench", &output, "--runs", "1", "--json"]);
+    assert_eq!(inspected.code, 0, "{}", inspected.err);
+    let table = firebrand(["prune", &model, "-o", &output, "--channels", "0.5", "--channel-multiple", "1", "--l1"]);
+    assert_eq!(table.code, 0, "{}", table.err);
+    assert!(table.out.contains("8 →     4 channels") && table.out.contains("left alone: "), "{}", table.out);
+}
+
+#[test]
+fn prune_refuses_what_makes_no_sense() {
+    let folder = folder("prune-wrong");
+    let model = write(&folder, "model.onnx", convolutions());
+    let output = folder.join("out.onnx").display().to_string();
+    let prune = |options: &[&str]| firebrand(["prune", &model, "-o", &output].iter().chain(options));
+    prune(&[]).fails(1, &["--threshold"]);
+    prune(&["--threshold", "0.1", "--channels", "0.5"]).fails(1, &["cannot be used with"]);
+    prune(&["--sparsity", "1"]).fails(1, &["from 0 to below 1", "got 1"]);
+    prune(&["--channels", "0.5", "--exclude", "nothing*"]).fails(1, &["\"nothing*\""]);
+    prune(&["--threshold", "0.1", "--global"]).fails(1, &["--global", "cannot be used with"]);
+    prune(&["--sparsity", "0.5", "--channel-multiple", "4"]).fails(1, &["cannot be used with"]);
+    firebrand(["prune", &model, "-o", &model, "--sparsity", "0.5"]).fails(1, &["the output is the input itself"]);
+    assert!(!folder.join("out.onnx").exists());
+}

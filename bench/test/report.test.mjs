@@ -32,3 +32,11 @@ test("other ways to start Firebrand have tables of their own and are in no other
   assert.match(section(text, "Targets"), /two threads, ResNet-18 float32 .*not measured: it has 1 of 2 threads: there is one core/);
   assert.doesNotMatch(chart(measured), /on the page|2 threads/);
 });
+
+test("what fewer channels gain has a table, and what failed its reason", () => {
+  const one = { model: "resnet18", wholeMs: 20, prunedMs: 6, ratio: { median: 0.3, least: 0.29, most: 0.31 }, multiplyAdds: 0.27, weights: 0.26 };
+  const measured = { ...outcome([result("firebrand", 1)]), pruned: { results: [one], failures: [{ model: "mobilenetv2", reason: "it is broken" }] } };
+  const text = section(report(measured), "Half of the channels pruned");
+  assert.match(text, /\| ResNet-18 \| 20\.0 \| 6\.00 \| 0\.30 \(0\.29 – 0\.31\) \| 27 % \| 26 % \|/);
+  assert.match(text, /MobileNetV2 could not be measured: it is broken/);
+});

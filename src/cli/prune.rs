@@ -32,16 +32,16 @@ pub struct Arguments {
     #[command(flatten)]
     amount: AmountArguments,
     /// With --sparsity: the share of all weights together, not of each layer's
-    #[arg(long, requires = "sparsity")]
+    #[arg(long, conflicts_with_all = ["threshold", "channels"])]
     global: bool,
     /// A node or weight to leave alone; * stands for any characters
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
     /// With --channels: how many stay is rounded up to a multiple of this
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "channels", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 8, conflicts_with_all = ["threshold", "sparsity"], value_parser = clap::value_parser!(u16).range(1..=1024))]
     channel_multiple: u16,
     /// With --channels: rank channels by the sum of their weights' magnitudes, not by their L2 norm
-    #[arg(long, requires = "channels")]
+    #[arg(long, conflicts_with_all = ["threshold", "sparsity"])]
     l1: bool,
     /// Print JSON
     #[arg(long)]
