@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use firebrand::data::picture::{Color, Fit, Layout};
 use firebrand::graph::{Attribute, ValueType};
+use firebrand::optimize::quantize::Precision;
 use firebrand::package::{
-    Expected, File, ImageColor, ImageFit, ImageLayout, MANIFEST, Manifest, Metadata, Package, Precision, Preprocessing,
-    RandomInput, Report, Sample, SampleInput, Tolerance, VerifyOptions, WriteOptions,
+    Expected, File, MANIFEST, Manifest, Metadata, Package, Preprocessing, RandomInput, Report, Sample, SampleInput,
+    Tolerance, VerifyOptions, WriteOptions,
 };
 use firebrand::{DataType, ErrorKind, ExternalData, Model, Session, SessionOptions, Tensor};
 use serde_json::{Value, json};
@@ -49,9 +51,9 @@ fn tiny() -> Model {
 fn metadata() -> Metadata {
     let image = Preprocessing::Image {
         size: [8, 8],
-        layout: ImageLayout::Nchw,
-        color: ImageColor::Rgb,
-        fit: ImageFit::Cover,
+        layout: Layout::Nchw,
+        color: Color::Rgb,
+        fit: Fit::Cover,
         mean: [123.675, 116.28, 103.53],
         scale: [1.0 / 255.0, 0.017, 0.1],
     };

@@ -13,8 +13,10 @@ use image::{DynamicImage, ImageDecoder, ImageReader};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Layout {
     /// [1, 3, height, width]
+    #[serde(rename = "NCHW", alias = "nchw")]
     Nchw,
     /// [1, height, width, 3]
+    #[serde(rename = "NHWC", alias = "nhwc")]
     Nhwc,
 }
 
@@ -24,8 +26,10 @@ pub enum Layout {
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Color {
     /// Red, green, blue
+    #[serde(rename = "RGB", alias = "rgb")]
     Rgb,
     /// Blue, green, red
+    #[serde(rename = "BGR", alias = "bgr")]
     Bgr,
 }
 

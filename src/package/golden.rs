@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Precision, RandomInput, StoredSample, StoredTensor};
+use super::manifest::{RandomInput, StoredSample, StoredTensor};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Tensor, element_count};
+use crate::optimize::quantize::Precision;
 use crate::runtime::{Feed, RunOptions, Session};
 
 /// Of an output with more elements, this many are stored.

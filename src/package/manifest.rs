@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::{GRAPH, SCHEMA};
+use crate::data::picture::{Color, Fit, Layout};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Dim, ValueInfo, ValueType, element_count};
+use crate::optimize::quantize::Precision;
 
 /// Longer manifests are hostile.
 const MOST_BYTES: usize = 1 << 24;
@@ -135,9 +137,9 @@ pub enum Preprocessing {
     Image {
         /// Height and width.
         size: [u32; 2],
-        layout: ImageLayout,
-        color: ImageColor,
-        fit: ImageFit,
+        layout: Layout,
+        color: Color,
+        fit: Fit,
         /// Per channel, in the order of `color`.
         mean: [f64; 3],
         scale: [f64; 3],
@@ -147,48 +149,12 @@ pub enum Preprocessing {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ImageLayout {
-    Nchw,
-    Nhwc,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ImageColor {
-    Rgb,
-    Bgr,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImageFit {
-    Fill,
-    Cover,
-    Contain,
-}
-
 /// Labels, or the file of the package that has them as a JSON array of strings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Labels {
     Here(Vec<String>),
     File(FileEntry),
-}
-
-/// What most weights are stored as.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    #[default]
-    Float32,
-    Float16,
-    Int8,
-    Int4,
-    /// Weights in 8 bits, activations quantised while running.
-    Dynamic,
-    Mixed,
 }
 
 /// Bytes that a client fetches before it can run: the graph and the weights.
@@ -245,20 +211,6 @@ pub struct RandomInput {
     pub seed: u32,
     pub low: f64,
     pub high: f64,
-}
-
-impl Precision {
-    /// The name that manifests have for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Float32 => "float32",
-            Self::Float16 => "float16",
-            Self::Int8 => "int8",
-            Self::Int4 => "int4",
-            Self::Dynamic => "dynamic",
-            Self::Mixed => "mixed",
-        }
-    }
 }
 
 impl Manifest {

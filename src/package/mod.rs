@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 pub use golden::{Expected, Sample, SampleInput, Tolerance, random};
 pub use manifest::{
-    Axis, FileEntry, Golden, ImageColor, ImageFit, ImageLayout, Labels, Manifest, Precision, Preprocessing,
-    RandomInput, Sizes, SourceFile, StoredSample, StoredTensor, Tool, Value, ValueKind,
+    Axis, FileEntry, Golden, Labels, Manifest, Preprocessing, RandomInput, Sizes, SourceFile, StoredSample,
+    StoredTensor, Tool, Value, ValueKind,
 };
 pub use verify::{Check, Comparison, OutputComparison, Report, VerifyOptions};
 pub use write::{File, Metadata, WriteOptions};

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::golden::{Sample, SampleInput, restore};
-use super::manifest::{FileEntry, Manifest, Precision, RandomInput, Value};
+use super::manifest::{FileEntry, Manifest, RandomInput, Value};
 use super::{MANIFEST, Package};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Dim, Tensor, ValueInfo, ValueType};
 use crate::import::Beside;
 use crate::onnx::{ExternalData, Model, inspect};
+use crate::optimize::quantize::Precision;
 use crate::runtime::{Feed, RunOptions, Session, SessionOptions};
 
 /// What [`Package::verify`] is to look at beside the package itself.

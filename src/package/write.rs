@@ -6,12 +6,13 @@ use serde_json::Map;
 
 use super::golden::{Sample, store};
 use super::manifest::{
-    FileEntry, Golden, Labels, Manifest, Precision, Preprocessing, Sizes, SourceFile, Tool, Value, content_name,
+    FileEntry, Golden, Labels, Manifest, Preprocessing, Sizes, SourceFile, Tool, Value, content_name,
 };
 use super::{GRAPH, MANIFEST, Package, SCHEMA, SCHEMA_NAME, sha256};
 use crate::error::{Error, ErrorKind, Result, ensure};
 use crate::graph::ValueInfo;
 use crate::onnx::Model;
+use crate::optimize::quantize::Precision;
 
 /// A file of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]

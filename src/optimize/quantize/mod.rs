@@ -16,11 +16,12 @@ use super::rewrite::{constant, is};
 use crate::graph::{DataType, Graph, Node};
 
 /// What weights and activations are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Precision {
     /// As it is
+    #[default]
     Float32,
     /// Weights of 16 bits, computed with in float32
     Float16,
