@@ -5,6 +5,7 @@
 //! kernels do, and scales are coarser than what is left to chance.
 
 pub mod compare;
+pub mod publish;
 pub mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +19,14 @@ use crate::graph::Graph;
 use crate::kernels::arch::Portable;
 use crate::onnx::Model;
 use crate::optimize::calibrate::{CalibrationMethod, Observation, Samples, observe, run, tapped};
+use crate::optimize::prune::{Amount, PruneOptions, PruneReport, matches, prune};
 use crate::optimize::quantize::{
     BlockOptions, IntegerOptions, LayerReport, Precision, correct_bias, quantize_blocks, quantize_dynamic,
     quantize_integer, to_float16, watched, weighted,
 };
 use crate::optimize::simplify::simplify;
+use crate::optimize::structured::{ChannelOptions, ChannelReport, prune_channels};
+use crate::optimize::upgrade::upgrade;
 use crate::optimize::{PassReport, equalize::equalize};
 use crate::runtime::Feed;
 use compare::{Answers, Comparison, Metric, answers, compare, metric_of};
@@ -31,6 +35,16 @@ use compare::{Answers, Comparison, Metric, answers, compare, metric_of};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BuildOptions {
+    /// The share of weights that becomes zero, from 0 to below 1: those of the least magnitude.
+    pub prune: Option<f64>,
+    /// That share of each layer, not of all together.
+    pub prune_each_layer: bool,
+    /// Weights of a magnitude below this become zero.
+    pub prune_threshold: Option<f32>,
+    /// The share of output channels that is removed, from 0 to below 1.
+    pub prune_channels: Option<f64>,
+    /// How many channels stay is rounded up to a multiple of this.
+    pub channel_multiple: usize,
     /// What weights and activations become.
     pub quantize: Precision,
     /// How ranges of activations are chosen; the best of all on the calibration samples where nothing is said.
@@ -62,6 +76,11 @@ pub struct BuildOptions {
 impl Default for BuildOptions {
     fn default() -> Self {
         Self {
+            prune: None,
+            prune_each_layer: false,
+            prune_threshold: None,
+            prune_channels: None,
+            channel_multiple: 8,
             quantize: Precision::Float32,
             calibration_method: None,
             calibration_samples: 128,
@@ -100,6 +119,10 @@ pub struct Built {
     pub precision: Precision,
     pub comparison: Comparison,
     pub passes: Vec<PassReport>,
+    /// Weights that became zero.
+    pub pruned: Option<PruneReport>,
+    /// Channels that were removed.
+    pub channels: Option<ChannelReport>,
     pub layers: Vec<Layer>,
     pub calibration: Option<CalibrationReport>,
     /// What was decided and why, in order.
@@ -142,8 +165,15 @@ const HARMING: usize = 4;
 pub fn build(original: &Model, options: &BuildOptions, data: &Data<'_>, on_progress: OnProgress<'_>) -> Result<Built> {
     let _portable = Portable::new();
     check(options)?;
-    let mut builder =
-        Builder { original: original.graph.clone(), options, data, passes: Vec::new(), decisions: Vec::new() };
+    let mut builder = Builder {
+        original: original.graph.clone(),
+        options,
+        data,
+        passes: Vec::new(),
+        pruned: None,
+        channels: None,
+        decisions: Vec::new(),
+    };
     builder.build(original, on_progress)
 }
 
@@ -170,6 +200,8 @@ struct Builder<'a> {
     options: &'a BuildOptions,
     data: &'a Data<'a>,
     passes: Vec<PassReport>,
+    pruned: Option<PruneReport>,
+    channels: Option<ChannelReport>,
     decisions: Vec<String>,
 }
 
@@ -177,7 +209,13 @@ impl Builder<'_> {
     fn build(&mut self, original: &Model, on_progress: OnProgress<'_>) -> Result<Built> {
         on_progress("simplify", 0, 1)?;
         let mut graph = self.original.clone();
+        let mut report = PassReport::new("upgrade");
+        for (op_type, count) in upgrade(&mut graph)? {
+            (0..count).for_each(|_| report.count(format!("{op_type} rewritten")));
+        }
+        self.passes.push(report);
         self.passes.extend(simplify(&mut graph)?);
+        self.prune(&mut graph, on_progress)?;
         let metric = self.options.metric.unwrap_or_else(|| metric_of(&self.original));
         let reference =
             answers(&self.original, self.data.evaluation, &mut |done, of| on_progress("measure original", done, of))?;
@@ -272,10 +310,53 @@ impl Builder<'_> {
             precision: candidate.precision,
             comparison: measured,
             passes: std::mem::take(&mut self.passes),
+            pruned: self.pruned.take(),
+            channels: self.channels.take(),
             layers,
             calibration,
             decisions: std::mem::take(&mut self.decisions),
         })
+    }
+
+    /// The patterns to exclude that mean a node with weights, or a weight.
+    fn excluded_weights(&self, graph: &Graph) -> Vec<String> {
+        let nodes = weighted(graph).into_iter().map(|index| &graph.nodes[index].name);
+        let names: Vec<&String> = nodes.chain(graph.initializers.keys()).collect();
+        let means_one = |pattern: &&String| names.iter().any(|name| matches(pattern, name));
+        self.options.exclude.iter().filter(means_one).cloned().collect()
+    }
+
+    /// Channels first, then what is left of the weights.
+    fn prune(&mut self, graph: &mut Graph, on_progress: OnProgress<'_>) -> Result<()> {
+        let options = self.options;
+        if let Some(ratio) = options.prune_channels {
+            on_progress("remove channels", 0, 1)?;
+            let channels = ChannelOptions {
+                ratio,
+                channel_multiple: options.channel_multiple,
+                excluded: self.excluded_weights(graph),
+                ..ChannelOptions::default()
+            };
+            let report = prune_channels(graph, &channels)?;
+            self.decisions.push(format!(
+                "channels removed: {} multiply-adds of {}",
+                report.multiply_adds_after, report.multiply_adds_before
+            ));
+            self.channels = Some(report);
+        }
+        let amount = match (options.prune_threshold, options.prune) {
+            (Some(threshold), _) => Amount::Threshold(threshold),
+            (None, Some(share)) if options.prune_each_layer => Amount::EachLayer(share),
+            (None, Some(share)) => Amount::Global(share),
+            (None, None) => return Ok(()),
+        };
+        on_progress("prune", 0, 1)?;
+        let excluded = self.excluded_weights(graph);
+        let report = prune(graph, &PruneOptions { amount, excluded })?;
+        let (elements, before, after) = report.total();
+        self.decisions.push(format!("weights pruned: {after} of {elements} are zero, {before} were before"));
+        self.pruned = Some(report);
+        Ok(())
     }
 
     /// The names of the nodes that the patterns mean; each must mean one.
@@ -284,7 +365,8 @@ impl Builder<'_> {
         for pattern in &self.options.exclude {
             let found: Vec<&str> =
                 graph.nodes.iter().map(|node| node.name.as_str()).filter(|name| matches(pattern, name)).collect();
-            ensure!(!found.is_empty(), InvalidArgument, "exclude: no node is named \"{pattern}\"");
+            let weight = self.original.initializers.keys().any(|name| matches(pattern, name));
+            ensure!(weight || !found.is_empty(), InvalidArgument, "exclude: no node or weight is named \"{pattern}\"");
             names.extend(found.into_iter().map(str::to_string));
         }
         Ok(names.into_iter().collect())
@@ -543,17 +625,6 @@ fn untouched(graph: &Graph) -> Vec<LayerReport> {
     weighted(graph).into_iter().map(layer).collect()
 }
 
-/// Whether `name` is what `pattern` says, in which `*` stands for any characters.
-pub fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, rest)) => {
-            let Some(name) = name.strip_prefix(start) else { return false };
-            (0..=name.len()).filter(|&at| name.is_char_boundary(at)).any(|at| matches(rest, &name[at..]))
-        }
-    }
-}
-
 /// Seeded samples for a model of which nothing else is given: floats from -1 to 1, indices of 0 and 1.
 ///
 /// Errors: those of [`Sizes::sample`].
@@ -570,25 +641,4 @@ pub fn random_samples(model: &Model, count: usize) -> Result<Vec<Vec<(String, Fe
             inputs.collect()
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_as_in_a_shell() {
-        for (pattern, name, expected) in [
-            ("conv1", "conv1", true),
-            ("conv1", "conv10", false),
-            ("conv*", "conv10", true),
-            ("*/fc", "block/fc", true),
-            ("*/fc", "block/fc2", false),
-            ("a*b*c", "a1b2b3c", true),
-            ("*", "", true),
-            ("a*é", "aüé", true),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 }

@@ -1,22 +1,107 @@
-//! `firebrand quantize` and `firebrand build`: passes over a model, within an accuracy budget.
+//! `firebrand build` and `firebrand quantize`: passes over a model, within an accuracy budget.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use bytes::Bytes;
 use firebrand::build::compare::Metric;
-use firebrand::build::{BuildOptions, Built, Data, build, random_samples};
+use firebrand::build::publish::{PackageOptions, Source, publish};
+use firebrand::build::report::{Latency, Report};
+use firebrand::build::{BuildOptions, Data, OnProgress, build, random_samples};
 use firebrand::data::dataset::{Dataset, DatasetOptions, Files};
 use firebrand::data::npy;
 use firebrand::data::picture::PictureOptions;
-use firebrand::import::Imported;
 use firebrand::optimize::calibrate::{CalibrationMethod, Samples};
 use firebrand::optimize::quantize::Precision;
-use firebrand::{Error, ErrorKind, Model};
+use firebrand::{Error, ErrorKind, Model, RunOptions, Session, SessionOptions};
 
 use super::convert::{SourceArguments, read};
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
-use super::{model, print, print_json, write};
+use super::{HEADING, model, package, print, print_json, styled, write};
+
+/// Makes a package of a trained model: converts, prunes, quantises, and measures what that costs
+///
+/// A model that is over its accuracy budget is not written: layers that lose most are kept in float32 first, and
+/// then the command ends with exit code 3. Options may come from a file, firebrand.toml in this folder or --config.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BuildArguments {
+    #[command(flatten)]
+    source: SourceArguments,
+    /// The package's folder [default: the model's name, in this folder]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// What weights and activations become
+    #[arg(long, value_enum, default_value = "float32")]
+    quantize: Precision,
+    /// This share of the weights becomes zero, those of the least magnitude
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, conflicts_with = "prune_threshold")]
+    prune: Option<f64>,
+    /// That share of each layer's weights, not of all together
+    #[arg(long, requires = "prune")]
+    prune_each_layer: bool,
+    /// Weights of a magnitude below this become zero
+    #[arg(long, value_name = "MAGNITUDE")]
+    prune_threshold: Option<f32>,
+    /// This share of the output channels is removed
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    prune_channels: Option<f64>,
+    /// How many channels stay is rounded up to a multiple of this
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    channel_multiple: usize,
+    #[command(flatten)]
+    options: OptimizeArguments,
+    #[command(flatten)]
+    about: AboutArguments,
+    /// Where the report goes: FILE.json and FILE.html [default: the package's name with -report, beside it]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write no report
+    #[arg(long, conflicts_with = "report")]
+    no_report: bool,
+    /// A file of options; those of the command line count more [default: firebrand.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  firebrand build emotion_model.hdf5 -o emotions
+  firebrand build classifier.onnx --quantize int8 --data photos/ --max-drop 1%
+  firebrand build mnist.onnx --prune 80% --quantize int8 --data digits.npz
+
+Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model; 3 over the accuracy budget.";
+
+/// What the manifest says beside.
+#[derive(clap::Args)]
+#[command(next_help_heading = "What the manifest says")]
+struct AboutArguments {
+    /// The model's name [default: the file's]
+    #[arg(long)]
+    name: Option<String>,
+    /// The model's version [default: 1.0.0]
+    #[arg(long, value_name = "VERSION")]
+    package_version: Option<String>,
+    /// The model's licence, as SPDX has it
+    #[arg(long)]
+    licence: Option<String>,
+    /// Who made the model
+    #[arg(long)]
+    author: Option<String>,
+    /// What it does
+    #[arg(long)]
+    description: Option<String>,
+    /// A weight file has at most this many MiB, or one tensor
+    #[arg(long, value_name = "MIB", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    shard_size: u16,
+}
 
 /// Writes a model with fewer bits as ONNX, where it stays within its accuracy budget
 #[derive(clap::Args)]
@@ -120,63 +205,48 @@ impl OptimizeArguments {
             max_drop: self.max_drop,
             min_agreement: self.min_agreement,
             strict: self.strict,
+            ..BuildOptions::default()
         }
     }
 
-    /// Builds, with a bar on the terminal.
-    fn build(&self, path: &Path, original: &Model, quantize: Precision, quiet: bool) -> Outcome<Built> {
+    /// Gives `work` the samples that the arguments name, or random ones, and a bar on the terminal.
+    fn with_data<T>(
+        &self,
+        path: &Path,
+        original: &Model,
+        quantize: Precision,
+        quiet: bool,
+        work: impl FnOnce(&Data<'_>, OnProgress<'_>) -> firebrand::Result<T>,
+    ) -> Outcome<T> {
         let wrong = |error: Error| Failure::input(error.to_string());
-        let options = DatasetOptions {
+        let labelled = DatasetOptions {
             pictures: self.pictures.clone(),
             labels: self.labels.as_deref().map(read_labels).transpose()?,
-            classes: self.classes.as_deref().map(read_classes).transpose()?,
+            classes: self.classes()?,
         };
-        let inputs = original.graph.inputs.clone();
-        let open = |path: &Path| Disk::open(path);
-        let (data_files, calibration_files) =
-            (self.data.as_deref().map(open).transpose()?, self.calibrate.as_deref().map(open).transpose()?);
-        let in_place = |path: &Option<PathBuf>| {
-            let path = path.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-            move |error: Error| Failure::input(format!("{path}: {error}"))
-        };
-        let evaluation = match &data_files {
-            Some(files) => Some(Dataset::open(files, inputs.clone(), options.clone()).map_err(in_place(&self.data))?),
-            None => None,
-        };
-        let unlabelled = DatasetOptions { labels: None, ..options };
-        let calibration = match &calibration_files {
-            Some(files) => Some(Dataset::open(files, inputs, unlabelled).map_err(in_place(&self.calibrate))?),
-            None => None,
-        };
-        let integer = matches!(quantize, Precision::Int8 | Precision::Mixed);
-        if integer && evaluation.is_none() && calibration.is_none() {
+        let unlabelled = DatasetOptions { labels: None, ..labelled.clone() };
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Disk::open).transpose();
+        let (data_files, calibration_files) = (open(&self.data)?, open(&self.calibrate)?);
+        let evaluation = dataset(&self.data, &data_files, original, labelled)?;
+        let calibration = dataset(&self.calibrate, &calibration_files, original, unlabelled)?;
+        let none = evaluation.is_none() && calibration.is_none();
+        if none && matches!(quantize, Precision::Int8 | Precision::Mixed) {
             return Err(Failure::input("int8 needs samples to find the ranges of activations with")
                 .hint("give some with --calibrate or --data; dynamic, float16 and int4 need none"));
         }
-        let random = match evaluation.is_none() && calibration.is_none() {
-            true => random_samples(original, 8).map_err(wrong)?,
-            false => Vec::new(),
-        };
-        let evaluation_samples: &dyn Samples = match (&evaluation, &calibration) {
-            (Some(data), _) | (None, Some(data)) => data,
-            (None, None) => &random,
-        };
-        let calibration_samples: &dyn Samples = match (&calibration, &evaluation) {
-            (Some(data), _) | (None, Some(data)) => data,
-            (None, None) => &random,
-        };
+        let random = if none { random_samples(original, 8).map_err(wrong)? } else { Vec::new() };
         let data = Data {
-            calibration: calibration_samples,
-            evaluation: evaluation_samples,
+            calibration: calibration.as_ref().or(evaluation.as_ref()).map_or(&random, |data| data as &dyn Samples),
+            evaluation: evaluation.as_ref().or(calibration.as_ref()).map_or(&random, |data| data as &dyn Samples),
             labels: evaluation.as_ref().and_then(Dataset::labels),
-            random: !random.is_empty(),
+            random: none,
         };
         let mut bars = Bars { quiet, current: None };
-        build(original, &self.options(quantize), &data, &mut |step, done, total| {
+        let done = work(&data, &mut |step, done, total| {
             bars.at(step, done, total);
             Ok(())
-        })
-        .map_err(|error| match error.kind() {
+        });
+        done.map_err(|error| match error.kind() {
             ErrorKind::OverBudget => Failure::accuracy(format!("{}: {error}", path.display())),
             ErrorKind::InvalidModel | ErrorKind::Unsupported | ErrorKind::UnsupportedOperator | ErrorKind::Internal => {
                 model::bad(path, error)
@@ -184,6 +254,23 @@ impl OptimizeArguments {
             _ => wrong(error),
         })
     }
+
+    fn classes(&self) -> Outcome<Option<Vec<String>>> {
+        self.classes.as_deref().map(read_classes).transpose()
+    }
+}
+
+/// The samples in the files at `path`, where one is given.
+fn dataset<'a>(
+    path: &Option<PathBuf>,
+    files: &'a Option<Disk>,
+    model: &Model,
+    options: DatasetOptions,
+) -> Outcome<Option<Dataset<'a>>> {
+    let (Some(path), Some(files)) = (path, files) else { return Ok(None) };
+    Dataset::open(files, model.graph.inputs.clone(), options)
+        .map(Some)
+        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
 }
 
 /// A bar for each step.
@@ -274,18 +361,113 @@ fn read_classes(path: &Path) -> Outcome<Vec<String>> {
 
 /// Quantises, and says what came of it.
 pub fn quantize(arguments: &QuantizeArguments) -> Outcome<()> {
-    let Imported { model: original, .. } = read(&arguments.source)?;
+    let imported = read(&arguments.source)?;
     let path = &arguments.source.model;
-    let built = arguments.options.build(path, &original, arguments.precision, arguments.quiet)?;
-    let before = original.to_onnx().map_err(|error| model::bad(path, error))?;
-    let written = built.model.to_onnx().map_err(|error| model::bad(path, error))?;
-    write(&arguments.output, &written)?;
-    let report = firebrand::build::report::Report::new(&built, &before, &written);
-    if arguments.json {
-        return print_json(&report);
+    let options = arguments.options.options(arguments.precision);
+    let built = arguments.options.with_data(
+        path,
+        &imported.model,
+        arguments.precision,
+        arguments.quiet,
+        |data, on_progress| build(&imported.model, &options, data, on_progress),
+    )?;
+    let before = imported.model.to_onnx().map_err(|error| model::bad(path, error))?;
+    let after = built.model.to_onnx().map_err(|error| model::bad(path, error))?;
+    write(&arguments.output, &after)?;
+    let report = Report::new(&built, &before, &[&after]);
+    tell(&arguments.output, &report, arguments.json, arguments.quiet)
+}
+
+fn tell(output: &Path, report: &Report<'_>, json: bool, quiet: bool) -> Outcome<()> {
+    match (json, quiet) {
+        (true, _) => print_json(report),
+        (false, true) => Ok(()),
+        (false, false) => print(&format!("{}\n{}", styled(HEADING, output.display()), report.in_words())),
     }
-    if arguments.quiet {
-        return Ok(());
+}
+
+/// Builds a package, and says what came of it.
+pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
+    let path = &arguments.source.model;
+    let bytes = model::read(path)?;
+    let imported = read(&arguments.source)?;
+    let options = BuildOptions {
+        prune: arguments.prune,
+        prune_each_layer: arguments.prune_each_layer,
+        prune_threshold: arguments.prune_threshold,
+        prune_channels: arguments.prune_channels,
+        channel_multiple: arguments.channel_multiple,
+        ..arguments.options.options(arguments.quantize)
+    };
+    let about = &arguments.about;
+    let package = PackageOptions {
+        name: about.name.clone(),
+        package_version: about.package_version.clone(),
+        licence: about.licence.clone(),
+        author: about.author.clone(),
+        description: about.description.clone(),
+        classes: arguments.options.classes()?,
+        pictures: Some(arguments.options.pictures.clone()),
+        shard_bytes: Some(usize::from(about.shard_size) << 20),
+    };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let output = match &arguments.output {
+        Some(output) => output.clone(),
+        None => PathBuf::from(path.file_stem().unwrap_or(path.as_os_str())),
+    };
+    let source = Source { name: &name, bytes: &bytes };
+    let (built, files) = arguments.options.with_data(
+        path,
+        &imported.model,
+        arguments.quantize,
+        arguments.quiet,
+        |data, on_progress| publish(source, &imported, &options, &package, data, on_progress),
+    )?;
+    let before = imported.model.to_onnx().map_err(|error| model::bad(path, error))?;
+    package::write(&output, &files)?;
+    let shipped: Vec<&[u8]> = files
+        .iter()
+        .filter(|file| file.name.ends_with(".onnx") || file.name.starts_with("weights-"))
+        .map(|file| file.bytes.as_slice())
+        .collect();
+    let mut report = Report::new(&built, &before, &shipped);
+    report.source = Some(name);
+    report.format = Some(imported.format.as_str());
+    report.notes = imported.notes.clone();
+    report.latency = latency(imported.model, built.model.clone());
+    if !arguments.no_report {
+        let stem = arguments.report.clone().unwrap_or_else(|| {
+            let name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            output.with_file_name(format!("{name}-report"))
+        });
+        let named = |ending: &str| {
+            stem.with_file_name(format!("{}.{ending}", stem.file_name().unwrap_or_default().to_string_lossy()))
+        };
+        let json = serde_json::to_vec_pretty(&report).map_err(|error| Failure::input(error.to_string()))?;
+        write(&named("json"), &json)?;
+        write(&named("html"), report.to_html().as_bytes())?;
     }
-    print(&format!("{}\n{}", arguments.output.display(), report.in_words()))
+    tell(&output, &report, arguments.json, arguments.quiet)
+}
+
+/// Runs that are timed, of which the median counts.
+const TIMED: usize = 9;
+
+/// How long one run takes here, before and after, as quick as this machine is; none where no input can be made up.
+fn latency(before: Model, after: Model) -> Option<Latency> {
+    let sample = random_samples(&after, 1).ok()?.pop()?;
+    let time = |model: Model| -> Option<f64> {
+        let session = Session::load_blocking(model, SessionOptions::default()).ok()?;
+        let run = || session.run_blocking(sample.clone(), RunOptions::default()).ok();
+        run()?;
+        let mut times = Vec::new();
+        for _ in 0..TIMED {
+            let since = Instant::now();
+            run()?;
+            times.push(since.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        Some(times[TIMED / 2])
+    };
+    Some(Latency { before: time(before)?, after: time(after)? })
 }

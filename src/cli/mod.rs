@@ -1,4 +1,4 @@
-//! The command line: `firebrand inspect`, `firebrand run` and `firebrand bench`, on the library's public API.
+//! The command line, on the library's public API.
 //!
 //! Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model, or a defect of
 //! Firebrand; 3 results that are less accurate than they may be. An error is one line on standard
@@ -35,7 +35,7 @@ use failure::{Failure, Outcome};
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model; 3 less accurate than it may be.";
 
-/// Runs trained ONNX models, and says what is in them.
+/// Converts, optimises, packages and runs trained models.
 #[derive(Parser)]
 #[command(name = "firebrand", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 struct Arguments {
@@ -45,6 +45,7 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Build(Box<build::BuildArguments>),
     Inspect(inspect::Arguments),
     Convert(convert::Arguments),
     Quantize(Box<build::QuantizeArguments>),
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
     panic::set_hook(Box::new(|_| {}));
     let done = panic::catch_unwind(|| match Arguments::try_parse() {
         Ok(arguments) => match arguments.command {
+            Command::Build(arguments) => build::build_package(&arguments),
             Command::Inspect(arguments) => inspect::inspect(&arguments),
             Command::Convert(arguments) => convert::convert(&arguments),
             Command::Quantize(arguments) => build::quantize(&arguments),

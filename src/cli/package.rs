@@ -27,7 +27,6 @@ pub fn names(manifest: &Path) -> Outcome<Vec<String>> {
 }
 
 /// Writes a package: aside first, then in the place of what is there, which must be a package or nothing.
-#[allow(dead_code, reason = "for the command that writes packages")]
 pub fn write(folder: &Path, files: &[File]) -> Outcome<()> {
     let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", folder.display()));
     let Some(name) = folder.file_name() else {
@@ -56,7 +55,6 @@ pub fn write(folder: &Path, files: &[File]) -> Outcome<()> {
     Ok(())
 }
 
-#[allow(dead_code, reason = "for the command that writes packages")]
 fn remove(folder: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -65,7 +63,6 @@ fn remove(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Whether something is there that may be replaced.
-#[allow(dead_code, reason = "for the command that writes packages")]
 fn check_target(folder: &Path) -> Outcome<bool> {
     let refused = |what: &str| {
         Err(Failure::input(format!("{}: {what}, which is not overwritten", folder.display()))
