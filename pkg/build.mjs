@@ -1,4 +1,4 @@
-// Builds dist/: the two entries and what they share, their types, and the WebAssembly beside them.
+// Builds dist/: the entries and what they share, the part for packages, their types, and the WebAssembly beside them.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -31,6 +31,11 @@ const bundle = await rolldown({
 // Documentation is in the types; bundlers read other comments.
 await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false } });
 await bundle.close();
+// The part that opens packages stands alone: bundlers copy it as it is, so it imports nothing, and is minified here.
+const licence = readFileSync(join(here, "node_modules/@noble/hashes/LICENSE"), "utf8").trim();
+const packages = await rolldown({ cwd: here, input: { package: "src/package.ts" }, platform: "neutral", treeshake: { moduleSideEffects: false } });
+await packages.write({ dir: dist, format: "esm", entryFileNames: "[name].js", sourcemap: true, minify: true, banner: `/*! With SHA-256 of @noble/hashes:\n${licence}\n*/` });
+await packages.close();
 
 for (const build of builds) {
   mkdirSync(join(dist, "wasm", build), { recursive: true });

@@ -5,10 +5,11 @@
  * - The file: `empty_file`, `not_a_model` (an HTML page, for instance), `truncated`,
  *   `invalid_model`, `unsupported_operator` (all of them are named), `unsupported`,
  *   `missing_external_data`, `limit_exceeded`.
+ * - The package: `invalid_manifest`, `integrity` (a file is not the one that the manifest names),
+ *   `self_test_failed` (the machine computes a golden sample wrongly).
  * - The call: `unknown_input`, `missing_input`, `unknown_output`, `dtype_mismatch`,
  *   `shape_mismatch`, `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`.
- * - The machine: `out_of_memory`, `device_unavailable`, `device_lost`, `network`, `io`,
- *   `integrity`.
+ * - The machine: `out_of_memory`, `device_unavailable`, `device_lost`, `network`, `io`.
  * - `internal`: a defect of Firebrand itself; please report it.
  */
 export type ErrorKind =
@@ -16,6 +17,9 @@ export type ErrorKind =
   | "not_a_model"
   | "truncated"
   | "invalid_model"
+  | "invalid_manifest"
+  | "integrity"
+  | "self_test_failed"
   | "unsupported_operator"
   | "unsupported"
   | "missing_external_data"
@@ -30,7 +34,6 @@ export type ErrorKind =
   | "limit_exceeded"
   | "device_unavailable"
   | "device_lost"
-  | "integrity"
   | "io"
   | "network"
   | "aborted"

@@ -1,11 +1,12 @@
 //! The side that holds the model: it opens the runtime, reads the files, and runs. It lives in a
 //! worker, or in place; either way it sees messages only.
 import { chooseDevice, surroundings, type Choice } from "./device.js";
-import { FirebrandError, describe } from "./error.js";
+import { FirebrandError, abortedError, describe } from "./error.js";
+import type { OpenedPackage } from "./package.js";
 import { progressOf, type ReportBytes } from "./progress.js";
-import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo } from "./protocol.js";
-import { abandonRuntime, buildWithAll, chooseBuild, openRuntime, type Build, type Glue, type Runtime, type WasmSession } from "./runtime.js";
-import { besideModel, checkModelBytes, fileNameOf, read, readExternal } from "./source.js";
+import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo, type Source } from "./protocol.js";
+import { abandonRuntime, buildWithAll, chooseBuild, importPackages, openRuntime, type Build, type Glue, type Runtime, type WasmSession } from "./runtime.js";
+import { besideModel, checkModelBytes, fileNameOf, looksLikeHtml, mimeOf, nameOf, read, readExternal } from "./source.js";
 import { chooseThreads, startHelpers, threadSurroundings, type ThreadChoice } from "./threads.js";
 
 type Send = (reply: Reply, transfer?: Transferable[]) => void;
@@ -77,7 +78,7 @@ export class Host {
 
   async #load(request: LoadRequest): Promise<void> {
     const choice = await chooseDevice(request.device, surroundings(), request.avoidGpu);
-    const files = this.#readFiles(request);
+    const files = (await isManifest(request.source)) ? this.#readPackage(request) : this.#readFiles(request);
     const threads = chooseThreads(request.threads, threadSurroundings(this.#isOwnWorker));
     if (choice.device === "cpu" || request.device === "webgpu") return this.#prepare(request, choice, threads, files);
     try {
@@ -85,7 +86,7 @@ export class Host {
     } catch (error) {
       // Only what the GPU is to blame for is worth a second try on the CPU.
       const { kind } = toFailure(error);
-      if (!["device_unavailable", "device_lost", "internal", "out_of_memory", "network", "unsupported"].includes(kind)) throw error;
+      if (!["device_unavailable", "device_lost", "internal", "out_of_memory", "network", "unsupported", "self_test_failed"].includes(kind)) throw error;
       await files.model;
       this.#abandon();
       await this.#prepare(request, { device: "cpu", reason: `WebGPU could not be used (${describe(messageOf(error))})` }, threads, files);
@@ -114,11 +115,21 @@ export class Host {
       const one = { threads: 1, reason: "the build with all operators, which this model needs, has one" };
       return this.#prepare(request, choice, one, files, other);
     }
-    if (this.#closing.signal.aborted) {
+    let selfTest: SessionInfo["selfTest"];
+    const opened = await files.opened;
+    try {
+      const test = opened?.selfTest;
+      if (test) {
+        const maxDifference = await test(choice.device, async (inputs, outputs) => (await session.run(inputs, outputs, false)).outputs);
+        selfTest = { passed: true, device: choice.device, maxDifference };
+      }
+      if (this.#closing.signal.aborted) throw abortedError(this.#closing.signal);
+    } catch (error) {
       session.free();
-      throw new FirebrandError("aborted", "the call was aborted by its signal");
+      throw error;
     }
     this.#session = session;
+    const manifest = await opened?.manifest;
     const prepareMs = performance.now() - preparing;
     const { threads: count, reason } = await threads;
     prepare(1, 1);
@@ -127,9 +138,10 @@ export class Host {
       threads: count,
       threadsReason: reason,
       deviceReason: choice.reason,
+      ...(selfTest && { selfTest }),
       timings: { runtimeMs, modelMs, prepareMs },
     };
-    this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info });
+    this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info, ...(manifest && { manifest }) });
   }
 
   /** Opens a build and starts its other threads; where that cannot be done, one thread does. */
@@ -175,7 +187,8 @@ export class Host {
   }
 
   async #inspect({ source }: Extract<Request, { type: "inspect" }>): Promise<void> {
-    const [{ glue }, model] = await Promise.all([this.#openBuild(chooseBuild("cpu")), this.#readModel(source)]);
+    const graph = async () => ((await isManifest(source)) ? (await this.#openPackage({ source, externalData: {}, cache: "none", selfTest: false }, true)).model : this.#readModel(source));
+    const [{ glue }, model] = await Promise.all([this.#openBuild(chooseBuild("cpu")), graph()]);
     this.#send({ type: "inspected", report: glue.inspect(model) });
   }
 
@@ -210,6 +223,23 @@ export class Host {
     return { model, external: (names) => (known ??= readAll(names)), elapsed: () => ended - began };
   }
 
+  #readPackage(request: LoadRequest): Files {
+    const began = performance.now();
+    let ended = began;
+    const opened = this.#openPackage(request, false);
+    const model = opened.then((one) => one.model);
+    model.catch(() => {});
+    let known: Promise<Record<string, Uint8Array>> | undefined;
+    const external = async (names: string[]) => (await opened).external(names).finally(() => (ended = performance.now()));
+    return { model, external: (names) => (known ??= external(names)), elapsed: () => ended - began, opened };
+  }
+
+  async #openPackage({ source, externalData, cache, selfTest }: Pick<LoadRequest, "source" | "externalData" | "cache" | "selfTest">, graphOnly: boolean): Promise<OpenedPackage> {
+    const { openPackage } = await importPackages();
+    const request = { source, externalData, cache, selfTest, graphOnly, signal: this.#closing.signal, onProgress: this.#progress("model") };
+    return openPackage(request, { FirebrandError, abortedError, describe, read, nameOf, besideModel, looksLikeHtml, mimeOf });
+  }
+
   #progress(phase: Progress["phase"], file?: string): ReportBytes {
     return progressOf(phase, file, (progress) => this.#send({ type: "progress", progress }));
   }
@@ -230,6 +260,14 @@ interface Files {
   model: Promise<Uint8Array>;
   external(names: string[]): Promise<Record<string, Uint8Array>>;
   elapsed(): number;
+  /** The package that they belong to. */
+  opened?: Promise<OpenedPackage>;
+}
+
+/** Whether this is a package's manifest: by its name, or where there is none by how it begins. No ONNX file begins so. */
+async function isManifest(source: Source): Promise<boolean> {
+  if (source.from === "blob") return new Uint8Array(await source.blob.slice(0, 1).arrayBuffer())[0] === 0x7b;
+  return /\.json$/i.test(fileNameOf(source) ?? "");
 }
 
 /** Elements in a buffer of their own, which may be given away. */

@@ -1,6 +1,7 @@
 //! The messages between a session and the host that holds its model, in a worker or in place.
 //! A session sends one request at a time; a host answers each with progress and then one reply.
 import { FirebrandError, describe, type ErrorKind } from "./error.js";
+import type { Manifest } from "./manifest.js";
 import type { Profile } from "./profile.js";
 import type { DType } from "./tensor.js";
 
@@ -15,11 +16,11 @@ export type Source =
 export interface Progress {
   /** `"runtime"`: fetching the WebAssembly; `"model"`: fetching the model's files; `"prepare"`: planning and packing weights. */
   phase: "runtime" | "model" | "prepare";
-  /** Bytes so far, decoded; for `"prepare"` 0 and then 1. */
+  /** Bytes so far, decoded; for `"prepare"` 0 and then 1. Fewer than before where a file has to be fetched afresh. */
   loaded: number;
   /** All bytes, where it is known beforehand; for `"prepare"` 1. */
   total?: number;
-  /** The file's name, where the phase has several. */
+  /** The file's name, where the phase has several. A package's files are told of as one. */
   file?: string;
 }
 
@@ -88,6 +89,13 @@ export interface SessionInfo {
   readonly nodes: { readonly total: number; readonly webgpu: number; readonly cpu: number };
   /** The GPU, where it is known. */
   readonly adapter?: string;
+  /** What came of a package's golden sample on this device. A device that fails it is not used. */
+  readonly selfTest?: {
+    readonly passed: true;
+    readonly device: Device;
+    /** The largest difference of any element from what is expected. */
+    readonly maxDifference: number;
+  };
   /** Bytes of the model's weights. */
   readonly weightBytes: number;
   /** Bytes of the runtime's WebAssembly memory, which grows as needed and never shrinks. */
@@ -161,6 +169,9 @@ export type Request =
       device: "auto" | Device;
       threads: number | "auto";
       graphOptimizationLevel?: GraphOptimizationLevel;
+      /** For packages. */
+      cache: "auto" | "none";
+      selfTest: boolean;
       /** Why `"auto"` must stay off the GPU, if it must. */
       avoidGpu?: string;
     }
@@ -180,7 +191,7 @@ export interface Failure {
 
 export type Reply =
   | { type: "progress"; progress: Progress }
-  | { type: "loaded"; inputs: ValueInfo[]; outputs: ValueInfo[]; info: SessionInfo }
+  | { type: "loaded"; inputs: ValueInfo[]; outputs: ValueInfo[]; info: SessionInfo; manifest?: Manifest }
   | { type: "ran"; outputs: WireValue[]; lastRunMs: number; memoryBytes: number; peakBytes: number; profile?: Profile }
   | { type: "inspected"; report: ModelReport }
   | { type: "failed"; failure: Failure };

@@ -119,6 +119,11 @@ function filesOf(build: Build): { glue: URL; wasm: URL } {
 const opened = new Map<Build, Promise<Runtime>>();
 const instances = new Map<Build, number>();
 
+/** The part that opens packages: a file of its own, which bundlers find and copy by this very expression. */
+export function importPackages(): Promise<typeof import("./package.js")> {
+  return importFile(new URL("./package.js", import.meta.url).href);
+}
+
 /** Starts a build, once for this page, worker or process, until {@link abandonRuntime}. */
 export async function openRuntime(build: Build, options: ReadOptions = {}): Promise<Runtime> {
   const known = opened.get(build);
@@ -154,7 +159,7 @@ async function start(build: Build, options: ReadOptions): Promise<Runtime> {
   instances.set(build, instance + 1);
   // A module is evaluated once per address, and holds one instance.
   if (instance > 0) files.glue.searchParams.set("instance", String(instance));
-  const [glue, module] = await Promise.all([importGlue(files.glue.href), compile(files.wasm, options)]);
+  const [glue, module] = await Promise.all([importFile<Glue>(files.glue.href), compile(files.wasm, options)]);
   try {
     const { memory } = await glue.default({ module_or_path: module });
     return { glue, url: files.glue.href, module, memory };
@@ -167,9 +172,9 @@ async function start(build: Build, options: ReadOptions): Promise<Runtime> {
   }
 }
 
-async function importGlue(url: string): Promise<Glue> {
+async function importFile<Module>(url: string): Promise<Module> {
   try {
-    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Glue;
+    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Module;
   } catch (error) {
     throw new FirebrandError("network", `${await diagnose(url)}: expected JavaScript; deploy the package's dist folder as a whole`, { file: url, cause: error });
   }

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
 import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
+import type { Manifest } from "./manifest.js";
 import { prefersWorker } from "./platform.js";
 import type { Profile } from "./profile.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
@@ -42,9 +43,19 @@ export interface LoadOptions extends InspectOptions {
   threads?: number | "auto";
   /**
    * The files that hold weights beside the model, by the names that the model has for them. Those
-   * not given are fetched from beside the model, where it came from a URL or path.
+   * not given are fetched from beside the model, where it came from a URL or path. The same goes for a package's files.
    */
   externalData?: Record<string, DataSource>;
+  /**
+   * Of a package: whether its files are kept between visits, where the browser lets a page do so. They are kept by
+   * their hash and verified again when read; a new version fetches only what changed. Default: `"auto"`.
+   */
+  cache?: "auto" | "none";
+  /**
+   * Of a package: whether the device must compute a golden sample right before it is trusted. `"auto"` goes to the CPU
+   * where the GPU does not; else `load` rejects with kind `self_test_failed`. Default: `true`.
+   */
+  selfTest?: boolean;
 }
 
 /** How one run is made. */
@@ -89,6 +100,8 @@ interface Plan {
   device: "auto" | Device;
   threads: number | "auto";
   graphOptimizationLevel: GraphOptimizationLevel | undefined;
+  cache: "auto" | "none";
+  selfTest: boolean;
   open: OpenPort;
 }
 
@@ -97,6 +110,7 @@ interface Loaded {
   inputs: readonly ValueInfo[];
   outputs: readonly ValueInfo[];
   info: SessionInfo;
+  manifest: Manifest | undefined;
 }
 
 const devices: readonly string[] = ["auto", "webgpu", "cpu"];
@@ -107,10 +121,11 @@ const levels: readonly string[] = ["disabled", "all"];
  *
  * ```js
  * const session = await load("/models/squeezenet.onnx", { device: "auto" });
+ * const packaged = await load("/models/squeezenet/manifest.json");
  * ```
  *
- * @param source an ONNX model: its URL (relative to the page; in Node also a path), a `Response`, or
- *   its bytes, which are copied and stay usable
+ * @param source an ONNX model, or a package's manifest: its URL (relative to the page; in Node also a path), a
+ *   `Response`, or its bytes, which are copied and stay usable
  * @throws {@link FirebrandError}; its `kind` tells what went wrong
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Session> {
@@ -158,8 +173,8 @@ export class Session {
     const source = await toSource(given, { signal, onProgress: modelProgress(onProgress) });
     const externalData: Record<string, Source> = {};
     for (const [name, data] of Object.entries(options.externalData ?? {})) externalData[name] = await toSource(data);
-    const { device = "auto", threads = "auto", graphOptimizationLevel } = options;
-    const plan: Plan = { source, externalData, device, threads, graphOptimizationLevel, open: portFor(options) };
+    const { device = "auto", threads = "auto", graphOptimizationLevel, cache = "auto", selfTest = true } = options;
+    const plan: Plan = { source, externalData, device, threads, graphOptimizationLevel, cache, selfTest, open: portFor(options) };
     return new Session(plan, await start(plan, undefined, { signal, onProgress }));
   }
 
@@ -176,6 +191,11 @@ export class Session {
   /** What the session runs on, why, and how long things took. It changes where the session has to start afresh. */
   get info(): SessionInfo {
     return this.#loaded.info;
+  }
+
+  /** What the package says of itself; none for a bare model. */
+  get manifest(): Manifest | undefined {
+    return this.#loaded.manifest;
   }
 
   /**
@@ -308,12 +328,12 @@ export class Session {
 const gpuFailures: readonly ErrorKind[] = ["device_lost", "internal", "out_of_memory"];
 
 async function start(plan: Plan, avoidGpu: string | undefined, options: { signal?: AbortSignal | undefined; onProgress?: LoadOptions["onProgress"] | undefined }): Promise<Loaded> {
-  const { source, externalData, device, threads, graphOptimizationLevel } = plan;
-  const link = new Link(plan.open);
+  const { open, graphOptimizationLevel, ...asked } = plan;
+  const link = new Link(open);
   try {
-    const request = { type: "load" as const, source, externalData, device, threads, ...(graphOptimizationLevel && { graphOptimizationLevel }), ...(avoidGpu !== undefined && { avoidGpu }) };
-    const { inputs, outputs, info } = await link.exchange(request, [], options);
-    return { link, inputs: Object.freeze(inputs), outputs: Object.freeze(outputs), info: Object.freeze(info) };
+    const request = { type: "load" as const, ...asked, ...(graphOptimizationLevel && { graphOptimizationLevel }), ...(avoidGpu !== undefined && { avoidGpu }) };
+    const { inputs, outputs, info, manifest } = await link.exchange(request, [], options);
+    return { link, inputs: Object.freeze(inputs), outputs: Object.freeze(outputs), info: Object.freeze(info), manifest };
   } catch (error) {
     link.close();
     throw error;
@@ -400,7 +420,7 @@ function blank({ kind, dtype, shape }: ValueInfo): InputValue {
 
 function checkOptions(options: LoadOptions): void {
   if (typeof options !== "object" || options === null) throw new FirebrandError("invalid_argument", "options are an object");
-  const { device, graphOptimizationLevel, threads, externalData } = options;
+  const { device, graphOptimizationLevel, threads, externalData, cache, selfTest } = options;
   if (device !== undefined && !devices.includes(device)) {
     throw new FirebrandError("invalid_argument", `device: expected "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
   }
@@ -409,6 +429,12 @@ function checkOptions(options: LoadOptions): void {
   }
   if (threads !== undefined && threads !== "auto" && !(Number.isSafeInteger(threads) && threads >= 1)) {
     throw new FirebrandError("invalid_argument", `threads: expected "auto" or a whole number of 1 or more, got ${JSON.stringify(threads)}`);
+  }
+  if (cache !== undefined && cache !== "auto" && cache !== "none") {
+    throw new FirebrandError("invalid_argument", `cache: expected "auto" or "none", got ${JSON.stringify(cache)}`);
+  }
+  if (selfTest !== undefined && typeof selfTest !== "boolean") {
+    throw new FirebrandError("invalid_argument", `selfTest: expected true or false, got ${JSON.stringify(selfTest)}`);
   }
   if (externalData !== undefined && (typeof externalData !== "object" || externalData === null)) {
     throw new FirebrandError("invalid_argument", "externalData: expected an object of files by name");

@@ -35,7 +35,7 @@ describe("a host in a worker of its own", () => {
   const load = async (wanted: number | "auto" = "auto") => {
     const replies: Reply[] = [];
     const host = new Host((reply) => replies.push(reply), { isOwnWorker: true });
-    host.receive({ type: "load", source: { from: "blob", blob: new Blob([Uint8Array.of(8, 7)]) }, externalData: {}, device: "cpu", threads: wanted });
+    host.receive({ type: "load", source: { from: "blob", blob: new Blob([Uint8Array.of(8, 7)]) }, externalData: {}, device: "cpu", threads: wanted, cache: "none", selfTest: true });
     await vi.waitFor(() => expect(replies.at(-1)?.type).toMatch(/loaded|failed/));
     return replies.at(-1) as Extract<Reply, { type: "loaded" }>;
   };

@@ -1,0 +1,164 @@
+//! A package's manifest: what it says, and what it must say to be used.
+import type { ErrorKind } from "./error.js";
+import type { DType } from "./tensor.js";
+
+/** A file of a package, in its folder. */
+export interface PackageFile {
+  readonly file: string;
+  readonly bytes: number;
+  /** In hexadecimal digits. */
+  readonly sha256: string;
+}
+
+/** How a picture becomes an input: give it to `Tensor.fromImage` as it is. */
+export interface ImagePreprocessing {
+  readonly kind: "image";
+  readonly size: readonly [height: number, width: number];
+  readonly layout: "NCHW" | "NHWC";
+  readonly color: "RGB" | "BGR";
+  readonly fit: "fill" | "cover" | "contain";
+  readonly mean: readonly [number, number, number];
+  readonly scale: readonly [number, number, number];
+}
+
+/** What sound an input takes. */
+export interface AudioPreprocessing {
+  readonly kind: "audio";
+  /** Samples a second. */
+  readonly sampleRate: number;
+}
+
+/** What a manifest says of an input or output. */
+export interface ManifestValue {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Sizes, and names of those known at run time only; none where any shape is allowed. */
+  readonly shape?: readonly (number | string)[];
+  readonly kind?: "sequence" | "maps";
+  readonly optional?: boolean;
+}
+
+/** What a manifest says of an input. */
+export interface ManifestInput extends ManifestValue {
+  readonly preprocessing?: ImagePreprocessing | AudioPreprocessing;
+}
+
+/** What a manifest says of an output. */
+export interface ManifestOutput extends ManifestValue {
+  /** What the places along the last axis stand for. */
+  readonly labels?: readonly string[];
+}
+
+/** A tensor of a golden sample. */
+export interface GoldenTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly random?: { readonly seed: number; readonly low: number; readonly high: number };
+  readonly stride?: number;
+  readonly offset?: number;
+  readonly bytes?: number;
+}
+
+/** Inputs, and what a right device makes of them. */
+export interface GoldenSample {
+  readonly inputs: Readonly<Record<string, GoldenTensor>>;
+  readonly outputs: Readonly<Record<string, GoldenTensor>>;
+  readonly tolerance: { readonly absolute: number; readonly relative: number };
+}
+
+/** What a package says of itself. */
+export interface Manifest {
+  readonly schema: 1;
+  readonly name: string;
+  /** As Semantic Versioning has it. */
+  readonly version: string;
+  /** An SPDX expression. */
+  readonly licence?: string;
+  readonly author?: string;
+  readonly description?: string;
+  /** The file that the package was made of. */
+  readonly source: PackageFile & { readonly format: string };
+  readonly tool: { readonly name: string; readonly version: string; readonly options: Readonly<Record<string, unknown>> };
+  readonly model: PackageFile;
+  readonly weights: readonly PackageFile[];
+  readonly inputs: readonly ManifestInput[];
+  readonly outputs: readonly ManifestOutput[];
+  readonly precision: "float32" | "float16" | "int8" | "int4" | "dynamic" | "mixed";
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly sizes: { readonly raw: number; readonly brotli?: number };
+  readonly golden?: { readonly data?: PackageFile; readonly samples: readonly GoldenSample[] };
+  /** How near the package is to its source, as measured when it was made. */
+  readonly accuracy?: Readonly<Record<string, unknown>>;
+}
+
+/** A manifest as its file has it, where labels may be in a file of their own. */
+export type StoredManifest = Omit<Manifest, "outputs"> & {
+  readonly outputs: readonly (ManifestValue & { readonly labels?: readonly string[] | PackageFile })[];
+};
+
+type Fail = (kind: ErrorKind, message: string) => Error;
+
+/** Reads a manifest and checks all that is used of it. What `fail` makes is thrown: `invalid_manifest`. */
+export function parseManifest(text: string, fail: Fail): StoredManifest {
+  const wrong = (what: string): never => {
+    throw fail("invalid_manifest", what);
+  };
+  let manifest: any;
+  try {
+    manifest = JSON.parse(text);
+  } catch (error) {
+    wrong(`expected a package's manifest, which is JSON (${(error as Error).message})`);
+  }
+  const isObject = (value: unknown): value is Record<string, any> => typeof value === "object" && value !== null && !Array.isArray(value);
+  if (!isObject(manifest) || typeof manifest.schema !== "number") return wrong('expected a package\'s manifest, with a number "schema"; got other JSON');
+  if (manifest.schema !== 1) return wrong(`the manifest is of schema ${manifest.schema}, this version of Firebrand reads 1: use a version that reads it`);
+
+  const known = new Map<string, string>();
+  const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+  const file = (value: any, where: string) => {
+    if (!isObject(value)) return wrong(`${where}: expected a file, with "file", "bytes" and "sha256"`);
+    // The names reach no other folder, and need no escaping in a URL.
+    if (typeof value.file !== "string" || !/^[\w-][\w.-]{0,254}$/.test(value.file)) return wrong(`${where}: ${JSON.stringify(value.file)} is no name of a package's file`);
+    if (!isCount(value.bytes)) return wrong(`${where}: bytes: expected a whole number, got ${JSON.stringify(value.bytes)}`);
+    if (typeof value.sha256 !== "string" || !/^[0-9a-f]{64}$/.test(value.sha256)) return wrong(`${where}: sha256: expected 64 lower-case hexadecimal digits`);
+    const other = known.get(value.file);
+    if (other !== undefined && other !== value.sha256) return wrong(`"${value.file}" is named twice, with other contents`);
+    known.set(value.file, value.sha256);
+  };
+  const list = (value: unknown, where: string): any[] => (Array.isArray(value) ? value : wrong(`${where}: expected an array`));
+
+  for (const name of ["name", "version"]) if (typeof manifest[name] !== "string") wrong(`${name}: expected a text`);
+  file(manifest.model, "model");
+  for (const [at, entry] of list(manifest.weights, "weights").entries()) file(entry, `weights[${at}]`);
+  for (const side of ["inputs", "outputs"]) {
+    for (const [at, value] of list(manifest[side], side).entries()) {
+      const where = `${side}[${at}]`;
+      if (!isObject(value) || typeof value.name !== "string") wrong(`${where}: expected a name`);
+      const { labels } = value;
+      if (side === "inputs" || labels === undefined) continue;
+      if (Array.isArray(labels) ? !labels.every((label) => typeof label === "string") : file(labels, `${where}.labels`)) wrong(`${where}.labels: expected texts`);
+    }
+  }
+  const { golden } = manifest;
+  if (golden !== undefined) {
+    if (!isObject(golden)) return wrong("golden: expected an object");
+    if (golden.data !== undefined) file(golden.data, "golden.data");
+    for (const [at, sample] of list(golden.samples, "golden.samples").entries()) {
+      const where = `golden.samples[${at}]`;
+      if (!isObject(sample) || !isObject(sample.inputs) || !isObject(sample.outputs) || !isObject(sample.tolerance)) return wrong(`${where}: expected inputs, outputs and a tolerance`);
+      const { absolute, relative } = sample.tolerance;
+      if (!(absolute >= 0 && relative >= 0)) wrong(`${where}.tolerance: expected numbers of 0 or more`);
+      for (const [side, tensors] of [["inputs", sample.inputs], ["outputs", sample.outputs]] as const) {
+        for (const [name, tensor] of Object.entries<any>(tensors)) {
+          const here = `${where}.${side}.${name}`;
+          if (!isObject(tensor) || typeof tensor.dtype !== "string" || !list(tensor.shape, `${here}.shape`).every(isCount)) return wrong(`${here}: expected a dtype and a shape`);
+          const { random, offset, bytes, stride = 1 } = tensor;
+          const isDrawn = side === "inputs" && isObject(random) && [random.seed, random.low, random.high].every(Number.isFinite);
+          const isStored = isCount(offset) && isCount(bytes) && isCount(stride) && stride > 0 && offset + bytes <= (golden.data?.bytes ?? 0);
+          if (isDrawn === isStored) wrong(`${here}: expected "random", or "offset" and "bytes" within the golden file`);
+        }
+      }
+    }
+  }
+  return manifest as unknown as StoredManifest;
+}
