@@ -18,6 +18,8 @@ export const data = join(cache, "data");
 export const cases = join(root, "tests/models");
 /** Stored cases like ONNX's own, with ONNX Runtime's answers. */
 export const ownCases = join(root, "tests/conformance/cases");
+/** Stored packages. */
+export const packages = join(root, "tests/package");
 /** The built demo page. */
 export const site = process.env.FIREBRAND_SITE ?? join(root, "site");
 

@@ -5,6 +5,7 @@
 //   /pages/…    pages of these tests (tests/web/pages)          /site/…    the built demo page
 //   /own/…      our stored cases (tests/conformance/cases)
 //   /made/…     small models that pages/tiny-model.js writes
+//   /packages/… stored packages (tests/package)
 //
 // Switches are path segments in front of any of these, so that relative URLs keep them:
 //
@@ -15,7 +16,9 @@
 //   ~wasm-as-text    serves .wasm as text/plain
 //   ~status-503      answers every file with that status (any number)
 //   ~cut-1000        sends 1000 bytes and the Content-Length of 1000
-//   ~drop-1000       promises the whole Content-Length, sends 1000 bytes, then drops the connection
+//   ~drop-1000       promises the whole Content-Length, sends 1000 bytes, then drops the connection; not of a manifest
+//   ~resume-1000     the same, but gives the rest to who asks for it by a range
+//   ~flip            changes one bit of every .bin
 //   ~gzip            Content-Encoding: gzip, with the encoded Content-Length
 //   ~chunked         no Content-Length
 //   ~slow-100000     sends that many bytes a second
@@ -25,7 +28,7 @@ import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { addBias, addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
-import { cases, data, installed, models, ownCases, site } from "./places.mjs";
+import { cases, data, installed, models, ownCases, packages, site } from "./places.mjs";
 
 const types = {
   ".html": "text/html; charset=utf-8",
@@ -52,6 +55,7 @@ const mounts = {
   data: () => data,
   pages: () => pages,
   site: () => site,
+  packages: () => packages,
 };
 
 const made = {
@@ -125,13 +129,24 @@ async function answer(request, response) {
   headers["Content-Type"] =
     switches.has("wasm-as-text") && extension === ".wasm" ? "text/plain" : (types[extension || extname(file)] ?? "application/octet-stream");
 
-  const hostile = ["cut", "drop", "gzip", "chunked", "slow"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
+  const hostile = ["cut", "drop", "resume", "flip", "gzip", "chunked", "slow"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
   if (!hostile && !made[path]) {
     response.writeHead(200, { ...headers, "Content-Length": statSync(file).size });
     return createReadStream(file).pipe(response);
   }
 
   let body = made[path] ? Buffer.from(made[path]()) : readFileSync(file);
+  if (switches.has("flip") && extension === ".bin") body[body.length >> 1] ^= 1;
+  if (path.endsWith("/manifest.json")) for (const name of ["drop", "resume"]) switches.delete(name);
+  if (switches.has("resume") && body.length > switches.get("resume")) {
+    headers.ETag = `"${body.length}"`;
+    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+    if (from > 0) {
+      response.writeHead(206, { ...headers, "Content-Length": body.length - from, "Content-Range": `bytes ${from}-${body.length - 1}/${body.length}` });
+      return response.end(body.subarray(from));
+    }
+    switches.set("drop", switches.get("resume"));
+  }
   if (switches.has("gzip")) {
     body = gzipSync(body);
     headers["Content-Encoding"] = "gzip";
