@@ -458,6 +458,11 @@ impl Builder<'_> {
         }
     }
 
+    /// How good a result is: by what the budget is about, then by cosine.
+    fn rank(&self, measured: &Comparison) -> (f64, f64) {
+        (measured.drop().map_or(measured.agreement, |drop| -drop), measured.cosine)
+    }
+
     fn in_words(&self, measured: &Comparison) -> String {
         let percent = |share: f64| format!("{:.2} %", share * 100.0);
         let of = format!("on {} samples", measured.samples);
@@ -501,7 +506,7 @@ impl Builder<'_> {
     ) -> Result<Option<(Candidate, Comparison)>> {
         let harm = self.harm(graph, seen, integers, on_progress)?;
         let most = harm.len() / 2;
-        let (mut best, mut count) = (None, 1);
+        let (mut best, mut count): (Option<(Candidate, Comparison)>, usize) = (None, 1);
         while count <= most {
             let mut with = integers.clone();
             for (name, harm) in &harm[..count] {
@@ -518,7 +523,10 @@ impl Builder<'_> {
                     + if count > 3 { ", …" } else { "" },
                 self.in_words(&measured)
             ));
-            best = Some((candidate, measured));
+            let better = |best: &(Candidate, Comparison)| self.rank(&measured) > self.rank(&best.1);
+            if best.as_ref().is_none_or(better) {
+                best = Some((candidate, measured));
+            }
             if holds {
                 break;
             }

@@ -296,6 +296,12 @@ impl Observation {
     /// put at the ends (Migacz, "8-bit inference with TensorRT", 2017).
     fn relative_entropy(&self, from: usize, to: usize) -> f64 {
         let mut reference: Vec<f64> = self.histogram[from..to].iter().map(|&count| count as f64).collect();
+        // What activations cut off is exactly zero, which is always a code: it is no part of the distribution.
+        let zero = ((0.0 - f64::from(self.low)) / (f64::from(self.high) - f64::from(self.low)) * BINS as f64) as usize;
+        if (from..to).contains(&zero.min(BINS - 1)) {
+            reference[zero.min(BINS - 1) - from] = 0.0;
+        }
+        let reference_inside = reference.clone();
         let last = reference.len() - 1;
         reference[0] += self.histogram[..from].iter().sum::<u64>() as f64;
         reference[last] += self.histogram[to..].iter().sum::<u64>() as f64;
@@ -303,9 +309,9 @@ impl Observation {
         let mut coded = vec![0.0; bins];
         for code in 0..256.min(bins) {
             let (first, end) = (code * bins / 256.min(bins), (code + 1) * bins / 256.min(bins));
-            let held: Vec<usize> = (first..end).filter(|&at| self.histogram[from + at] > 0).collect();
-            let sum: u64 = self.histogram[from + first..from + end].iter().sum();
-            held.iter().for_each(|&at| coded[at] = sum as f64 / held.len() as f64);
+            let held: Vec<usize> = (first..end).filter(|&at| reference_inside[at] > 0.0).collect();
+            let sum: f64 = reference_inside[first..end].iter().sum();
+            held.iter().for_each(|&at| coded[at] = sum / held.len() as f64);
         }
         let (p, q): (f64, f64) = (reference.iter().sum(), coded.iter().sum());
         // An empty bin that got outliers has no counterpart; a hundredth of a count stands for it.

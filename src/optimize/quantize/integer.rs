@@ -333,17 +333,14 @@ impl Writer {
         let Some(axis) = channel_axis(graph, node) else { bail!(Internal, "a node without weights") };
         let name = node.inputs[1].clone();
         let bias = floats(graph, node, 2).map(<[f32]>::to_vec);
-        // A channel without weights has a bias alone, in steps that its weights do not give.
-        let dead_steps = bias.as_deref().map(|bias| -> Vec<f32> {
-            bias.iter().map(|&b| if b == 0.0 { 1.0 } else { b.abs() / (data.scale * (1 << 24) as f32) }).collect()
-        });
+        let least = bias.as_deref().map(|bias| least_scales(bias, data.scale));
         let key = (name.clone(), axis, bias.is_none());
         let known = self.weights.get(&key).filter(|_| bias.is_none()).cloned();
         let (coded, scales, noise) = match known {
             Some(known) => known,
             None => {
                 let weight = &graph.initializers[&name];
-                let quantized = Coded::of(weight, axis, options, dead_steps.as_deref());
+                let quantized = Coded::of(weight, axis, options, least.as_deref());
                 let noise = quantized.noise;
                 let (scale_shape, attribute) = match options.per_channel {
                     true => (vec![quantized.scales.len()], Some(axis as i64)),
@@ -376,6 +373,12 @@ impl Writer {
     }
 }
 
+/// The scales of weights below which a bias would take more than 24 bits: those of channels whose weights are next to
+/// nothing beside it, or nothing at all.
+fn least_scales(bias: &[f32], data_scale: f32) -> Vec<f32> {
+    bias.iter().map(|b| b.abs() / (data_scale * (1 << 24) as f32)).collect()
+}
+
 /// A weight in int8, symmetric.
 struct Coded {
     codes: Vec<i8>,
@@ -385,8 +388,8 @@ struct Coded {
 }
 
 impl Coded {
-    /// `dead_steps` are the scales of channels without weights.
-    fn of(weight: &Tensor, axis: usize, options: &IntegerOptions, dead_steps: Option<&[f32]>) -> Self {
+    /// `least` are scales below which the biases have no codes.
+    fn of(weight: &Tensor, axis: usize, options: &IntegerOptions, least: Option<&[f32]>) -> Self {
         let values = weight.as_slice::<f32>().unwrap_or_default();
         let channels = weight.shape()[axis];
         let inner: usize = weight.shape()[axis + 1..].iter().product();
@@ -400,15 +403,17 @@ impl Coded {
             let all = largest.iter().copied().fold(0f32, f32::max);
             largest.fill(all);
         }
-        let scale = |(channel, &largest): (usize, &f32)| match largest {
-            0.0 => dead_steps.map_or(1.0, |steps| steps[channel]).max(f32::MIN_POSITIVE),
-            largest => (largest / most).max(f32::MIN_POSITIVE),
+        let scale = |(channel, &largest): (usize, &f32)| match (largest / most)
+            .max(least.map_or(0.0, |least| least[channel]))
+        {
+            0.0 => 1.0,
+            scale => scale.max(f32::MIN_POSITIVE),
         };
-        let scales: Vec<f32> = if options.per_channel || largest[0] > 0.0 {
-            largest.iter().enumerate().map(scale).collect()
-        } else {
-            vec![1.0; channels]
-        };
+        let mut scales: Vec<f32> = largest.iter().enumerate().map(scale).collect();
+        if !options.per_channel {
+            let all = scales.iter().copied().fold(0f32, f32::max);
+            scales.fill(all);
+        }
         let code = |(at, &value): (usize, &f32)| {
             (value / scales[at / inner % channels]).round_ties_even().clamp(-most, most) as i8
         };
@@ -439,7 +444,9 @@ pub fn correct_bias(
         let Some(observed) = input(node, 0).and_then(|value| seen.get(value)) else { continue };
         let (Some(axis), Some(weight)) = (channel_axis(graph, node), constant(graph, node, 1)) else { continue };
         let Some(values) = weight.as_slice::<f32>() else { continue };
-        let coded = Coded::of(weight, axis, options, None);
+        let data = affine(observed.range(options.method));
+        let least = floats(graph, node, 2).map(|bias| least_scales(bias, data.scale));
+        let coded = Coded::of(weight, axis, options, least.as_deref());
         let shape = weight.shape();
         let (outputs, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
         let group = if is(node, "Conv") { int(node, "group", 1).max(1) as usize } else { 1 };
