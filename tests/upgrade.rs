@@ -110,8 +110,14 @@ struct Old {
     outputs: usize,
 }
 
-fn old(op_type: &'static str, opset: i64, attributes: &[(&'static str, Attribute)], inputs: &[Tensor]) -> Old {
-    Old { op_type, opset, attributes: attributes.to_vec(), inputs: inputs.to_vec(), constants: Vec::new(), outputs: 1 }
+fn old(
+    op_type: &'static str,
+    opset: i64,
+    attributes: &[(&'static str, Attribute)],
+    inputs: impl IntoIterator<Item = Tensor>,
+) -> Old {
+    let inputs = inputs.into_iter().collect();
+    Old { op_type, opset, attributes: attributes.to_vec(), inputs, constants: Vec::new(), outputs: 1 }
 }
 
 impl Old {
@@ -183,10 +189,10 @@ fn changed() -> Vec<Old> {
     let (int, float) = (Attribute::Int, Attribute::Float);
     let mut all = Vec::new();
     for op_type in ["Softmax", "LogSoftmax", "Hardmax"] {
-        all.push(old(op_type, 7, &[], &[x.clone()]));
-        all.push(old(op_type, 7, &[], &[random.tensor(&[3, 4])]));
+        all.push(old(op_type, 7, &[], [x.clone()]));
+        all.push(old(op_type, 7, &[], [random.tensor(&[3, 4])]));
         for (opset, axis) in [(7, 0), (9, 1), (10, 2), (11, -1), (11, -2), (12, -3), (12, 1)] {
-            all.push(old(op_type, opset, &[("axis", int(axis))], &[x.clone()]));
+            all.push(old(op_type, opset, &[("axis", int(axis))], [x.clone()]));
         }
     }
     let wide = f32s(&[6], vec![-3.0, -0.5, 0.25, 2.0, f32::INFINITY, f32::NEG_INFINITY]);
@@ -198,53 +204,53 @@ fn changed() -> Vec<Old> {
             _ => Tensor::from_vec(vec![6], values.into_iter().map(half).collect::<Vec<_>>()).expect("as many"),
         };
         for opset in [7, 10] {
-            all.push(old("Clip", opset, &[], &[typed.clone()]));
-            all.push(old("Clip", opset, &[("min", float(0.0))], &[typed.clone()]));
-            all.push(old("Clip", opset, &[("max", float(1.5)), ("min", float(-1.0))], &[typed.clone()]));
+            all.push(old("Clip", opset, &[], [typed.clone()]));
+            all.push(old("Clip", opset, &[("min", float(0.0))], [typed.clone()]));
+            all.push(old("Clip", opset, &[("max", float(1.5)), ("min", float(-1.0))], [typed.clone()]));
         }
-        all.push(old("Pad", 7, &[("pads", ints(&[1, 2])), ("value", float(0.5))], &[typed.clone()]));
-        all.push(old("Dropout", 7, &[("ratio", float(0.3))], &[typed.clone()]).outputs(2));
-        all.push(old("Dropout", 10, &[("ratio", float(0.3))], &[typed]).outputs(2));
+        all.push(old("Pad", 7, &[("pads", ints(&[1, 2])), ("value", float(0.5))], [typed.clone()]));
+        all.push(old("Dropout", 7, &[("ratio", float(0.3))], [typed.clone()]).outputs(2));
+        all.push(old("Dropout", 10, &[("ratio", float(0.3))], [typed]).outputs(2));
     }
-    all.push(old("Pad", 10, &[("pads", ints(&[0, 1, 1, 0, 1, 0])), ("mode", word("reflect"))], &[x.clone()]));
-    all.push(old("Pad", 7, &[("pads", ints(&[0, 0, -1, 0, 1, 0]))], &[x.clone()]));
+    all.push(old("Pad", 10, &[("pads", ints(&[0, 1, 1, 0, 1, 0])), ("mode", word("reflect"))], [x.clone()]));
+    all.push(old("Pad", 7, &[("pads", ints(&[0, 0, -1, 0, 1, 0]))], [x.clone()]));
     for mode in ["nearest", "linear"] {
         let scales = [1.0, 1.0, 2.0, 1.5];
         let attributes = [("mode", word(mode)), ("scales", Attribute::Floats(scales.to_vec()))];
-        all.push(old("Upsample", 7, &attributes, &[image.clone()]));
+        all.push(old("Upsample", 7, &attributes, [image.clone()]));
         let given = f32s(&[4], scales.to_vec());
-        all.push(old("Upsample", 9, &[("mode", word(mode))], &[image.clone(), given.clone()]));
-        all.push(old("Upsample", 9, &[("mode", word(mode))], &[image.clone()]).constants(&[given]));
+        all.push(old("Upsample", 9, &[("mode", word(mode))], [image.clone(), given.clone()]));
+        all.push(old("Upsample", 9, &[("mode", word(mode))], [image.clone()]).constants(&[given]));
         for scales in [[1.0, 1.0, 2.0, 1.5], [1.0, 1.0, 0.6, 0.4], [1.0, 1.0, 1.7, 0.7], [1.0, 1.0, 1.0, 1.0]] {
             let given = f32s(&[4], scales.to_vec());
-            all.push(old("Resize", 10, &[("mode", word(mode))], &[image.clone(), given.clone()]));
-            all.push(old("Resize", 10, &[("mode", word(mode))], &[image.clone()]).constants(&[given]));
+            all.push(old("Resize", 10, &[("mode", word(mode))], [image.clone(), given.clone()]));
+            all.push(old("Resize", 10, &[("mode", word(mode))], [image.clone()]).constants(&[given]));
         }
     }
     let tf = ("coordinate_transformation_mode", word("tf_half_pixel_for_nn"));
     for scales in [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 0.6, 1.3]] {
         let rest = [f32s(&[0], vec![]), f32s(&[4], scales.to_vec())];
-        all.push(old("Resize", 11, &[tf.clone(), ("nearest_mode", word("floor"))], &[image.clone()]).constants(&rest));
-        all.push(old("Resize", 11, &[tf.clone()], &[image.clone()]).constants(&rest));
+        all.push(old("Resize", 11, &[tf.clone(), ("nearest_mode", word("floor"))], [image.clone()]).constants(&rest));
+        all.push(old("Resize", 11, std::slice::from_ref(&tf), [image.clone()]).constants(&rest));
     }
     let sized = [f32s(&[0], vec![]), f32s(&[0], vec![]), i64s(&[4], &[1, 2, 7, 3])];
-    all.push(old("Resize", 12, &[("mode", word("linear"))], &[image.clone()]).constants(&sized));
+    all.push(old("Resize", 12, &[("mode", word("linear"))], [image.clone()]).constants(&sized));
     all.push(old(
         "Slice",
         7,
         &[("starts", ints(&[1, 0])), ("ends", ints(&[2, 1000])), ("axes", ints(&[2, 0]))],
-        &[x.clone()],
+        [x.clone()],
     ));
-    all.push(old("Slice", 9, &[("starts", ints(&[0, -2])), ("ends", ints(&[1, -1]))], &[x.clone()]));
-    all.push(old("TopK", 7, &[("k", int(2))], &[x.clone()]).outputs(2));
-    all.push(old("TopK", 9, &[("k", int(2)), ("axis", int(1))], &[x.clone()]).outputs(2));
-    all.push(old("Split", 7, &[("axis", int(2)), ("split", ints(&[1, 3]))], &[x.clone()]).outputs(2));
-    all.push(old("Split", 11, &[("axis", int(-1))], &[x.clone()]).outputs(2));
-    all.push(old("Split", 13, &[("axis", int(2))], &[x.clone()]).outputs(4));
+    all.push(old("Slice", 9, &[("starts", ints(&[0, -2])), ("ends", ints(&[1, -1]))], [x.clone()]));
+    all.push(old("TopK", 7, &[("k", int(2))], [x.clone()]).outputs(2));
+    all.push(old("TopK", 9, &[("k", int(2)), ("axis", int(1))], [x.clone()]).outputs(2));
+    all.push(old("Split", 7, &[("axis", int(2)), ("split", ints(&[1, 3]))], [x.clone()]).outputs(2));
+    all.push(old("Split", 11, &[("axis", int(-1))], [x.clone()]).outputs(2));
+    all.push(old("Split", 13, &[("axis", int(2))], [x.clone()]).outputs(4));
     let ones = random.tensor(&[1, 3, 1]);
-    all.push(old("Squeeze", 7, &[], &[ones.clone()]));
-    all.push(old("Squeeze", 11, &[("axes", ints(&[-1]))], &[ones]));
-    all.push(old("Unsqueeze", 7, &[("axes", ints(&[0, 4]))], &[x.clone()]));
+    all.push(old("Squeeze", 7, &[], [ones.clone()]));
+    all.push(old("Squeeze", 11, &[("axes", ints(&[-1]))], [ones]));
+    all.push(old("Unsqueeze", 7, &[("axes", ints(&[0, 4]))], [x.clone()]));
     let positive = f32s(&[2, 3, 4], random.floats(24).into_iter().map(|v| v.abs() + 0.1).collect());
     for op_type in [
         "ReduceL1",
@@ -259,29 +265,29 @@ fn changed() -> Vec<Old> {
         "ReduceSumSquare",
     ] {
         for opset in [7, 11, if op_type == "ReduceSum" { 12 } else { 17 }] {
-            all.push(old(op_type, opset, &[], &[positive.clone()]));
-            all.push(old(op_type, opset, &[("axes", ints(&[1, 2])), ("keepdims", int(0))], &[positive.clone()]));
+            all.push(old(op_type, opset, &[], [positive.clone()]));
+            all.push(old(op_type, opset, &[("axes", ints(&[1, 2])), ("keepdims", int(0))], [positive.clone()]));
         }
     }
     let each = || f32s(&[3], vec![0.5, 1.0, 2.0]);
     let norm = [x.clone(), each(), each(), each(), each()];
-    all.push(old("BatchNormalization", 7, &[("spatial", int(1)), ("epsilon", float(0.01))], &norm));
-    all.push(old("BatchNormalization", 9, &[("momentum", float(0.8))], &norm).outputs(3));
+    all.push(old("BatchNormalization", 7, &[("spatial", int(1)), ("epsilon", float(0.01))], norm.clone()));
+    all.push(old("BatchNormalization", 9, &[("momentum", float(0.8))], norm.clone()).outputs(3));
     let signal = random.tensor(&[2, 5, 4, 2]);
-    all.push(old("DFT", 17, &[("axis", int(2))], &[signal.clone()]));
-    all.push(old("DFT", 17, &[("inverse", int(1))], &[signal]).constants(&[i64s(&[], &[4])]));
+    all.push(old("DFT", 17, &[("axis", int(2))], [signal.clone()]));
+    all.push(old("DFT", 17, &[("inverse", int(1))], [signal]).constants(&[i64s(&[], &[4])]));
     let places = random.tensor(&[1, 3, 3, 2]);
     for mode in ["bilinear", "nearest", "bicubic"] {
-        all.push(old("GridSample", 16, &[("mode", word(mode))], &[image.clone(), places.clone()]));
+        all.push(old("GridSample", 16, &[("mode", word(mode))], [image.clone(), places.clone()]));
     }
-    all.push(old("GridSample", 16, &[], &[image.clone(), places]));
+    all.push(old("GridSample", 16, &[], [image.clone(), places]));
     let four = random.tensor(&[2, 4, 3, 3]);
     let group = [four, f32s(&[2], vec![0.5, 2.0]), f32s(&[2], vec![1.0, -1.0])];
-    all.push(old("GroupNormalization", 18, &[("num_groups", int(2))], &group));
+    all.push(old("GroupNormalization", 18, &[("num_groups", int(2))], group));
     let regions = [image.clone(), f32s(&[1, 4], vec![0.5, 0.5, 4.0, 3.5]), i64s(&[1], &[0])];
-    all.push(old("RoiAlign", 10, &[("output_height", int(2)), ("output_width", int(3))], &regions));
+    all.push(old("RoiAlign", 10, &[("output_height", int(2)), ("output_width", int(3))], regions));
     let scattered = [f32s(&[5], vec![1.0; 5]), i64s(&[2], &[1, 3]), f32s(&[2], vec![7.0, 8.0])];
-    all.push(old("Scatter", 9, &[], &scattered));
+    all.push(old("Scatter", 9, &[], scattered));
     all
 }
 

@@ -453,6 +453,18 @@ fn pickles_that_hold_themselves_or_double_at_every_step_end() {
     // 100,000 lists in each other.
     let deep = pickle(&[&b"]".repeat(100_000)[..], &b"a".repeat(99_999)].concat());
     says(&error("a.pkl", deep, None), ErrorKind::LimitExceeded, &["deep"]);
+    // A million bytes, and text for a thousand copies of them.
+    let encode = b"c_codecs\nencode\nh\x00U\x06latin1\x86R0".repeat(1000);
+    let text = [b"X", &1_000_000u32.to_le_bytes()[..], &b"a".repeat(1_000_000), b"q\x00"].concat();
+    let copies = pickle(&[text, encode].concat());
+    says(&error("a.pkl", copies, None), ErrorKind::LimitExceeded, &["copies more than"]);
+    // Names of two long texts each.
+    let long = |key: u8| [b"X\x58\x02\x00\x00", &b"a".repeat(600)[..], b"q", &[key], b"0"].concat();
+    let names = pickle(&[&long(0)[..], &long(1), b"h\x00h\x01\x93"].concat());
+    says(&error("a.pkl", names, None), ErrorKind::LimitExceeded, &["longer ones"]);
+    // Eight million lists.
+    let many = pickle(&b"]".repeat(8_000_000));
+    says(&error("a.pkl", many, None), ErrorKind::LimitExceeded, &["many more than weights have"]);
     // Ten lists, each with the one before a hundred times: 10^20 places.
     let mut program = b"]q\x00".to_vec();
     for level in 1..=10u8 {
@@ -536,4 +548,32 @@ fn damaged_files_never_panic() {
     println!("{tried} damaged files tried, {kept} still converted; the slowest took {slowest:?}");
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert!(kept > 0, "no damaged file was converted: the test does not reach the graphs");
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn the_command_line_reads_descriptions_in_both_notations() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("weights");
+    std::fs::create_dir_all(&folder).expect("a folder for the test");
+    let convert = |arch: &str| {
+        let output = folder.join(arch).with_extension(format!("{}.onnx", &arch[arch.len() - 4..]));
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_firebrand"))
+            .arg("convert")
+            .arg(stored("described.npz"))
+            .arg("--arch")
+            .arg(stored(arch))
+            .arg("-o")
+            .arg(&output)
+            .output()
+            .expect("the program starts");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (done.status.code(), said, std::fs::read(output).unwrap_or_default())
+    };
+    let (json, toml) = (convert("description.json"), convert("description.toml"));
+    assert_eq!((json.0, json.1.as_str()), (Some(0), ""));
+    assert_eq!((toml.0, toml.1.as_str()), (Some(0), ""));
+    assert!(json.2 == toml.2 && !json.2.is_empty(), "one description, one file");
+    let (code, said, _) = convert("no-description.json");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no-description.json"), "{said}");
 }

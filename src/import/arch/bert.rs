@@ -14,7 +14,7 @@ const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 fn usual_heads(hidden: usize) -> Option<usize> {
     match hidden {
         312 | 384 => Some(12),
-        _ if hidden > 0 && hidden % 64 == 0 => Some(hidden / 64),
+        _ if hidden > 0 && hidden.is_multiple_of(64) => Some(hidden / 64),
         _ => None,
     }
 }
@@ -113,7 +113,11 @@ pub fn build(shelf: &mut Shelf<'_>, options: &Options) -> Result<()> {
             "how many attention heads has a BERT of width {hidden}? Weights do not say: give --arch '{{\"arch\": \"bert\", \"heads\": …}}'"
         )
     };
-    ensure!(hidden % heads == 0 && hidden > 0, InvalidArgument, "{heads} heads do not divide the width of {hidden}");
+    ensure!(
+        hidden > 0 && hidden.is_multiple_of(heads),
+        InvalidArgument,
+        "{heads} heads do not divide the width of {hidden}"
+    );
     let layer = |layer: usize| format!("{prefix}encoder.layer.{layer}.attention.self.query.weight");
     let layers = (0..).take_while(|&index| shelf.has(&layer(index))).count();
 

@@ -64,6 +64,9 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<(Weights, Vec<String>)> {
     Ok((weights, notes))
 }
 
+/// How many tensors an error names at most.
+const SHOWN: usize = 50;
+
 /// How deep dictionaries and lists may lie in each other.
 const DEEPEST: usize = 16;
 
@@ -123,6 +126,8 @@ fn leaves(
 /// Everything that is wrong with tensors as one error, of the first one's kind.
 fn all_wrong(wrong: Vec<(String, Error)>) -> Result<()> {
     let Some(kind) = wrong.first().map(|(_, error)| error.kind()) else { return Ok(()) };
-    let list: Vec<String> = wrong.iter().map(|(name, error)| format!("\"{name}\": {}", error.message())).collect();
-    Err(Error::new(kind, list.join("; ")))
+    let list = wrong.iter().take(SHOWN).map(|(name, error)| format!("\"{name}\": {}", error.message()));
+    let list = list.collect::<Vec<_>>().join("; ");
+    let more = if wrong.len() > SHOWN { format!("; and {} more", wrong.len() - SHOWN) } else { String::new() };
+    Err(Error::new(kind, format!("{list}{more}")))
 }

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::error::{Error, ErrorKind, Result, bail};
+use crate::error::{Error, ErrorKind, Result, bail, ensure};
+use crate::graph::MAX_RANK;
 
 /// A value on the pickle's stack.
 #[derive(Debug, Clone)]
@@ -76,6 +77,7 @@ impl<'a> Pickle<'a> {
             marks: Vec::new(),
             memo: HashMap::new(),
             at: start,
+            copied: 0,
         };
         machine.pickle.value = machine.run()?;
         machine.pickle.end = machine.at;
@@ -167,6 +169,10 @@ impl<'a> Pickle<'a> {
             Some(("torch.Size", [inner], _)) => self.items(inner)?,
             _ => self.items(value)?,
         };
+        // A tuple may be in many records, and is a list of its own in each that is read.
+        if sized.len() > MAX_RANK {
+            return None;
+        }
         sized.iter().map(|size| self.size(size)).collect()
     }
 
@@ -192,6 +198,12 @@ impl<'a> Pickle<'a> {
 /// How many names an error has at most.
 const SHOWN: usize = 20;
 
+/// How many values there may be at a time: each takes many times the byte that may ask for it. Weights have thousands.
+const MOST_VALUES: usize = 1 << 22;
+/// How many names there may be, and how long each: a name is put together of two texts, each of which may be in many.
+const MOST_NAMES: usize = 1 << 12;
+const LONGEST_NAME: usize = 1 << 10;
+
 /// The program's state while it is read.
 struct Machine<'a> {
     pickle: Pickle<'a>,
@@ -201,6 +213,8 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<u64, Value>,
     at: usize,
+    /// What calls have copied of values that may be their argument many times over: bytes, entries.
+    copied: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -318,7 +332,7 @@ impl<'a> Machine<'a> {
     }
 
     fn set_items(&mut self, items: Vec<Value>) -> Result<()> {
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return self.fail("a key without value");
         }
         let mut items = items.into_iter();
@@ -335,7 +349,20 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn global(&mut self, module: &str, name: &str) {
+    /// Counts what a call copies: honest files have each value as an argument once.
+    fn copy(&mut self, count: usize) -> Result<()> {
+        self.copied = self.copied.saturating_add(count);
+        let size = self.pickle.bytes.len();
+        ensure!(self.copied <= size, LimitExceeded, "the pickle copies more than its {size} bytes: it is hostile");
+        Ok(())
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Result<()> {
+        ensure!(
+            module.len() + name.len() < LONGEST_NAME && self.pickle.names.len() < MOST_NAMES,
+            LimitExceeded,
+            "the pickle has more names, or longer ones, than weights have: it is hostile"
+        );
         let full = format!("{module}.{name}");
         let names = &mut self.pickle.names;
         let index = *self.known.entry(full).or_insert_with_key(|full| {
@@ -343,6 +370,7 @@ impl<'a> Machine<'a> {
             names.len() - 1
         });
         self.stack.push(Value::Name(index));
+        Ok(())
     }
 
     /// Records a call. What a callee that is itself the result of a call would be is nobody's business.
@@ -358,7 +386,8 @@ impl<'a> Machine<'a> {
                 Some([key, value]) => Some((key.clone(), value.clone())),
                 _ => None,
             };
-            let entries = pairs.unwrap_or_default().iter().filter_map(pair).collect();
+            let entries: Vec<_> = pairs.unwrap_or_default().iter().filter_map(pair).collect();
+            self.copy(entries.len())?;
             self.push(Object::Dict(entries));
             return Ok(());
         }
@@ -369,6 +398,7 @@ impl<'a> Machine<'a> {
             // Latin-1, in which Python 3 hides bytes from Python 2.
             let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
             let Some(bytes) = bytes else { return self.fail("bytes, written as text, with other characters") };
+            self.copy(bytes.len())?;
             self.stack.push(Value::Made(bytes.into()));
             return Ok(());
         }
@@ -400,6 +430,12 @@ impl<'a> Machine<'a> {
 
     fn run(&mut self) -> Result<Value> {
         loop {
+            let values = self.stack.len() + self.memo.len() + self.pickle.objects.len();
+            ensure!(
+                values <= MOST_VALUES,
+                LimitExceeded,
+                "the pickle has more than {MOST_VALUES} values, many more than weights have"
+            );
             let opcode = self.number(1)? as u8;
             match opcode {
                 // PROTO
@@ -551,7 +587,7 @@ impl<'a> Machine<'a> {
                 },
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
-                    self.global(module, name);
+                    self.global(module, name)?;
                 }
                 // STACK_GLOBAL
                 0x93 => {
@@ -559,7 +595,7 @@ impl<'a> Machine<'a> {
                     let (Value::Text(name), Value::Text(module)) = (name, module) else {
                         return self.fail("a name that is no text");
                     };
-                    self.global(&module, &name);
+                    self.global(&module, &name)?;
                 }
                 // REDUCE, NEWOBJ
                 b'R' | 0x81 => {
@@ -576,7 +612,7 @@ impl<'a> Machine<'a> {
                 b'i' => {
                     let (module, name) = (self.line()?, self.line()?);
                     let arguments = self.pop_to_mark()?;
-                    self.global(module, name);
+                    self.global(module, name)?;
                     let callee = self.pop()?;
                     let arguments = self.make(Object::Tuple(arguments));
                     self.call(callee, arguments)?;
