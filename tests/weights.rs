@@ -473,18 +473,33 @@ fn pickles_that_hold_themselves_or_double_at_every_step_end() {
     says(&error("a.pkl", pickle(&program), None), ErrorKind::LimitExceeded, &["hostile"]);
 }
 
+/// Zeros, deflated as far as that goes: a literal, then `count` times "258 more of the byte before", in 13 bits each.
+fn zeros(count: usize) -> Vec<u8> {
+    let mut bits = vec![1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0];
+    for _ in 0..count {
+        bits.extend([1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+    }
+    bits.extend([0; 7]);
+    bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |value, bit| value << 1 | bit)).collect()
+}
+
 #[test]
 fn archives_that_inflate_without_end_are_refused() {
-    let mut bomb = zip(&[("w.npy", &[0; 64])]);
-    // What it inflates to is said before the member and again in the directory: 1 GiB.
-    let size = (1u32 << 30).to_le_bytes();
-    let at: Vec<usize> = (0..bomb.len() - 4).filter(|&i| bomb[i..i + 4] == 64u32.to_le_bytes()).collect();
-    assert_eq!(at.len(), 4);
-    for at in [at[1], at[3]] {
-        bomb[at..at + 4].copy_from_slice(&size);
-    }
-    let refused = error("a.npz", bomb, Some("bert"));
+    let deflated = |data: &[u8], declared: u32| {
+        let mut bytes = zip(&[("w.npy", data)]);
+        let directory = bytes.windows(4).rposition(|four| four == b"PK\x01\x02").expect("a directory");
+        for (method, size) in [(8, 22), (directory + 10, directory + 24)] {
+            bytes[method] = 8;
+            bytes[size..size + 4].copy_from_slice(&declared.to_le_bytes());
+        }
+        bytes
+    };
+    // 1 GiB out of 7 MB, which the archive says.
+    let refused = error("a.npz", deflated(&zeros((1 << 30) / 258), (1 << 30) / 258 * 258 + 1), Some("bert"));
     says(&refused, ErrorKind::LimitExceeded, &["\"w.npy\"", "hostile"]);
+    // 26 MB, which it does not say.
+    let refused = error("a.npz", deflated(&zeros(100_000), 100), Some("bert"));
+    says(&refused, ErrorKind::InvalidModel, &["\"w.npy\"", "larger than its declared"]);
 }
 
 const FILES: [&str; 8] = [
