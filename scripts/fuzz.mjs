@@ -1,5 +1,5 @@
 // Fuzzes for SECONDS in all (default 60), each target for its share, from the corpus in tests/fuzz/corpus.
-//   node scripts/fuzz.mjs [reader | infer | graphs]…       what is found lies in the cache's fuzz/artifacts
+//   node scripts/fuzz.mjs [reader | infer | graphs | weights]…       what is found lies in the cache's fuzz/artifacts
 //   node scripts/fuzz.mjs --minimise                       keeps of the corpora what reaches code that nothing else reaches
 import { copyFile, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { answer, run, toolEnvironment } from "./command.mjs";
 import { cache, places, repository } from "./places.mjs";
 
 const mostInputs = 600;
-const all = ["reader", "infer", "graphs"];
+const all = ["reader", "infer", "graphs", "weights"];
 const wanted = process.argv.slice(2);
 const minimise = wanted[0] === "--minimise";
 const targets = minimise || wanted.length === 0 ? all : wanted;
