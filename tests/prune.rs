@@ -618,6 +618,24 @@ fn constants_that_several_nodes_share_are_cut_for_each() {
 }
 
 #[test]
+fn weights_behind_constant_and_identity_nodes_are_found() {
+    let mut net = Net::new(17, &["1", "3", "6", "6"]);
+    let (weight, bias) = (net.weights(&[8, 3, 1, 1], 0), net.weights(&[8], 0));
+    net.constant("bias", bias).node("Constant", &[], "w", &[("value", Attribute::Tensor(weight))]);
+    net.node("Identity", &["bias"], "i", &[]).node("Identity", &["i"], "b", &[]);
+    net.node("Conv", &["x", "w", "b"], "a", &[]).node(
+        "Constant",
+        &[],
+        "low",
+        &[("value_float", Attribute::Float(0.0))],
+    );
+    net.node("Clip", &["a", "low"], "r", &[]);
+    let (pruned, report) = halves("Constant and Identity", &net.finish("r", 8), 1, &[4, 3]);
+    assert_eq!((report.weights_before, report.weights_after), (24 + 8 + 1 + 219, 12 + 4 + 1 + 111));
+    assert_eq!(pruned.nodes.iter().map(|n| n.op_type.as_str()).collect::<Vec<_>>(), ["Conv", "Clip", "Conv"]);
+}
+
+#[test]
 fn what_is_not_understood_is_left_alone_and_named() {
     let reason = |net: &mut Net, outputs: &[&str], expected: &[usize], word: &str| {
         let graph = net.graph(outputs);

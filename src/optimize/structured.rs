@@ -180,43 +180,54 @@ fn constants_of(graph: &Graph, node: usize) -> usize {
     constants.map(Tensor::len).sum()
 }
 
-/// Makes initializers of Constant nodes, and of Identity nodes behind initializers.
+/// Makes initializers of Constant nodes, and takes initializers where Identity nodes stand before them.
 fn hoist_constants(graph: &mut Graph) -> Result<()> {
     let outputs: BTreeSet<String> = graph.outputs.iter().map(|output| output.name.clone()).collect();
+    let captured: BTreeSet<String> = graph.nodes.iter().flat_map(Node::captures).collect();
     let order = graph.topological_order()?;
     let mut hoisted = BTreeSet::new();
+    let mut renamed: HashMap<String, String> = HashMap::new();
     for index in order {
         let node = &graph.nodes[index];
         let Some(name) = node.outputs.first().filter(|name| !name.is_empty() && !outputs.contains(*name)) else {
             continue;
         };
-        if !node.domain.is_empty() {
-            continue;
-        }
-        let tensor = match node.op_type.as_str() {
-            "Constant" => match node.attributes.iter().next() {
-                Some((_, Attribute::Tensor(tensor))) => Some(tensor.clone()),
-                Some((_, Attribute::Float(value))) => Some(Tensor::from_vec(vec![], vec![*value])?),
-                Some((_, Attribute::Floats(values))) => Some(Tensor::from_vec(vec![values.len()], values.clone())?),
-                Some((_, Attribute::Int(value))) => Some(Tensor::from_vec(vec![], vec![*value])?),
-                Some((_, Attribute::Ints(values))) => Some(Tensor::from_vec(vec![values.len()], values.clone())?),
-                _ => None,
+        match (node.domain.as_str(), node.op_type.as_str()) {
+            ("", "Constant") if node.attributes.len() == 1 => {
+                let tensor = match node.attributes.values().next() {
+                    Some(Attribute::Tensor(tensor)) => tensor.clone(),
+                    Some(Attribute::Float(value)) => Tensor::from_vec(vec![], vec![*value])?,
+                    Some(Attribute::Floats(values)) => Tensor::from_vec(vec![values.len()], values.clone())?,
+                    Some(Attribute::Int(value)) => Tensor::from_vec(vec![], vec![*value])?,
+                    Some(Attribute::Ints(values)) => Tensor::from_vec(vec![values.len()], values.clone())?,
+                    _ => continue,
+                };
+                let name = name.clone();
+                graph.initializers.insert(name, tensor);
             }
-            .filter(|_| node.attributes.len() == 1),
-            "Identity" => node.inputs.first().and_then(|input| graph.initializers.get(input)).cloned(),
-            _ => None,
-        };
-        if let Some(tensor) = tensor {
-            let name = name.clone();
-            graph.initializers.insert(name, tensor);
-            hoisted.insert(index);
+            ("", "Identity") if !captured.contains(name) => {
+                let Some(input) = node.inputs.first().map(|input| renamed.get(input).unwrap_or(input)) else {
+                    continue;
+                };
+                if !graph.initializers.contains_key(input) {
+                    continue;
+                }
+                renamed.insert(name.clone(), input.clone());
+            }
+            _ => continue,
         }
+        hoisted.insert(index);
     }
     let mut index = 0;
     graph.nodes.retain(|_| {
         index += 1;
         !hoisted.contains(&(index - 1))
     });
+    for input in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs) {
+        if let Some(name) = renamed.get(input) {
+            input.clone_from(name);
+        }
+    }
     Ok(())
 }
 
