@@ -1,6 +1,6 @@
 # Every target installs what it needs first; compiled output and downloads live in the user's cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-web models wasm pkg site fuzz bench
+.PHONY: help setup demo test test-rust test-web models wasm pkg site fuzz bench train
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebrand
 export CARGO_TARGET_DIR := $(cache)/target
@@ -54,3 +54,8 @@ bench: pkg ## measure against other runtimes in one browser, and natively
 	@cargo build --locked --release --quiet
 	@npm --prefix bench run --silent bench
 	@npm --prefix bench run --silent shapes
+
+train: ## train the network for MNIST digits that the tests use, with Burn
+	@$(setup) rust models:mnist
+	@cargo run --locked --release --quiet --manifest-path train/mnist/Cargo.toml -- $(cache)/data $(cache)/train/mnist
+	@cp $(cache)/train/mnist/mnist-cnn.onnx tests/models/mnist/
