@@ -153,7 +153,7 @@ pub fn prune_channels(graph: &mut Graph, options: &ChannelOptions) -> Result<Cha
         left_alone,
         multiply_adds_before: measured.multiply_adds.iter().sum(),
         multiply_adds_after: smaller.multiply_adds.iter().sum(),
-        weights_before: weights(graph),
+        weights_before: weights(&before),
         weights_after: weights(&after),
     };
     *graph = after;
@@ -166,12 +166,9 @@ fn unfit(error: &Error) -> Error {
     Error::new(ErrorKind::Unsupported, said).at_node(place, operator)
 }
 
-/// Elements of the float constants, those that Constant nodes hold too.
+/// Elements of the float constants.
 fn weights(graph: &Graph) -> usize {
-    let held = graph.nodes.iter().filter(|node| node.op_type == "Constant").filter_map(|node| {
-        if let Some(Attribute::Tensor(tensor)) = node.attributes.get("value") { Some(tensor) } else { None }
-    });
-    graph.initializers.values().chain(held).filter(|t| t.dtype().is_float()).map(Tensor::len).sum()
+    graph.initializers.values().filter(|t| t.dtype().is_float()).map(Tensor::len).sum()
 }
 
 /// Elements of the constants that a node takes.
