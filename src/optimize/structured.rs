@@ -1155,11 +1155,11 @@ impl<'g> Channels<'g> {
         let mut changes = Changes::default();
         let left = |ids: &Ids| -> Vec<usize> { (0..ids.len()).filter(|&at| !gone[ids[at] as usize]).collect() };
         // Each way of cutting a tensor makes one tensor, however many nodes use it.
-        let mut made: HashMap<(String, Vec<(usize, Vec<usize>)>), String> = HashMap::new();
+        let mut made: HashMap<(String, Vec<Cut>), String> = HashMap::new();
         let mut names = self.names();
         for (&(node, input), tracks) in &self.indexed {
             let name = &self.graph.nodes[node].inputs[input];
-            let cuts: Vec<(usize, Vec<usize>)> = tracks
+            let cuts: Vec<Cut> = tracks
                 .iter()
                 .map(|track| (track.axis, left(&track.ids), track.ids.len()))
                 .filter(|(_, kept, all)| kept.len() < *all)
@@ -1294,6 +1294,9 @@ fn select(tensor: &Tensor, axis: usize, kept: &[usize]) -> Result<Tensor> {
     shape[axis] = kept.len();
     Tensor::from_bytes(tensor.dtype(), shape, out)
 }
+
+/// An axis of a tensor, and the positions along it that stay.
+type Cut = (usize, Vec<usize>);
 
 /// What is to be written into a graph.
 #[derive(Default)]
