@@ -308,6 +308,7 @@ fn manifests_that_make_no_sense_are_refused_by_what_is_wrong() {
     refused("of a golden file of", &|m| output(m, "offset", json!(1u64 << 40)));
     refused("of a golden file of", &|m| output(m, "offset", json!(u64::MAX - 7)));
     refused("of a golden file of", &|m| output(m, "offset", json!(4)));
+    refused("a golden tensor has no dtype \"float8e5m2\"", &|m| output(m, "dtype", json!("float8e5m2")));
     refused("stride: expected 1 or more", &|m| output(m, "stride", json!(0)));
     refused("tolerance: expected numbers of 0 or more", &|m| {
         m["golden"]["samples"][0]["tolerance"]["relative"] = json!(-1);

@@ -96,6 +96,11 @@ export type StoredManifest = Omit<Manifest, "outputs"> & {
   readonly outputs: readonly (ManifestValue & { readonly labels?: readonly string[] | PackageFile })[];
 };
 
+const goldenDtypes: readonly string[] = "float32 float64 float16 bfloat16 int4 uint4 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool".split(" ");
+
+/** Larger golden tensors are hostile. */
+const mostElements = 2 ** 28;
+
 type Fail = (kind: ErrorKind, message: string) => Error;
 
 /** Reads a manifest and checks all that is used of it. What `fail` makes is thrown: `invalid_manifest`. */
@@ -151,7 +156,8 @@ export function parseManifest(text: string, fail: Fail): StoredManifest {
       for (const [side, tensors] of [["inputs", sample.inputs], ["outputs", sample.outputs]] as const) {
         for (const [name, tensor] of Object.entries<any>(tensors)) {
           const here = `${where}.${side}.${name}`;
-          if (!isObject(tensor) || typeof tensor.dtype !== "string" || !list(tensor.shape, `${here}.shape`).every(isCount)) return wrong(`${here}: expected a dtype and a shape`);
+          if (!isObject(tensor) || !goldenDtypes.includes(tensor.dtype) || !list(tensor.shape, `${here}.shape`).every(isCount)) return wrong(`${here}: expected a dtype and a shape`);
+          if (tensor.shape.reduce((count: number, size: number) => count * Math.max(size, 1), 1) > mostElements) return wrong(`${here}: a tensor of shape [${tensor.shape}] is too large`);
           const { random, offset, bytes, stride = 1 } = tensor;
           const isDrawn = side === "inputs" && isObject(random) && [random.seed, random.low, random.high].every(Number.isFinite);
           const isStored = isCount(offset) && isCount(bytes) && isCount(stride) && stride > 0 && offset + bytes <= (golden.data?.bytes ?? 0);

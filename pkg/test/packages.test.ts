@@ -552,6 +552,8 @@ describe("a manifest that makes no sense is refused by what is wrong", () => {
     ["tolerance: expected numbers", (m) => (m.golden.samples[0].tolerance.relative = -1)],
     ["outputs.y: expected \"random\"", (m) => (m.golden.samples[0].outputs.y.offset = 1e9)],
     ["inputs.x: expected \"random\"", (m) => (m.golden.samples[0].inputs.x = { dtype: "float32", shape: [3] })],
+    ["is too large", (m) => (m.golden.samples[0].inputs.x.shape = [2 ** 40, 0, 2 ** 40])],
+    ["inputs.x: expected a dtype", (m) => (m.golden.samples[0].inputs.x.dtype = "float8e5m2")],
     ["inputs.x.shape: expected an array", (m) => delete m.golden.samples[0].inputs.x.shape],
   ])("%s", (message, edit) => {
     const error = edited(edit);

@@ -477,7 +477,7 @@ impl Golden {
 impl StoredTensor {
     /// The dtype, and the dimensions as numbers of this machine.
     pub(super) fn described(&self) -> Result<(DataType, Vec<usize>)> {
-        let dtype = DataType::from_name(&self.dtype).filter(|dtype| *dtype != DataType::String);
+        let dtype = DataType::from_name(&self.dtype).filter(|dtype| super::golden::is_storable(*dtype));
         let Some(dtype) = dtype else { bail!(InvalidManifest, "a golden tensor has no dtype \"{}\"", self.dtype) };
         let shape = self.shape.iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
         let Ok(shape) = shape else { bail!(LimitExceeded, "a tensor of shape {:?} is larger than memory", self.shape) };

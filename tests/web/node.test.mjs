@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { readNpy } from "./pages/cases.js";
 import { addBias, addExternalBias, biasBytes, identity, unsupported } from "./pages/tiny-model.js";
-import { cases, installed, models, root } from "./places.mjs";
+import { cases, installed, models, packages, root } from "./places.mjs";
 
 const exec = promisify(execFile);
 const folder = installed();
@@ -47,6 +47,18 @@ describe("Node", () => {
     assert.equal(info.runtimeVersion, runtimeVersion);
     assert.equal(info.threads, 1);
   });
+
+  for (const worker of [false, true]) {
+    test(`a package, from its folder, tested on this machine (worker: ${worker})`, async () => {
+      const path = join(packages, "tiny/manifest.json");
+      for (const source of [path, pathToFileURL(path)]) {
+        const packaged = await load(source, { worker });
+        assert.ok(packaged.info.selfTest.passed && packaged.info.selfTest.maxDifference < 1e-5);
+        assert.equal(packaged.manifest.outputs[0].labels[7], "thing 7");
+        await packaged.dispose();
+      }
+    });
+  }
 
   test("a path, a file URL, bytes", async () => {
     const place = await mkdtemp(join(tmpdir(), "firebrand-node-"));
