@@ -52,6 +52,12 @@ impl Builder {
         name
     }
 
+    /// Whether the first dimension of the first input is the caller's to choose.
+    pub fn first_dim_is_free(&self) -> bool {
+        let first = self.graph.inputs.first().map(|input| &input.ty);
+        matches!(first, Some(ValueType::Tensor { shape: Some(shape), .. }) if matches!(shape.first(), Some(Dim::Name(_))))
+    }
+
     /// An empty body of a node of this graph, whose names are none of this graph's; [`adopt`](Self::adopt) takes it.
     pub fn body(&self, name: &str) -> Self {
         Self { names: self.names.clone(), asked: self.asked.clone(), ..Self::new(name) }

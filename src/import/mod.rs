@@ -4,6 +4,7 @@
 mod arch;
 pub mod builder;
 mod tensorflow;
+mod tfjs;
 pub mod tflite;
 pub mod weights;
 
@@ -21,6 +22,8 @@ pub enum Format {
     PyTorch,
     Numpy,
     Tflite,
+    /// TensorFlow.js' graph models: `model.json` with its shards.
+    TfjsGraph,
 }
 
 impl Format {
@@ -32,6 +35,7 @@ impl Format {
             Self::PyTorch => "pytorch",
             Self::Numpy => "numpy",
             Self::Tflite => "tflite",
+            Self::TfjsGraph => "tfjs-graph",
         }
     }
 
@@ -44,6 +48,9 @@ impl Format {
         }
         if tflite::is_tflite(bytes) {
             return Ok(Self::Tflite);
+        }
+        if tfjs::graph::is_graph_model(bytes) {
+            return Ok(Self::TfjsGraph);
         }
         Ok(weights::format(name, bytes).unwrap_or(Self::Onnx))
     }
@@ -106,6 +113,7 @@ pub fn import(name: &str, bytes: Bytes, beside: &dyn Beside, options: &ImportOpt
             notes = left_out;
             self::model(arch::build(&weights, options.arch.as_deref(), &mut notes)?)
         }
+        Format::TfjsGraph => self::model(tfjs::graph::read(&bytes, beside)?),
         Format::Tflite => {
             let (graph, more) = tflite::read(&bytes)?;
             notes = more;

@@ -654,7 +654,17 @@ impl Writer {
         let values = [off, on].map(|id| self.reshape(&format!("{name}/value"), id, &[1]));
         let [off, on] = values;
         let values = self.concat(&format!("{name}/values"), &[off?, on?], 0)?;
-        let (indices, depth, values) = (self.last(indices)?, self.as_longs(depth)?, self.last(values)?);
+        let (indices, depth, values) =
+            (self.cast_name(indices, DataType::Int64)?, self.as_longs(depth)?, self.last(values)?);
+        // Indices below 0 are none, where ONNX counts them from the end; those behind the end are none in both.
+        let zero = self.builder.ints(&format!("{name}/zero"), &[0]);
+        let negative = self.builder.node("Less", &format!("{name}/negative"), &[&indices, &zero], vec![]);
+        let indices = self.builder.node("Where", &format!("{name}/indices"), &[&negative, &depth, &indices], vec![]);
+        // The bounds have one dimension, which a scalar among them would get.
+        let indices = match rank {
+            0 => self.builder.node("Squeeze", &format!("{name}/index"), &[&indices, &zero], vec![]),
+            _ => indices,
+        };
         let attributes = vec![int("axis", axis)];
         Ok(self.emit("OneHot", name, &[&indices, &depth, &values], attributes, dtype, Some(shape), Order::Last))
     }
@@ -766,6 +776,39 @@ impl Writer {
             Some(inner) => Ok(inner),
             None => bail!(UnsupportedOperator, "of sizes known at run time only"),
         }
+    }
+
+    /// As many of a small integer as `x` has elements.
+    pub fn filled_like(&mut self, name: &str, x: Id, value: u8) -> Result<Id> {
+        let dtype = self.real_dtype(x);
+        let shape = self.shape_of(&format!("{name}/shape"), x, DataType::Int64)?;
+        let number = Tensor::from_vec(vec![], vec![i32::from(value)])?;
+        let number = self.constant(&format!("{name}/number"), number, None);
+        let number = self.cast(&format!("{name}/cast"), number, dtype)?;
+        self.expand(name, number, shape)
+    }
+
+    /// Zeros of a shape, with updates added at indices: `[indices, updates, shape]`.
+    pub fn scatter(&mut self, name: &str, [indices, updates, shape]: [Id; 3]) -> Result<Id> {
+        let dtype = self.real_dtype(updates);
+        let zero = Tensor::from_bytes(dtype, vec![], vec![0; dtype.size()])?;
+        let zero = self.constant(&format!("{name}/zero"), zero, None);
+        let zeros = self.expand(&format!("{name}/zeros"), zero, shape)?;
+        let out = self.shape(zeros).clone();
+        let names = [self.last(zeros)?, self.cast_name(indices, DataType::Int64)?, self.last(updates)?];
+        let names = names.each_ref().map(String::as_str);
+        Ok(self.emit("ScatterND", name, &names, vec![text("reduction", "add")], dtype, out, Order::Last))
+    }
+
+    /// Each element once, and for each element where it is among those, as integers of type `to`.
+    pub fn unique(&mut self, name: &str, x: Id, to: DataType) -> Result<Vec<Id>> {
+        let (from, dtype) = (self.last(x)?, self.real_dtype(x));
+        let long = || (DataType::Int64, Some(vec![None]));
+        let outputs = vec![(dtype, Some(vec![None])), long(), long()];
+        let found = self.emit_all("Unique", name, &[&from], vec![int("sorted", 0)], outputs, Order::Last);
+        let place = found[2];
+        let place = if to == DataType::Int64 { place } else { self.cast(&format!("{name}/places"), place, to)? };
+        Ok(vec![found[0], place])
     }
 
     pub fn cumsum(&mut self, name: &str, x: Id, axis: Id, exclusive: bool, reverse: bool) -> Result<Id> {

@@ -566,6 +566,33 @@ impl Writer {
         self.real(wider, Order::First)
     }
 
+    /// A depthwise weight `[height, width, channels, multiplier]` as `[channels * multiplier, 1, height, width]`: its name,
+    /// and that shape with the multiplier behind.
+    pub fn depthwise_weight(&mut self, id: Id) -> Result<(String, Vec<usize>)> {
+        let Some(sizes) = self.sizes(id).filter(|sizes| sizes.len() == 4) else {
+            bail!(UnsupportedOperator, "with weights of a shape known at run time only")
+        };
+        let Some(outputs) = sizes[2].checked_mul(sizes[3]) else {
+            bail!(LimitExceeded, "a weight of shape {sizes:?} is larger than memory")
+        };
+        let shape = vec![outputs, 1, sizes[0], sizes[1]];
+        let value = self.values[id.0].clone();
+        let name = match &value.constant {
+            Some(tensor) => {
+                let tensor = reshaped(&permuted(tensor, &[2, 3, 0, 1])?, shape.clone())?;
+                let moved = self.constant(&value.name, tensor, None);
+                self.last(moved)?
+            }
+            None => {
+                let moved = self.transpose(&format!("{}/moved", value.name), id, &[2, 3, 0, 1])?;
+                let to: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+                let moved = self.reshape(&format!("{}/merged", value.name), moved, &to)?;
+                self.last(moved)?
+            }
+        };
+        Ok((name, [shape, vec![sizes[3]]].concat()))
+    }
+
     /// A weight in the order of `permutation`'s dimensions, as numbers: its name and shape.
     pub fn weight(&mut self, id: Id, permutation: &[usize]) -> Result<(String, Vec<usize>)> {
         let Some(sizes) = self.sizes(id) else {

@@ -46,6 +46,7 @@ pub fn read(bytes: &[u8]) -> Result<(Graph, Vec<String>)> {
         inputs.push(writer.given(name, info.dtype, info.shape, info.quantization));
     }
     let results = importer.subgraph(&mut writer, main, inputs, 0)?;
+    let has_batch = writer.builder.first_dim_is_free();
     for (id, info) in results.into_iter().zip(&outputs) {
         if importer.missing {
             break;
@@ -54,7 +55,7 @@ pub fn read(bytes: &[u8]) -> Result<(Graph, Vec<String>)> {
         let shape = writer.shape(id).as_ref().map(|shape| {
             let unknown = |(axis, size): (usize, &Option<usize>)| match (size, axis) {
                 (Some(size), _) => Dim::Size(*size),
-                (None, 0) if batch(main) => Dim::Name("N".to_string()),
+                (None, 0) if has_batch => Dim::Name("N".to_string()),
                 (None, _) => Dim::Name("?".to_string()),
             };
             shape.iter().enumerate().map(unknown).collect()
@@ -63,13 +64,6 @@ pub fn read(bytes: &[u8]) -> Result<(Graph, Vec<String>)> {
     }
     let graph = writer.builder.finish()?;
     Ok((graph, importer.notes))
-}
-
-/// Whether the model's first input has a batch that the caller chooses.
-fn batch(main: Subgraph<'_>) -> bool {
-    let first = main.inputs().ok().and_then(|inputs| inputs.first().copied());
-    let info = first.and_then(|at| describe(main.tensor(at).ok()?.1).ok());
-    info.and_then(|info| info.shape).is_some_and(|shape| shape.first() == Some(&None))
 }
 
 /// Most operators that a model may have, bodies counted wherever they are used.

@@ -545,7 +545,7 @@ impl Call<'_, '_> {
             }
             122 => {
                 let [indices, updates, shape] = self.three()?;
-                self.scatter(indices, updates, shape)?
+                self.w.scatter(name, [indices, updates, shape])?
             }
             69 => {
                 let (x, repeats) = (self.input(0)?, self.input(1)?);
@@ -561,11 +561,7 @@ impl Call<'_, '_> {
             }
             93 => {
                 let x = self.input(0)?;
-                let shape = self.w.shape_of(&format!("{name}/shape"), x, DataType::Int64)?;
-                let dtype = self.w.real_dtype(x);
-                let zero = Tensor::from_bytes(dtype, vec![], vec![0; dtype.size()])?;
-                let zero = self.w.constant(&format!("{name}/zero"), zero, None);
-                self.w.expand(name, zero, shape)?
+                self.w.filled_like(name, x, 0)?
             }
             96 => {
                 let inputs = self.three()?;
@@ -656,8 +652,8 @@ impl Call<'_, '_> {
                 self.dequantize(x)?
             }
             103 => {
-                let x = self.input(0)?;
-                return self.unique(x);
+                let (x, to) = (self.input(0)?, self.result(1)?);
+                return self.w.unique(name, x, to);
             }
             118 => return control::branch(&mut self),
             119 => return control::repeat(&mut self),
@@ -839,19 +835,6 @@ impl Call<'_, '_> {
         }
     }
 
-    fn scatter(&mut self, indices: Id, updates: Id, shape: Id) -> Result<Id> {
-        let (w, name) = (&mut *self.w, self.name);
-        let dtype = w.real_dtype(updates);
-        let zero = Tensor::from_bytes(dtype, vec![], vec![0; dtype.size()])?;
-        let zero = w.constant(&format!("{name}/zero"), zero, None);
-        let zeros = w.expand(&format!("{name}/zeros"), zero, shape)?;
-        let out = w.shape(zeros).clone();
-        let names = [w.last(zeros)?, w.cast_name(indices, DataType::Int64)?, w.last(updates)?];
-        let names = names.each_ref().map(String::as_str);
-        let add = crate::import::tensorflow::text("reduction", "add");
-        Ok(w.emit("ScatterND", name, &names, vec![add], dtype, out, Order::Last))
-    }
-
     fn reverse_sequence(&mut self) -> Result<Id> {
         let (x, lengths) = (self.input(0)?, self.input(1)?);
         let axes = [self.op.options.int(0)?, self.op.options.int(1)?];
@@ -867,18 +850,6 @@ impl Call<'_, '_> {
         let (dtype, shape) = (w.real_dtype(x), w.shape(x).clone());
         let attributes = vec![int("time_axis", axes[0]), int("batch_axis", axes[1])];
         Ok(w.emit("ReverseSequence", name, &[&from, &lengths], attributes, dtype, shape, Order::Last))
-    }
-
-    fn unique(&mut self, x: Id) -> Result<Vec<Id>> {
-        let to = self.result(1)?;
-        let (w, name) = (&mut *self.w, self.name);
-        let from = w.last(x)?;
-        let dtype = w.real_dtype(x);
-        let long = || (DataType::Int64, Some(vec![None]));
-        let outputs = vec![(dtype, Some(vec![None])), long(), long()];
-        let found = w.emit_all("Unique", name, &[&from], vec![int("sorted", 0)], outputs, Order::Last);
-        let places = if to == DataType::Int64 { found[2] } else { w.cast(&format!("{name}/places"), found[2], to)? };
-        Ok(vec![found[0], places])
     }
 
     /// Rounds to as many numbers as codes have, between bounds that are moved until 0 is one of them.
