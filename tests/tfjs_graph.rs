@@ -89,7 +89,7 @@ fn graphs_give_what_tensorflow_gives() {
 }
 
 fn error(bytes: &[u8]) -> firebrand::Error {
-    convert(bytes).err().expect("no model comes of it")
+    convert(bytes).expect_err("no model comes of it")
 }
 
 /// A stored model with some text in place of other text.
@@ -141,7 +141,7 @@ fn what_is_missing_or_wrong_is_said() {
     let bytes = stored("network.json");
     assert_eq!(error(&bytes[..bytes.len() - 20]).kind(), ErrorKind::Truncated);
     let short = import("model.json", bytes.into(), &Shards(1), &ImportOptions::default());
-    assert_eq!(short.err().expect("a shard is too short").kind(), ErrorKind::Truncated);
+    assert_eq!(short.expect_err("a shard is too short").kind(), ErrorKind::Truncated);
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn blazeface_gives_what_its_onnx_file_gives() {
 }
 
 fn error(bytes: &[u8]) -> firebrand::Error {
-    convert(bytes).err().expect("no model comes of it")
+    convert(bytes).expect_err("no model comes of it")
 }
 
 fn stored(name: &str) -> Vec<u8> {

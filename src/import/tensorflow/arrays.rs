@@ -16,6 +16,9 @@ pub struct StridedSlice {
     pub offset: bool,
 }
 
+/// Most elements along a dimension that is mirrored by a list of places.
+const LONGEST_MIRROR: usize = 1 << 16;
+
 impl StridedSlice {
     fn has(mask: i64, at: usize) -> bool {
         at < 63 && mask >> at & 1 == 1
@@ -337,6 +340,8 @@ impl Writer {
             "strides {strides:?}"
         );
         let entries = strides.len();
+        let ellipses = (0..entries).filter(|&at| StridedSlice::has(masks.ellipsis, at)).count();
+        ensure!(ellipses <= 1, InvalidModel, "a slice with {ellipses} ellipses");
         let is_new = |at: usize| StridedSlice::has(masks.new_axis, at) && !StridedSlice::has(masks.ellipsis, at);
         let used = (0..entries).filter(|&at| !is_new(at) && !StridedSlice::has(masks.ellipsis, at)).count();
         ensure!(used <= rank, InvalidModel, "a slice of {used} dimensions of a value of {rank}");
@@ -557,6 +562,7 @@ impl Writer {
             let Some(size) = self.size(value, axis) else {
                 bail!(UnsupportedOperator, "of sizes known at run time only, with the border repeated")
             };
+            ensure!(size <= LONGEST_MIRROR, LimitExceeded, "{size} elements mirrored; at most {LONGEST_MIRROR} are");
             let size = size as i64;
             let fits = pad.iter().all(|p| (0..=size).contains(p));
             ensure!(fits, InvalidModel, "pads {pad:?} mirror more than {size} elements");

@@ -146,13 +146,11 @@ pub fn broadcast(shapes: &[Shape]) -> Shape {
     let shapes = shapes.iter().map(|s| s.as_ref()).collect::<Option<Vec<_>>>()?;
     let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
     let dim = |axis: usize| {
-        let sizes = shapes.iter().filter_map(|s| (axis + s.len()).checked_sub(rank).map(|at| s[at]));
-        sizes.fold(Some(1), |all, size| match (all, size) {
-            (Some(1), size) => size,
-            (all, Some(1)) => all,
-            (Some(all), _) => Some(all),
-            (None, size) => size,
-        })
+        let sizes: Vec<Option<usize>> =
+            shapes.iter().filter_map(|s| (axis + s.len()).checked_sub(rank).map(|at| s[at])).collect();
+        // What is not 1 decides, and a size that is known does before one that is not.
+        let known = sizes.iter().flatten().find(|&&size| size != 1).copied();
+        known.or(if sizes.contains(&None) { None } else { Some(1) })
     };
     Some((0..rank).map(dim).collect())
 }

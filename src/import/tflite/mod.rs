@@ -267,6 +267,8 @@ impl<'a> Importer<'a> {
                 .collect();
         }
         let results = outputs.iter().map(|&at| describe(graph.tensor(at)?.1)).collect::<Result<Vec<_>>>()?;
+        let scales = results.iter().filter_map(|info| info.quantization.as_ref()).map(|q| q.scales.len());
+        self.schema.spend(scales.sum::<usize>().saturating_mul(8))?;
         let options = Options(table.table(4)?);
         let custom_options = table.bytes(5)?;
         Ok(Operator { code, custom, inputs, outputs, results, options, custom_options })

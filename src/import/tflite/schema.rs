@@ -12,6 +12,9 @@ use crate::import::tensorflow::{Quantization, Shape};
 /// Longest name that is kept.
 const LONGEST_NAME: usize = 1 << 12;
 
+/// Longest name that nodes are named after.
+const LONGEST_SHORT_NAME: usize = 200;
+
 /// How much larger than the file what is made of it may be: float16 becomes float32, and sparse weights dense.
 const LARGEST_GROWTH: usize = 64;
 
@@ -48,7 +51,9 @@ pub struct TensorInfo {
 impl TensorInfo {
     /// The name that nodes for it have: of names that were put together when operators were fused, the first.
     pub fn short_name(&self) -> &str {
-        self.name.split(';').next().unwrap_or_default()
+        let first = self.name.split(';').next().unwrap_or_default();
+        let end = first.char_indices().nth(LONGEST_SHORT_NAME).map_or(first.len(), |(end, _)| end);
+        &first[..end]
     }
 }
 
