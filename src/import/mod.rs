@@ -3,6 +3,7 @@
 
 mod arch;
 pub mod builder;
+mod keras;
 mod tensorflow;
 mod tfjs;
 pub mod tflite;
@@ -24,6 +25,12 @@ pub enum Format {
     Tflite,
     /// TensorFlow.js' graph models: `model.json` with its shards.
     TfjsGraph,
+    /// Keras' `.h5` and `.hdf5`.
+    KerasH5,
+    /// Keras' `.keras`.
+    Keras,
+    /// TensorFlow.js' layers: `model.json` with its shards.
+    TfjsLayers,
 }
 
 impl Format {
@@ -36,6 +43,9 @@ impl Format {
             Self::Numpy => "numpy",
             Self::Tflite => "tflite",
             Self::TfjsGraph => "tfjs-graph",
+            Self::KerasH5 => "keras-h5",
+            Self::Keras => "keras",
+            Self::TfjsLayers => "tfjs-layers",
         }
     }
 
@@ -49,11 +59,41 @@ impl Format {
         if tflite::is_tflite(bytes) {
             return Ok(Self::Tflite);
         }
+        if bytes.starts_with(keras::SIGNATURE) {
+            return Ok(Self::KerasH5);
+        }
+        if let Some(format) = weights::format(name, bytes) {
+            return Ok(format);
+        }
+        if bytes.starts_with(ZIP) {
+            if zip_has(bytes, keras::CONFIG) {
+                return Ok(Self::Keras);
+            }
+            bail!(NotAModel, "a zip file without {}, weights or arrays: it is no model", keras::CONFIG);
+        }
         if tfjs::graph::is_graph_model(bytes) {
             return Ok(Self::TfjsGraph);
         }
-        Ok(weights::format(name, bytes).unwrap_or(Self::Onnx))
+        if json_has(bytes, "modelTopology") {
+            return Ok(Self::TfjsLayers);
+        }
+        Ok(Self::Onnx)
     }
+}
+
+/// The first bytes of a zip file.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// Whether a zip file lists `name`, which its end does in plain text.
+fn zip_has(bytes: &[u8], name: &str) -> bool {
+    bytes.windows(name.len()).rev().any(|window| window == name.as_bytes())
+}
+
+/// Whether `bytes` are a JSON object that has the key `key` somewhere.
+fn json_has(bytes: &[u8], key: &str) -> bool {
+    let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let key = format!("\"{key}\"");
+    start.starts_with(b"{") && start.windows(key.len()).any(|window| window == key.as_bytes())
 }
 
 /// The files beside the one that is read: weight files and shards, by the names that it has for them.
@@ -105,23 +145,31 @@ pub struct Imported {
 /// `LimitExceeded`, `Io`.
 pub fn import(name: &str, bytes: Bytes, beside: &dyn Beside, options: &ImportOptions) -> Result<Imported> {
     let format = Format::of(name, &bytes)?;
-    let mut notes = Vec::new();
-    let model = match format {
-        Format::Onnx => onnx(bytes, beside)?,
+    let (model, notes) = match format {
+        Format::Onnx => (onnx(bytes, beside)?, Vec::new()),
         Format::Safetensors | Format::PyTorch | Format::Numpy => {
-            let (weights, left_out) = weights::read(format, &bytes)?;
-            notes = left_out;
-            self::model(arch::build(&weights, options.arch.as_deref(), &mut notes)?)
+            let (weights, mut notes) = weights::read(format, &bytes)?;
+            (self::model(arch::build(&weights, options.arch.as_deref(), &mut notes)?), notes)
         }
-        Format::TfjsGraph => self::model(tfjs::graph::read(&bytes, beside)?),
-        Format::Tflite => {
-            let (graph, more) = tflite::read(&bytes)?;
-            notes = more;
-            self::model(graph)
-        }
+        Format::Tflite => made(tflite::read(&bytes)?),
+        Format::KerasH5 => made(keras::h5(bytes)?),
+        Format::Keras => made(keras::archive(bytes)?),
+        Format::TfjsLayers => made(tfjs::layers::read(&json(name, &bytes)?, beside)?),
+        Format::TfjsGraph => (self::model(tfjs::graph::read(&bytes, beside)?), Vec::new()),
     };
     refuse_nan(&model.graph)?;
     Ok(Imported { model, format, notes })
+}
+
+fn made((graph, notes): (Graph, Vec<String>)) -> (Model, Vec<String>) {
+    (model(graph), notes)
+}
+
+fn json(name: &str, bytes: &[u8]) -> Result<serde_json::Value> {
+    match serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
+        Ok(json) => Ok(json),
+        Err(error) => bail!(Truncated, "{name} is no whole JSON: {error}; the download is probably cut short"),
+    }
 }
 
 fn onnx(bytes: Bytes, beside: &dyn Beside) -> Result<Model> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value as Json;
 
 use super::operators;
-use super::weights::read_weights;
+use super::shards;
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Dim, Graph, MAX_RANK, Tensor};
 use crate::import::Beside;
@@ -134,7 +134,7 @@ pub fn read(bytes: &[u8], beside: &dyn Beside) -> Result<Graph> {
     };
     let weights = match &json["weightsManifest"] {
         Json::Null => BTreeMap::new(),
-        manifest => read_weights(manifest, beside)?,
+        manifest => shards::read(manifest, beside)?.into_iter().collect(),
     };
     let nodes = nodes(list)?;
     let signature = [&json["signature"], &json["userDefinedMetadata"]["signature"]];
