@@ -1,12 +1,13 @@
 """Writes keras.br beside this file: small models of every layer that is imported, in every form that they are saved
 in, with inputs and what TensorFlow computes from them.
 
-pip install tensorflow-cpu==2.21.0 keras==3.15.1 tf_keras==2.21.0 brotli==1.2.0; python tests/import/keras.py [NAME…]
+pip install tensorflow-cpu==2.21.0 keras==3.15.1 tf_keras==2.21.0 brotli==1.2.1 pillow==12.0.0; make models; python tests/import/keras.py [NAME…]
 
 Unpacked (brotli), keras.br is a line of JSON and the bytes that it speaks of, one after another:
   files     name -> [offset, length]
   cases     name, forms (form -> file; keras2-tfjs has its shard under the name "<file>.bin"), inputs and outputs, each
-            { name, dtype, shape, file }
+            { dtype, shape, file }
+  emotions  the model in the cache, pixels (uint8 [3, 64, 64, 1]; the input is (pixels / 255 - 0.5) * 2), output
 Forms: keras3 and keras2 are who saved it (Keras 2 is tf_keras), -h5, -keras and -tfjs in what.
 """
 
@@ -77,7 +78,6 @@ def tfjs(model, file):
     with h5py.File(file) as h5:
         config = json.loads(h5.attrs["model_config"])
         weights, data = [], b""
-        kinds = ["float32", "uint8", "uint16", "float16"]
         for layer in h5["model_weights"].attrs["layer_names"]:
             group = h5["model_weights"][layer]
             for weight in group.attrs["weight_names"]:
@@ -126,7 +126,10 @@ def make(name, build, only, js, numbers):
                 forms["keras2-tfjs"] = store(f"{name}.json", text)
                 store(f"{name}.json.bin", shard)
         inputs = numbers or [input_of(tensor) for tensor in model.inputs]
-        outputs = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
+        given = inputs[0] if len(inputs) == 1 else inputs
+        if isinstance(getattr(model, "_inputs_struct", None), dict):
+            given = {tensor.name: value for tensor, value in zip(model.inputs, inputs)}
+        outputs = model(given, training=False)
         outputs = [np.asarray(o) for o in tf.nest.flatten(outputs)]
         tensors = lambda kind, arrays: [
             {"dtype": a.dtype.name, "shape": list(a.shape), "file": store(f"{name}.{version}.{kind}{i}", a.tobytes())}
@@ -254,6 +257,19 @@ def residual(keras, L):
     return keras.Model(i, L.Dense(4, activation="softmax")(L.GlobalAveragePooling2D()(x)))
 case("residual", residual, js=False)
 
+def named(keras, L):
+    i = L.Input((3,), name="second"); j = L.Input((2,), name="first")
+    return keras.Model({"second": i, "first": j}, {"z": L.Dense(2)(i), "y": L.Dense(3)(L.Concatenate()([i, j]))})
+case("named", named, only=(3,))
+def plain(keras, L):
+    # The first layer says what the input is.
+    return keras.Sequential([L.Conv2D(2, 3, input_shape=(5, 5, 1)), L.Flatten(), L.Dense(2)])
+case("without-input", plain, only=(2,))
+def half(keras, L):
+    model = keras.Sequential([L.Input((4, 3)), L.Conv1D(2, 2, dtype="mixed_float16"), L.Flatten(dtype="float32"), L.Dense(2, dtype="float32")])
+    return model
+case("half", half, js=False)
+
 # Functions.
 def operations(keras, L):
     o = keras.ops
@@ -275,13 +291,35 @@ def lambdas(keras, L):
         tf.clip_by_value(x, -0.5, 0.5), tf.concat([c, y], 1), tf.stack([x, y], axis=1), *tf.split(c, 2, axis=-1), *tf.split(x, [1, 5], axis=2), tf.reshape(c, (-1, 24)), tf.transpose(c, (0, 2, 1)), tf.expand_dims(c, 1), tf.squeeze(tf.expand_dims(x, 2), 2), tf.cast(x > 0.0, tf.float32), tf.matmul(x, y, transpose_b=True), x[:, 1:3], c[:, -1], x[..., ::2], tf.math.l2_normalize(x, axis=-1), tf.nn.depth_to_space(L.Conv2D(4, 1)(z), 2), tf.image.resize(z, (6, 5)), tf.pad(x, [[0, 0], [1, 2], [0, 0]]), -x])
 case("lambdas", lambdas, only=(2,), js=False)
 
-order = []
+# A real model, of Keras 2.0: emotions of faces, cut out of photos.
+def emotions():
+    from PIL import Image
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "firebrand"
+    model = keras2.models.load_model(cache / "models/emotion_model.hdf5", compile=False)
+    boxes = [("astronaut.png", (165, 55, 285, 175)), ("astronaut.png", (120, 30, 330, 240)), ("camera.png", (180, 60, 280, 160))]
+    faces = []
+    for photo, box in boxes:
+        face = Image.open(cache / "data/photos" / photo).convert("L").crop(box).resize((64, 64), Image.BILINEAR)
+        faces.append(np.asarray(face)[..., None])
+    faces = np.stack(faces)
+    output = np.asarray(model((faces.astype(np.float32) / 255 - 0.5) * 2, training=False))
+    print("emotions", output.round(3).tolist())
+    return {
+        "model": "emotion_model.hdf5",
+        "pixels": store("emotions.in", faces.tobytes()),
+        "output": {"dtype": "float32", "shape": list(output.shape), "file": store("emotions.out", output.tobytes())},
+    }
+
+
+real = {} if asked else emotions()
+
 blob = io.BytesIO()
 index = {}
 for name, data in files.items():
     index[name] = [blob.tell(), len(data)]
     blob.write(data)
-head = json.dumps({"files": index, "cases": cases}).encode()
+head = json.dumps({"files": index, "cases": cases, "emotions": real}).encode()
 raw = len(head).to_bytes(4, "little") + head + blob.getvalue()
 packed = brotli.compress(raw, quality=11, lgwin=24)
 if not asked:

@@ -75,7 +75,8 @@ function random(seed) {
 
 async function own(name, model, shape, quantization) {
   const next = random(name.length);
-  model.setWeights(model.getWeights().map((w) => tf.tensor(Array.from({ length: w.size }, next), w.shape)));
+  const number = (name) => (name.includes("variance") ? Math.abs(next()) + 0.5 : next());
+  model.setWeights(model.weights.map((w) => tf.tensor(Array.from({ length: w.read().size }, () => number(w.name)), w.shape)));
   let artifacts;
   await model.save(tf.io.withSaveHandler(async (given) => {
     artifacts = given;
