@@ -168,6 +168,8 @@ fn photos_are_enlarged_as_in_tensorflow_js() {
     let model = import("model.json", json.into(), &beside, &ImportOptions::default()).expect("imported").model;
     let transposes = model.graph.nodes.iter().filter(|node| node.op_type == "Transpose").count();
     assert_eq!(transposes, 2, "channels are turned at the ends only");
+    let output = &model.graph.outputs[0];
+    assert_eq!((output.name.as_str(), output.ty.to_string().as_str()), ("SR", "float32 [N, ?, ?, 3]"));
     let got = outputs(&model, &[listed(&stored["esrgan"]["input"])]).expect("run").remove(0);
     let expected = listed(&stored["esrgan"]["output"]);
     let size = support::numbers(&expected).into_iter().map(f64::abs).fold(0.0, f64::max);

@@ -128,6 +128,8 @@ pub struct Emitter {
     pub weights: Weights,
     pub flavour: Flavour,
     pub notes: BTreeSet<String>,
+    /// The names that Keras has for the outputs.
+    pub outputs: Vec<String>,
     /// Weights that are not in the file.
     pub absent: Vec<String>,
     constants: HashMap<String, String>,
@@ -143,6 +145,7 @@ impl Emitter {
             weights,
             flavour,
             notes: BTreeSet::new(),
+            outputs: Vec::new(),
             absent: Vec::new(),
             constants: HashMap::new(),
             turned: HashMap::new(),
@@ -197,7 +200,7 @@ impl Emitter {
             return Ok(name.clone());
         }
         let tensor = make(self)?;
-        let name = self.builder.constant(key, tensor);
+        let name = self.builder.constant(key.trim_start_matches('\0'), tensor);
         self.constants.insert(key.to_string(), name.clone());
         Ok(name)
     }

@@ -118,6 +118,48 @@ pub(super) fn model(config: &Json, weights: Weights, flavour: Flavour) -> Result
     match (graph, missing) {
         (Err(error), Some(_)) if error.kind() == crate::ErrorKind::UnsupportedOperator => Err(error),
         (_, Some(missing)) => Err(missing),
-        (graph, None) => Ok((graph?, notes)),
+        (graph, None) => {
+            let mut graph = graph?;
+            name_outputs(&mut graph, &emitter.outputs);
+            Ok((graph, notes))
+        }
+    }
+}
+
+/// Gives the outputs the names in `wanted`: what turns a layer's output has another than the layer.
+fn name_outputs(graph: &mut Graph, wanted: &[String]) {
+    for (index, wanted) in wanted.iter().enumerate() {
+        let Some(name) = graph.outputs.get(index).map(|output| output.name.clone()) else { return };
+        let made =
+            |graph: &Graph, value: &str| graph.nodes.iter().position(|node| node.outputs.iter().any(|o| o == value));
+        let free = !graph.inputs.iter().any(|input| input.name == *wanted)
+            && !graph.initializers.contains_key(wanted)
+            && !graph.outputs.iter().any(|output| output.name == *wanted);
+        if name == *wanted || !free {
+            continue;
+        }
+        // An Identity that is there for the name alone.
+        let mut current = name.clone();
+        if let Some(identity) = made(graph, &name).filter(|&node| graph.nodes[node].op_type == "Identity") {
+            let source = graph.nodes[identity].inputs.first().cloned().unwrap_or_default();
+            if made(graph, &source).is_some() && !graph.outputs.iter().any(|output| output.name == source) {
+                graph.nodes.remove(identity);
+                graph.outputs[index].name.clone_from(&source);
+                current = source;
+            }
+        }
+        // The two change names, so that none is there twice.
+        let swap = |value: &mut String| {
+            if *value == current {
+                value.clone_from(wanted);
+            } else if value == wanted {
+                value.clone_from(&current);
+            }
+        };
+        for node in &mut graph.nodes {
+            swap(&mut node.name);
+            node.inputs.iter_mut().chain(&mut node.outputs).for_each(swap);
+        }
+        graph.outputs.iter_mut().for_each(|output| swap(&mut output.name));
     }
 }

@@ -530,9 +530,9 @@ pub fn write(emitter: &mut Emitter, model: &Json) -> Result<()> {
         let Some(value) = value else { continue };
         let value = emitter.last(&value);
         let name = if names.insert(name.clone()) { name } else { format!("{name}_{}", names.len()) };
-        // An input, or an output that is one already, keeps its name for itself.
         let shape = Emitter::dims(&value.shape, None);
         emitter.builder.output(&name, &value.name, value.dtype, Some(shape));
+        emitter.outputs.push(name);
     }
     Ok(())
 }
