@@ -11,7 +11,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(here, "dist");
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "firebrand");
 const wasm = process.env.FIREBRAND_WASM ?? join(cache, "wasm");
-const builds = ["cpu-simd128", "cpu-relaxed", "cpu-threads", "cpu-all", "webgpu"];
+const builds = ["cpu-simd128", "cpu-relaxed", "cpu-threads", "cpu-all", "webgpu", "convert"];
 const parts = ["firebrand.js", "firebrand_bg.wasm"];
 
 const missing = builds.flatMap((build) => parts.map((part) => join(wasm, build, part))).filter((file) => !existsSync(file));
@@ -23,10 +23,10 @@ if (missing.length > 0) {
 rmSync(dist, { recursive: true, force: true });
 const bundle = await rolldown({
   cwd: here,
-  input: { index: "src/index.ts", worker: "src/worker.ts", thread: "src/thread.ts" },
+  input: { index: "src/index.ts", worker: "src/worker.ts", thread: "src/thread.ts", convert: "src/convert.ts", "convert-worker": "src/convert-worker.ts", cli: "src/cli.ts" },
   platform: "neutral",
   external: /^node:/,
-  treeshake: { moduleSideEffects: [{ test: /(worker|thread)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
+  treeshake: { moduleSideEffects: [{ test: /(worker|thread|cli)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
 });
 // Documentation is in the types; bundlers read other comments.
 await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false } });
@@ -55,9 +55,9 @@ for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
   if (existsSync(file)) cpSync(file, join(here, licence));
 }
 
-/** Moves the declarations that `index.d.ts` leads to into `to`, and drops those of internal modules. */
+/** Moves the declarations that the entries' lead to into `to`, and drops those of internal modules. */
 function keepReachableTypes(from, to) {
-  const waiting = [join(from, "index.d.ts")];
+  const waiting = [join(from, "index.d.ts"), join(from, "convert.d.ts")];
   const kept = new Map();
   for (let file = waiting.pop(); file; file = waiting.pop()) {
     if (kept.has(file)) continue;

@@ -17,7 +17,7 @@
 
 #![cfg_attr(not(feature = "all-operators"), allow(dead_code, reason = "the small build lists fewer operators"))]
 
-#[cfg(test)]
+#[cfg(any(test, all(feature = "cli", feature = "web", target_family = "wasm")))]
 extern crate self as firebrand;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
@@ -28,6 +28,9 @@ pub(crate) use firebrand_kernels as kernels;
 pub mod backend;
 #[cfg(feature = "convert")]
 pub mod build;
+// Natively the program has it; in WebAssembly there is one module alone.
+#[cfg(all(feature = "cli", feature = "web", target_family = "wasm"))]
+mod cli;
 #[cfg(feature = "convert")]
 pub mod data;
 mod error;

@@ -9,6 +9,7 @@
  *   `self_test_failed` (the machine computes a golden sample wrongly).
  * - The call: `unknown_input`, `missing_input`, `unknown_output`, `dtype_mismatch`,
  *   `shape_mismatch`, `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`.
+ * - The converter: `over_budget` (a model would lose more accuracy than it may).
  * - The machine: `out_of_memory`, `device_unavailable`, `device_lost`, `network`, `io`.
  * - `internal`: a defect of Firebrand itself; please report it.
  */
@@ -38,6 +39,7 @@ export type ErrorKind =
   | "network"
   | "aborted"
   | "disposed"
+  | "over_budget"
   | "internal";
 
 /** Where an error happened, as far as it is known. */

@@ -159,10 +159,15 @@ async function start(build: Build, options: ReadOptions): Promise<Runtime> {
   instances.set(build, instance + 1);
   // A module is evaluated once per address, and holds one instance.
   if (instance > 0) files.glue.searchParams.set("instance", String(instance));
-  const [glue, module] = await Promise.all([importFile<Glue>(files.glue.href), compile(files.wasm, options)]);
+  const { glue, module, exports } = await startModule<Glue>(files, options);
+  return { glue, url: files.glue.href, module, memory: exports.memory };
+}
+
+/** Fetches, compiles and starts WebAssembly with the module that wasm-bindgen wrote beside it. */
+export async function startModule<Module extends { default(options: { module_or_path: WebAssembly.Module }): Promise<unknown> }>(files: { glue: URL; wasm: URL }, options: ReadOptions): Promise<{ glue: Module; module: WebAssembly.Module; exports: Awaited<ReturnType<Module["default"]>> }> {
+  const [glue, module] = await Promise.all([importFile<Module>(files.glue.href), compile(files.wasm, options)]);
   try {
-    const { memory } = await glue.default({ module_or_path: module });
-    return { glue, url: files.glue.href, module, memory };
+    return { glue, module, exports: (await glue.default({ module_or_path: module })) as Awaited<ReturnType<Module["default"]>> };
   } catch (error) {
     throw new FirebrandError(
       "internal",

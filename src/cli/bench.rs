@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use firebrand::data::picture::PictureOptions;
 use firebrand::data::sample::{Sizes, parse_dim};
@@ -12,6 +12,7 @@ use firebrand::{Feed, RunOptions, Session};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
+use super::host::{self, Clock};
 use super::progress::Progress;
 
 use super::trace::chrome_trace;
@@ -104,7 +105,7 @@ struct NodeTime {
 
 /// Times the model, and prints what came out.
 pub fn bench(arguments: &Arguments) -> Outcome<()> {
-    let started = Instant::now();
+    let started = Clock::start();
     let session = model::load(&arguments.model, &arguments.loading)?;
     let load = started.elapsed();
     let feeds = feeds(arguments, &session)?;
@@ -117,7 +118,7 @@ pub fn bench(arguments: &Arguments) -> Outcome<()> {
         progress.at(done, total);
         done += 1;
         let options = RunOptions { profile, ..RunOptions::default() };
-        let started = Instant::now();
+        let started = Clock::start();
         session.run_blocking(feeds.iter().cloned(), options).map_err(Failure::of_run)?;
         Ok(started.elapsed())
     };
@@ -135,7 +136,7 @@ pub fn bench(arguments: &Arguments) -> Outcome<()> {
     if let (Some(path), Some(median)) = (&arguments.trace, quantile(&profiles, 0.5)) {
         let trace = chrome_trace(&arguments.model.display().to_string(), median).to_string();
         let failed = |error| Failure::input(format!("--trace: {}: {error}", path.display()));
-        std::fs::write(path, trace).map_err(failed)?;
+        host::write(path, trace).map_err(failed)?;
     }
     let peak = profiles
         .iter()

@@ -1,7 +1,6 @@
 //! `firebrand build` and `firebrand quantize`: passes over a model, within an accuracy budget.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use bytes::Bytes;
 use firebrand::build::compare::Metric;
@@ -17,6 +16,7 @@ use firebrand::{Error, ErrorKind, Model, RunOptions, Session, SessionOptions};
 
 use super::convert::{SourceArguments, read};
 use super::failure::{Failure, Outcome};
+use super::host::{self, Clock};
 use super::progress::Progress;
 use super::{HEADING, model, package, print, print_json, styled, write};
 
@@ -302,8 +302,7 @@ struct Disk {
 impl Disk {
     fn open(path: &Path) -> Outcome<Self> {
         let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
-        let metadata = std::fs::metadata(path).map_err(failed)?;
-        if metadata.is_dir() {
+        if host::metadata(path).map_err(failed)?.is_dir {
             return Ok(Self { root: path.to_path_buf(), file: None });
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -320,13 +319,11 @@ impl Files for Disk {
             |path: &Path, error: std::io::Error| Error::new(ErrorKind::Io, format!("{}: {error}", path.display()));
         let (mut names, mut folders) = (Vec::new(), vec![(self.root.clone(), String::new())]);
         while let Some((folder, prefix)) = folders.pop() {
-            let entries = std::fs::read_dir(&folder).map_err(|error| failed(&folder, error))?;
-            for entry in entries {
-                let entry = entry.map_err(|error| failed(&folder, error))?;
-                let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            for entry in host::read_dir(&folder).map_err(|error| failed(&folder, error))? {
+                let name = format!("{prefix}{}", entry.name);
                 // Folders that are links may lead in a circle.
-                match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    true => folders.push((entry.path(), format!("{name}/"))),
+                match entry.is_dir {
+                    true => folders.push((folder.join(&entry.name), format!("{name}/"))),
                     false => names.push(name),
                 }
             }
@@ -336,7 +333,7 @@ impl Files for Disk {
 
     fn read(&self, name: &str) -> firebrand::Result<Bytes> {
         let path = self.root.join(name);
-        let bytes = std::fs::read(&path);
+        let bytes = host::read(&path);
         bytes.map(Bytes::from).map_err(|error| Error::new(ErrorKind::Io, format!("{}: {error}", path.display())))
     }
 }
@@ -462,7 +459,7 @@ fn latency(before: Model, after: Model) -> Option<Latency> {
         run()?;
         let mut times = Vec::new();
         for _ in 0..TIMED {
-            let since = Instant::now();
+            let since = Clock::start();
             run()?;
             times.push(since.elapsed().as_secs_f64() * 1e3);
         }

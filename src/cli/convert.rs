@@ -7,7 +7,7 @@ use firebrand::import::{Beside, ImportOptions, Imported, import};
 use firebrand::{Error, ErrorKind};
 
 use super::failure::{Failure, Outcome};
-use super::{bytes_in_words, model, print, print_json, write};
+use super::{bytes_in_words, host, model, print, print_json, write};
 
 /// Writes a model of any format as ONNX
 #[derive(clap::Args)]
@@ -53,7 +53,7 @@ impl Beside for Folder<'_> {
     fn read(&self, name: &str) -> firebrand::Result<Bytes> {
         let missing = |said: String| Error::new(ErrorKind::MissingExternalData, said);
         let path = model::beside(self.0, name).map_err(|failure| missing(failure.message().to_string()))?;
-        match std::fs::read(&path) {
+        match host::read(&path) {
             Ok(bytes) => Ok(bytes.into()),
             Err(error) => Err(missing(format!("the model needs its file \"{name}\" beside it: {error}"))),
         }
@@ -78,7 +78,8 @@ fn architecture(given: &str) -> Outcome<String> {
         _ => return Ok(given.to_string()),
     };
     let unread = |error: String| Failure::input(format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))?;
+    let bytes = host::read(path).map_err(|error| unread(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| unread("expected text in UTF-8".to_string()))?;
     if !toml {
         return Ok(text);
     }
@@ -93,7 +94,7 @@ pub fn convert(arguments: &Arguments) -> Outcome<()> {
     let written = imported.model.to_onnx().map_err(|error| model::bad(path, error))?;
     let stem = path.file_stem().unwrap_or(path.as_os_str());
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from(stem).with_extension("onnx"));
-    if output.canonicalize().ok().is_some_and(|output| path.canonicalize().is_ok_and(|path| path == output)) {
+    if host::same_file(&output, path) {
         return Err(Failure::input(format!("{}: the output is the input itself", output.display()))
             .hint("name another file with -o"));
     }

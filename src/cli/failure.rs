@@ -97,8 +97,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text += &format!("{} {}\n", super::styled(cyan, "hint:"), line(hint));
         }
-        use std::io::Write;
         // Nobody is left to tell when standard error is closed.
-        let _ = anstream::stderr().write_all(text.as_bytes());
+        let _ = super::host::stderr(&text);
     }
 }

@@ -9,7 +9,7 @@ use firebrand::onnx::{IoDim, IoInfo};
 use firebrand::{DataType, Feed, Session, Tensor};
 
 use super::failure::{Failure, Outcome};
-use super::{json, model};
+use super::{host, json, model};
 
 /// Reads every `NAME=FILE` for `session`.
 pub fn read_all(given: &[String], session: &Session, pictures: &PictureOptions) -> Outcome<Vec<(String, Feed)>> {
@@ -103,7 +103,7 @@ impl Reader<'_> {
                 "input \"{name}\": expected {}, written {name}=[a.npy,b.npy]; got the one file {value}",
                 declared(info)
             ))),
-            (ValueType::Tensor { dtype, shape }, _) if list.is_none() || Path::new(value).exists() => {
+            (ValueType::Tensor { dtype, shape }, _) if list.is_none() || host::exists(Path::new(value)) => {
                 self.tensor(name, value, *dtype, shape.as_deref()).map(Feed::Tensor)
             }
             (ValueType::Tensor { .. }, _) => Err(Failure::input(format!(

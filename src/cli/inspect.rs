@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
 use super::package::manifest_of;
-use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, model, print, print_json, styled, thousands, width};
+use super::{FAINT, HEADING, WARNING, bytes_in_words, feed, host, model, print, print_json, styled, thousands, width};
 
 /// Says what a model takes, gives, is made of and weighs, and whether Firebrand can run it
 ///
@@ -69,9 +69,9 @@ pub fn inspect(arguments: &Arguments) -> Outcome<()> {
         location: location.clone(),
         bytes: model::beside(path, location)
             .ok()
-            .and_then(|beside| beside.metadata().ok())
-            .filter(|metadata| metadata.is_file())
-            .map(|metadata| metadata.len()),
+            .and_then(|beside| host::metadata(&beside).ok())
+            .filter(|metadata| metadata.is_file)
+            .map(|metadata| metadata.len),
     };
     let files: Vec<WeightFile> = inspection.external_files.iter().map(weight_file).collect();
     let unsupported: Vec<&OperatorUse> = inspection.operators.iter().filter(|o| !o.supported).collect();

@@ -10,6 +10,7 @@ mod convert;
 mod diff;
 mod failure;
 mod feed;
+mod host;
 mod inspect;
 mod json;
 mod model;
@@ -22,15 +23,16 @@ mod run;
 mod trace;
 mod verify;
 
-use std::io::Write;
-use std::panic;
-use std::process::ExitCode;
+use std::any::Any;
+use std::ffi::OsString;
 
 use anstyle::{AnsiColor, Style};
 use clap::Parser;
 use clap::error::ErrorKind as UsageKind;
 
 use failure::{Failure, Outcome};
+#[cfg(target_family = "wasm")]
+pub use host::{Host, with_host};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model; 3 less accurate than it may be.";
@@ -56,10 +58,21 @@ enum Command {
     Diff(diff::Arguments),
 }
 
-/// Parses the arguments, does what they say, and gives the exit code.
-pub fn main() -> ExitCode {
-    panic::set_hook(Box::new(|_| {}));
-    let done = panic::catch_unwind(|| match Arguments::try_parse() {
+/// Parses the arguments, the program's name first, does what they say, and gives the exit code.
+pub fn main(arguments: Vec<OsString>) -> u8 {
+    let report = |payload: &(dyn Any + Send)| Failure::defect(payload).report();
+    let done = host::guard(|| perform(arguments), report);
+    let failure = match done {
+        Ok(Ok(())) => return 0,
+        Ok(Err(failure)) => failure,
+        Err(payload) => Failure::defect(&*payload),
+    };
+    failure.report();
+    failure.code()
+}
+
+fn perform(arguments: Vec<OsString>) -> Outcome<()> {
+    match Arguments::try_parse_from(arguments) {
         Ok(arguments) => match arguments.command {
             Command::Build(arguments) => build::build_package(&arguments),
             Command::Inspect(arguments) => inspect::inspect(&arguments),
@@ -72,14 +85,7 @@ pub fn main() -> ExitCode {
             Command::Diff(arguments) => diff::diff(&arguments),
         },
         Err(usage) => explain(&usage),
-    });
-    let failure = match done {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(failure)) => failure,
-        Err(payload) => Failure::defect(&*payload),
-    };
-    failure.report();
-    ExitCode::from(failure.code())
+    }
 }
 
 /// Help and version go to standard output; a mistake goes to standard error, in clap's words.
@@ -87,7 +93,7 @@ fn explain(usage: &clap::Error) -> Outcome<()> {
     match usage.kind() {
         UsageKind::DisplayHelp | UsageKind::DisplayVersion => {
             // Nobody is left to tell when standard output is closed.
-            let _ = usage.print();
+            let _ = host::stdout(&usage.render().ansi().to_string());
             Ok(())
         }
         _ => Err(Failure::usage(usage)),
@@ -96,8 +102,7 @@ fn explain(usage: &clap::Error) -> Outcome<()> {
 
 /// Writes a result to standard output. A reader that has seen enough (`| head`) is no error.
 fn print(text: &str) -> Outcome<()> {
-    let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match host::stdout(text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::input(format!("standard output: {error}")))
         }
@@ -112,9 +117,9 @@ fn write(path: &std::path::Path, bytes: &[u8]) -> Outcome<()> {
         return Err(Failure::input(format!("{}: expected a file's name", path.display())));
     };
     let aside = path.with_file_name(format!(".{}.part", name.to_string_lossy()));
-    std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, path)).map_err(|error| {
+    host::write(&aside, bytes).and_then(|()| host::rename(&aside, path)).map_err(|error| {
         // What is left of it is of no use.
-        let _ = std::fs::remove_file(&aside);
+        let _ = host::remove_file(&aside);
         failed(error)
     })
 }

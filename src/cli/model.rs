@@ -1,6 +1,5 @@
 //! Model files, and the weight files beside them.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use firebrand::onnx::{self, Inspection};
@@ -9,11 +8,12 @@ use firebrand::{Error, ExternalData, GraphOptimizationLevel, Model, Session, Ses
 
 use super::convert::Folder;
 use super::failure::{Failure, Outcome};
+use super::host;
 use super::package::manifest_of;
 
 /// Reads a file that the user named. The failure says which one and why.
 pub fn read(path: &Path) -> Outcome<Vec<u8>> {
-    fs::read(path).map_err(|error| {
+    host::read(path).map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".to_string(),
             std::io::ErrorKind::IsADirectory => "this is a folder; expected a file".to_string(),
@@ -72,7 +72,7 @@ fn onnx(path: &Path) -> Outcome<Model> {
     let mut external = ExternalData::new();
     for location in inspect(path, &bytes)?.external_files {
         let beside = beside(path, &location)?;
-        if let Ok(data) = fs::read(&beside) {
+        if let Ok(data) = host::read(&beside) {
             external.insert(location, data.into());
         }
     }

@@ -1,7 +1,6 @@
 //! Outputs: `.npy` files, their entries in the JSON report, and a summary for people.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use firebrand::data::npy;
@@ -10,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::failure::{Failure, Outcome};
+use super::host;
 use super::ranking::Ranked;
 
 /// Outputs of up to this many elements are told in full.
@@ -65,7 +65,7 @@ impl<'a> Writer<'a> {
     /// Makes the folder.
     pub fn new(folder: Option<&'a Path>) -> Outcome<Self> {
         if let Some(folder) = folder {
-            fs::create_dir_all(folder).map_err(|error| Failure::input(format!("{}: {error}", folder.display())))?;
+            host::create_dir_all(folder).map_err(|error| Failure::input(format!("{}: {error}", folder.display())))?;
         }
         Ok(Self { folder, taken: HashSet::new() })
     }
@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
         let file = match self.folder {
             Some(folder) => {
                 let path = folder.join(self.file_name(name));
-                fs::write(&path, npy::write(tensor))
+                host::write(&path, npy::write(tensor))
                     .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
                 Some(path)
             }

@@ -1,16 +1,16 @@
 //! Packages in folders: found, read, and written whole or not at all.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use firebrand::package::{File, MANIFEST, Manifest};
 
 use super::failure::{Failure, Outcome};
+use super::host;
 
 /// Where the manifest is, if `path` is a package's folder or its manifest.
 pub fn manifest_of(path: &Path) -> Option<PathBuf> {
-    if path.is_dir() {
-        return Some(path.join(MANIFEST)).filter(|manifest| manifest.is_file());
+    if host::is_dir(path) {
+        return Some(path.join(MANIFEST)).filter(|manifest| host::is_file(manifest));
     }
     path.file_name().is_some_and(|name| name == MANIFEST).then(|| path.to_path_buf())
 }
@@ -22,8 +22,7 @@ pub fn names(manifest: &Path) -> Outcome<Vec<String>> {
         _ => Path::new("."),
     };
     let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", folder.display()));
-    let entries = fs::read_dir(folder).map_err(failed)?;
-    entries.map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
+    Ok(host::read_dir(folder).map_err(failed)?.into_iter().map(|entry| entry.name).collect())
 }
 
 /// Writes a package: aside first, then in the place of what is there, which must be a package or nothing.
@@ -37,14 +36,14 @@ pub fn write(folder: &Path, files: &[File]) -> Outcome<()> {
     let (aside, before) = (beside("part"), beside("old"));
     // What an earlier run left that was cut short.
     remove(&aside).and_then(|()| remove(&before)).map_err(failed)?;
-    let written = fs::create_dir_all(&aside).and_then(|()| {
-        files.iter().try_for_each(|file| fs::write(aside.join(&file.name), &file.bytes))?;
+    let written = host::create_dir_all(&aside).and_then(|()| {
+        files.iter().try_for_each(|file| host::write(aside.join(&file.name), &file.bytes))?;
         if is_there {
-            fs::rename(folder, &before)?;
+            host::rename(folder, &before)?;
         }
-        fs::rename(&aside, folder).inspect_err(|_| {
+        host::rename(&aside, folder).inspect_err(|_| {
             if is_there {
-                let _ = fs::rename(&before, folder);
+                let _ = host::rename(&before, folder);
             }
         })
     });
@@ -56,7 +55,7 @@ pub fn write(folder: &Path, files: &[File]) -> Outcome<()> {
 }
 
 fn remove(folder: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(folder) {
+    match host::remove_dir_all(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
@@ -68,20 +67,20 @@ fn check_target(folder: &Path) -> Outcome<bool> {
         Err(Failure::input(format!("{}: {what}, which is not overwritten", folder.display()))
             .hint("name another folder, or remove that one"))
     };
-    if folder.is_symlink() {
+    if host::is_symlink(folder) {
         return refused("this is a link");
     }
-    match fs::read_dir(folder) {
+    match host::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(_) if folder.exists() => return refused("this is a file"),
+        Err(_) if host::exists(folder) => return refused("this is a file"),
         Err(error) => return Err(Failure::input(format!("{}: {error}", folder.display()))),
-        Ok(mut entries) => {
-            if entries.next().is_none() {
+        Ok(entries) => {
+            if entries.is_empty() {
                 return Ok(true);
             }
         }
     }
-    match fs::read(folder.join(MANIFEST)).ok().map(|bytes| Manifest::parse(&bytes)) {
+    match host::read(folder.join(MANIFEST)).ok().map(|bytes| Manifest::parse(&bytes)) {
         Some(Ok(manifest)) => {
             let known: Vec<&str> = manifest.files().map(|entry| entry.file.as_str()).chain([MANIFEST]).collect();
             let mut others = names(&folder.join(MANIFEST))?;
@@ -99,6 +98,8 @@ fn check_target(folder: &Path) -> Outcome<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use firebrand::DataType;
     use firebrand::graph::Dim;

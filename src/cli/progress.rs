@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use super::host::{self, Bar, Clock};
 
 /// Quicker than this, a bar would only flash.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -14,44 +13,21 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub struct Progress {
     /// What is counted.
     unit: Cow<'static, str>,
-    started: Instant,
+    clock: Clock,
     shown: bool,
-    bar: OnceCell<ProgressBar>,
+    bar: OnceCell<Bar>,
 }
 
 impl Progress {
     /// Starts counting `unit`.
     pub fn new(unit: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            unit: unit.into(),
-            started: Instant::now(),
-            shown: std::io::stderr().is_terminal(),
-            bar: OnceCell::new(),
-        }
+        Self { unit: unit.into(), clock: Clock::start(), shown: host::stderr_is_terminal(), bar: OnceCell::new() }
     }
 
     /// `done` of `total` are done.
     pub fn at(&self, done: usize, total: usize) {
-        if !self.shown || self.started.elapsed() < PATIENCE {
-            return;
-        }
-        let bar = self.bar.get_or_init(|| {
-            let bar = ProgressBar::new(total as u64).with_elapsed(self.started.elapsed());
-            if let Ok(style) = ProgressStyle::with_template("{elapsed:>5} {bar:32.red} {pos}/{len} {msg}") {
-                bar.set_style(style.progress_chars("━╸─"));
-            }
-            bar.set_message(self.unit.clone());
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        bar.set_position(done as u64);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = self.bar.get() {
-            bar.finish_and_clear();
+        if self.shown && self.clock.elapsed() >= PATIENCE {
+            self.bar.get_or_init(|| Bar::new(&self.unit, total, self.clock.elapsed())).at(done);
         }
     }
 }

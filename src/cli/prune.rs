@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::convert::{SourceArguments, read};
 use super::failure::{Failure, Outcome};
-use super::{FAINT, HEADING, bytes_in_words, model, print, print_json, styled, thousands, width, write};
+use super::{FAINT, HEADING, bytes_in_words, host, model, print, print_json, styled, thousands, width, write};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,7 +80,7 @@ struct Written<'a, R> {
 pub fn prune(arguments: &Arguments) -> Outcome<()> {
     let path = &arguments.source.model;
     let output = &arguments.output;
-    if output.canonicalize().ok().is_some_and(|output| path.canonicalize().is_ok_and(|path| path == output)) {
+    if host::same_file(output, path) {
         return Err(Failure::input(format!("{}: the output is the input itself", output.display()))
             .hint("name another file with -o"));
     }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use firebrand::data::picture::PictureOptions;
 use firebrand::{Feed, RunOptions};
 use serde::Serialize;
 
 use super::failure::{Failure, Outcome};
+use super::host::Clock;
 use super::output::{Entry, Writer};
 use super::progress::Progress;
 use super::ranking::{Ranked, bar, rank, read_labels};
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let progress = Progress::new("nodes");
     let on_node = |done, total| progress.at(done, total);
     let options = RunOptions { outputs: wanted, on_node: Some(&on_node), ..RunOptions::default() };
-    let started = Instant::now();
+    let started = Clock::start();
     let outputs = session.run_blocking(feeds, options).map_err(Failure::of_run)?;
     let milliseconds = started.elapsed().as_secs_f64() * 1e3;
     drop(progress);

@@ -68,7 +68,8 @@ impl Sizes {
         let sizes: Vec<usize> = shape.iter().map(|dim| self.of(dim)).collect();
         let wrong = |error: Error| Error::new(error.kind(), format!("input \"{}\": {}", info.name, error.message()));
         let count = sizes.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
-        let Some(count) = count.filter(|count| count.checked_mul(8).is_some_and(|bytes| bytes <= MOST_BYTES)) else {
+        let Some(count) = count.filter(|count| count.checked_mul(8).is_some_and(|bytes| bytes as u64 <= MOST_BYTES))
+        else {
             bail!(LimitExceeded, "input \"{}\": a tensor of {sizes:?} is too large", info.name);
         };
         let mut random = Random(seed);
@@ -91,7 +92,7 @@ impl Sizes {
 }
 
 /// A slip of the hand shall not fill memory.
-const MOST_BYTES: usize = 1 << 33;
+const MOST_BYTES: u64 = 1 << 33;
 
 fn shape(ty: &ValueType) -> Option<&[Dim]> {
     match ty {

@@ -1,6 +1,9 @@
 //! The wasm-bindgen surface: JavaScript values in and out, no logic. The npm package (`pkg/`)
 //! puts the typed API on top.
 
+#[cfg(feature = "convert")]
+mod convert;
+
 use std::rc::Rc;
 
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
