@@ -20,6 +20,11 @@ if (missing.length > 0) {
   process.exit(1);
 }
 
+// What the converter shares with sessions lies in the files that these need anyway: no page fetches more for it.
+const groups = [
+  { name: "platform", test: /src\/(platform|error)\.ts$/ },
+  { name: "runtime", test: /src\/(runtime|source|protocol|progress)\.ts$/ },
+];
 rmSync(dist, { recursive: true, force: true });
 const bundle = await rolldown({
   cwd: here,
@@ -29,7 +34,7 @@ const bundle = await rolldown({
   treeshake: { moduleSideEffects: [{ test: /(worker|thread|cli)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
 });
 // Documentation is in the types; bundlers read other comments.
-await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false } });
+await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false }, codeSplitting: { groups } });
 await bundle.close();
 // The part that opens packages stands alone: bundlers copy it as it is, so it imports nothing, and is minified here.
 const licence = readFileSync(join(here, "node_modules/@noble/hashes/LICENSE"), "utf8").trim();

@@ -42,7 +42,7 @@ pub fn is_file(path: &Path) -> bool {
 #[cfg(not(target_family = "wasm"))]
 mod on {
     use std::any::Any;
-    use std::io::{IsTerminal, Result, Write};
+    use std::io::{self, IsTerminal, Write};
     use std::path::Path;
     use std::time::{Duration, Instant};
     use std::{fs, panic};
@@ -53,16 +53,16 @@ mod on {
 
     pub use std::fs::{create_dir_all, read, remove_dir_all, remove_file, rename, write};
 
-    pub fn read_dir(path: &Path) -> Result<Vec<Entry>> {
-        let entry = |entry: Result<fs::DirEntry>| {
+    pub fn read_dir(path: &Path) -> io::Result<Vec<Entry>> {
+        let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            Ok(Entry { name, is_dir: entry.file_type().is_ok_and(|kind| kind.is_dir()) })
+            Ok::<_, io::Error>(Entry { name, is_dir: entry.file_type().is_ok_and(|kind| kind.is_dir()) })
         };
         fs::read_dir(path)?.map(entry).collect()
     }
 
-    pub fn metadata(path: &Path) -> Result<Metadata> {
+    pub fn metadata(path: &Path) -> io::Result<Metadata> {
         let found = fs::metadata(path)?;
         Ok(Metadata { is_dir: found.is_dir(), is_file: found.is_file(), len: found.len() })
     }
@@ -76,18 +76,18 @@ mod on {
         a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
     }
 
-    pub fn stdout(text: &str) -> Result<()> {
+    pub fn stdout(text: &str) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         out.write_all(text.as_bytes())?;
         out.flush()
     }
 
-    pub fn stderr(text: &str) -> Result<()> {
+    pub fn stderr(text: &str) -> io::Result<()> {
         anstream::stderr().write_all(text.as_bytes())
     }
 
     pub fn stderr_is_terminal() -> bool {
-        std::io::stderr().is_terminal()
+        io::stderr().is_terminal()
     }
 
     /// Does work that may panic; what a panic carries.
