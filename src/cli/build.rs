@@ -294,13 +294,13 @@ impl Bars {
 }
 
 /// A file, or all files of a folder.
-struct Disk {
+pub struct Disk {
     root: PathBuf,
     file: Option<String>,
 }
 
 impl Disk {
-    fn open(path: &Path) -> Outcome<Self> {
+    pub fn open(path: &Path) -> Outcome<Self> {
         let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
         if host::metadata(path).map_err(failed)?.is_dir {
             return Ok(Self { root: path.to_path_buf(), file: None });

@@ -6,6 +6,7 @@
 
 mod bench;
 mod build;
+mod config;
 mod convert;
 mod diff;
 mod failure;
@@ -40,6 +41,7 @@ Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model; 3 less a
 /// Converts, optimises, packages and runs trained models.
 #[derive(Parser)]
 #[command(name = "firebrand", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(args_override_self = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +58,11 @@ enum Command {
     Bench(Box<bench::Arguments>),
     Verify(verify::Arguments),
     Diff(diff::Arguments),
+    /// Prints a shell's completions, to be put where the shell looks for them
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Parses the arguments, the program's name first, does what they say, and gives the exit code.
@@ -72,7 +79,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
 }
 
 fn perform(arguments: Vec<OsString>) -> Outcome<()> {
-    match Arguments::try_parse_from(arguments) {
+    match Arguments::try_parse_from(config::expand(arguments)?) {
         Ok(arguments) => match arguments.command {
             Command::Build(arguments) => build::build_package(&arguments),
             Command::Inspect(arguments) => inspect::inspect(&arguments),
@@ -83,9 +90,16 @@ fn perform(arguments: Vec<OsString>) -> Outcome<()> {
             Command::Bench(arguments) => bench::bench(&arguments),
             Command::Verify(arguments) => verify::verify(&arguments),
             Command::Diff(arguments) => diff::diff(&arguments),
+            Command::Completions { shell } => completions(shell),
         },
         Err(usage) => explain(&usage),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Outcome<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut <Arguments as clap::CommandFactory>::command(), "firebrand", &mut script);
+    print(&String::from_utf8_lossy(&script))
 }
 
 /// Help and version go to standard output; a mistake goes to standard error, in clap's words.

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
-use firebrand::Model;
-use firebrand::package::{Comparison, MANIFEST, Package, Report, VerifyOptions};
+use firebrand::data::dataset::{Dataset, DatasetOptions};
+use firebrand::data::picture::PictureOptions;
+use firebrand::optimize::calibrate::Samples;
+use firebrand::package::{Comparison, MANIFEST, Package, Preprocessing, Report, VerifyOptions};
+use firebrand::{Feed, Model, Tensor};
 use serde::Serialize;
 
+use super::build::Disk;
 use super::convert::{self, Folder};
 use super::failure::{Failure, Outcome};
 use super::package::{manifest_of, names};
@@ -24,6 +28,9 @@ pub struct Arguments {
     /// The model that the package was made of, of any format: both are run on the same inputs and compared
     #[arg(long, value_name = "MODEL")]
     against: Option<PathBuf>,
+    /// Samples to run both on: a folder of pictures, a .npz, .npy or .csv file [default: the golden samples]
+    #[arg(long, value_name = "DIR|FILE", requires = "against")]
+    data: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -45,7 +52,11 @@ pub fn verify(arguments: &Arguments) -> Outcome<()> {
         return Err(Failure::input(why));
     };
     let against = arguments.against.as_deref().map(original).transpose()?;
-    let options = VerifyOptions { names: Some(names(&manifest)?), against };
+    let inputs = match &arguments.data {
+        Some(data) => samples(data, path)?,
+        None => Vec::new(),
+    };
+    let options = VerifyOptions { names: Some(names(&manifest)?), against, inputs };
     let report = Package::verify_blocking(&model::read(&manifest)?, &Folder(&manifest), options)
         .map_err(|error| model::bad(arguments.against.as_deref().unwrap_or(path), error))?;
     match arguments.json {
@@ -62,6 +73,32 @@ pub fn verify(arguments: &Arguments) -> Outcome<()> {
         ))),
         _ => Err(Failure::model(format!("{}: the package is bad: {}", path.display(), wrong.join(", ")))),
     }
+}
+
+/// The inputs that the files at `data` hold, pictures made as the package's manifest says.
+fn samples(data: &Path, package: &Path) -> Outcome<Vec<Vec<(String, Tensor)>>> {
+    let wrong = |error: firebrand::Error| Failure::input(format!("{}: {error}", data.display()));
+    let (manifest, model) = model::open(package)?;
+    let pictures =
+        manifest.into_iter().flat_map(|manifest| manifest.inputs).find_map(|input| match input.preprocessing {
+            Some(Preprocessing::Image { size, layout, color, fit, mean, scale }) => Some(PictureOptions {
+                image_size: Some((size[0] as usize, size[1] as usize)),
+                image_layout: Some(layout),
+                image_color: Some(color),
+                image_mean: Some(mean),
+                image_scale: Some(scale),
+                image_fit: Some(fit),
+            }),
+            _ => None,
+        });
+    let options = DatasetOptions { pictures: pictures.unwrap_or_default(), ..DatasetOptions::default() };
+    let files = Disk::open(data)?;
+    let dataset = Dataset::open(&files, model.graph.inputs, options).map_err(wrong)?;
+    let tensors = |feeds: Vec<(String, Feed)>| {
+        let tensor = |(name, feed)| if let Feed::Tensor(tensor) = feed { Some((name, tensor)) } else { None };
+        feeds.into_iter().filter_map(tensor).collect()
+    };
+    (0..dataset.len()).map(|index| dataset.get(index).map(tensors).map_err(wrong)).collect()
 }
 
 /// The model that a package was made of: of any format, or another package.
@@ -90,7 +127,7 @@ fn in_words(path: &Path, report: &Report) -> String {
 fn beside_original(comparison: &Comparison) -> String {
     let what = match comparison.random {
         true => format!("{} random inputs", comparison.samples),
-        false => format!("{} golden inputs", comparison.samples),
+        false => format!("{} inputs", comparison.samples),
     };
     let name = width(comparison.outputs.iter().map(|output| output.name.as_str()));
     let row = |output: &firebrand::package::OutputComparison| {
