@@ -17,7 +17,7 @@ use firebrand::optimize::calibrate::Samples;
 use firebrand::optimize::quantize::Precision;
 use firebrand::{ErrorKind, Model};
 
-/// Photos, and squares cut out of them at the corners, the middle and between: each a file.
+/// Photos, and squares cut out of them at the corners and in the middle: each a file.
 struct Crops(Vec<(String, Bytes)>);
 
 impl Crops {
@@ -27,16 +27,22 @@ impl Crops {
             let bytes = std::fs::read(support::data(&format!("data/photos/{name}"))?).expect("a photo");
             let picture = image::load_from_memory(&bytes).expect("a picture").into_rgb8();
             files.push((name.to_string(), Bytes::from(bytes)));
-            let side = picture.width().min(picture.height()) * 3 / 4;
+            let smaller = picture.width().min(picture.height());
+            let mut cut = |at: usize, side: u32, x: u32, y: u32| {
+                let mut png = Cursor::new(Vec::new());
+                let cut = image::imageops::crop_imm(&picture, x, y, side, side).to_image();
+                cut.write_to(&mut png, image::ImageFormat::Png).expect("written");
+                files.push((format!("{at}-{name}.png"), Bytes::from(png.into_inner())));
+            };
+            let side = smaller * 7 / 8;
             let (wide, high) = (picture.width() - side, picture.height() - side);
             for (at, (x, y)) in
                 [(0, 0), (wide, 0), (0, high), (wide, high), (wide / 2, high / 2)].into_iter().enumerate()
             {
-                let mut png = Cursor::new(Vec::new());
-                let cut = image::imageops::crop_imm(&picture, x, y, side, side).to_image();
-                cut.write_to(&mut png, image::ImageFormat::Png).expect("written");
-                files.push((format!("{at}-{name}.png"), png.into_inner().into()));
+                cut(at, side, x, y);
             }
+            let side = smaller * 3 / 4;
+            cut(5, side, (picture.width() - side) / 2, (picture.height() - side) / 2);
         }
         Some(Self(files))
     }

@@ -158,8 +158,12 @@ impl Files {
 
     fn verify(&self, against: Option<Model>) -> Report {
         let names = Some(self.names().into_iter().map(String::from).collect());
-        Package::verify_blocking(&self.named(MANIFEST).bytes, &self.beside(), VerifyOptions { names, against })
-            .expect("an original that runs")
+        Package::verify_blocking(
+            &self.named(MANIFEST).bytes,
+            &self.beside(),
+            VerifyOptions { names, against, ..Default::default() },
+        )
+        .expect("an original that runs")
     }
 }
 
@@ -476,7 +480,7 @@ mod program {
         };
         let (code, out, err) = firebrand(["verify", path(&folder()), "--against", path(&model("same", &tiny()))]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
-        assert!(out.contains("2 golden inputs") && out.contains("top-1 agrees in 100.0 %"), "{out}");
+        assert!(out.contains("2 inputs") && out.contains("top-1 agrees in 100.0 %"), "{out}");
         let mut other = tiny();
         other.graph.initializers.insert("fc.weight".into(), Random::new(9).tensor(&[16, 100]));
         let (code, out, err) = firebrand(["verify", path(&folder()), "--against", path(&model("other", &other))]);

@@ -18,11 +18,11 @@ use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::Graph;
 use crate::kernels::arch::Portable;
 use crate::onnx::Model;
-use crate::optimize::calibrate::{CalibrationMethod, Observation, Samples, observe, run, tapped};
+use crate::optimize::calibrate::{CalibrationMethod, Observation, Samples, Watch, channel_means, observe, run, tapped};
 use crate::optimize::prune::{Amount, PruneOptions, PruneReport, matches, prune};
 use crate::optimize::quantize::{
-    BlockOptions, IntegerOptions, LayerReport, Precision, correct_bias, quantize_blocks, quantize_dynamic,
-    quantize_integer, to_float16, watched, weighted,
+    BlockOptions, IntegerOptions, LayerReport, Precision, correct_bias, last_weighted, quantize_blocks,
+    quantize_dynamic, quantize_integer, shift_bias, to_float16, watched, weighted,
 };
 use crate::optimize::simplify::simplify;
 use crate::optimize::structured::{ChannelOptions, ChannelReport, prune_channels};
@@ -153,7 +153,7 @@ pub struct CalibrationReport {
 }
 
 /// Samples that a decision is made on: few, since each candidate is run on all of them.
-const DECIDING: usize = 8;
+const DECIDING: usize = 40;
 
 /// Samples on which a layer's own harm is measured.
 const HARMING: usize = 4;
@@ -259,9 +259,9 @@ impl Builder<'_> {
                     }
                 }
                 seen = self.observe(&graph, on_progress)?;
-                let found = self.choose_method(&graph, &seen, &mut integers, on_progress)?;
+                let found = self.choose_method(&graph, &seen, &mut integers, metric, on_progress)?;
                 calibration = Some(found);
-                let candidate = self.integers(&graph, &seen, &integers)?;
+                let candidate = self.corrected_integers(&graph, &seen, &integers)?;
                 self.expect_some(&candidate.layers, "Conv, Gemm or MatMul")?;
                 candidate
             }
@@ -395,6 +395,7 @@ impl Builder<'_> {
         graph: &Graph,
         seen: &BTreeMap<String, Observation>,
         integers: &mut IntegerOptions,
+        metric: Metric,
         on_progress: OnProgress<'_>,
     ) -> Result<CalibrationReport> {
         let used = self.data.calibration.len().min(self.options.calibration_samples);
@@ -406,16 +407,15 @@ impl Builder<'_> {
         let methods = [Minmax, Percentile, Mse, Entropy];
         let few = Part::spread(self.data.calibration, DECIDING);
         let reference = answers(graph, &few, &mut |_, _| Ok(()))?;
-        let (mut best, mut tried) = ((f64::MIN, Minmax), BTreeMap::new());
+        let (mut best, mut tried) = (((f64::MIN, f64::MIN), Minmax), BTreeMap::new());
         for (done, method) in methods.into_iter().enumerate() {
             on_progress("choose ranges", done, methods.len())?;
             let with = IntegerOptions { method, ..integers.clone() };
-            let candidate = self.integers(graph, seen, &with)?;
-            let found =
-                compare(&reference, &answers(&candidate.graph, &few, &mut |_, _| Ok(()))?, None, Metric::Cosine);
+            let candidate = self.corrected_integers(graph, seen, &with)?;
+            let found = compare(&reference, &answers(&candidate.graph, &few, &mut |_, _| Ok(()))?, None, metric);
             tried.insert(format!("{method:?}").to_lowercase(), found.cosine);
-            if found.cosine > best.0 {
-                best = (found.cosine, method);
+            if (found.agreement, found.cosine) > best.0 {
+                best = ((found.agreement, found.cosine), method);
             }
         }
         integers.method = best.1;
@@ -437,6 +437,40 @@ impl Builder<'_> {
         let layers = quantize_integer(&mut graph, seen, options)?;
         let mixed = layers.iter().any(|layer| layer.precision == Precision::Float32);
         Ok(Candidate { graph, layers, precision: if mixed { Precision::Mixed } else { Precision::Int8 } })
+    }
+
+    /// As [`integers`](Self::integers), with the means of the last layers' outputs brought back to what they were.
+    ///
+    /// What correcting each layer for itself leaves adds up towards the end, as a shift that is the same for every
+    /// sample: one class gains, another loses.
+    fn corrected_integers(
+        &self,
+        graph: &Graph,
+        seen: &BTreeMap<String, Observation>,
+        options: &IntegerOptions,
+    ) -> Result<Candidate> {
+        let candidate = self.integers(graph, seen, options)?;
+        let last = last_weighted(graph, &options.excluded);
+        if !self.options.correct_bias || last.is_empty() {
+            return Ok(candidate);
+        }
+        let watch: Vec<Watch> =
+            last.iter().map(|(_, value, axis)| Watch { value: value.clone(), channel_axis: Some(*axis) }).collect();
+        let samples = Part::spread(self.data.calibration, DECIDING.min(self.options.calibration_samples));
+        let means = |graph: &Graph| {
+            let made = |value: &&str| graph.nodes.iter().any(|node| node.outputs.iter().any(|output| output == value));
+            let session = tapped(graph, watch.iter().map(|watch| watch.value.as_str()).filter(made))?;
+            channel_means(&session, &watch, &samples)
+        };
+        let (before, after) = (means(graph)?, means(&candidate.graph)?);
+        let mut shifted = graph.clone();
+        for (index, value, _) in &last {
+            if let (Some(before), Some(after)) = (before.get(value), after.get(value)) {
+                let shift: Vec<f64> = std::iter::zip(before, after).map(|(before, after)| before - after).collect();
+                shift_bias(&mut shifted, *index, &shift)?;
+            }
+        }
+        self.integers(&shifted, seen, options)
     }
 
     fn measure(
@@ -513,7 +547,7 @@ impl Builder<'_> {
                 let why = format!("kept in float32: alone in int8 it takes {:.4} of the cosine", harm);
                 with.excluded.insert(name.clone(), why);
             }
-            let candidate = self.integers(graph, seen, &with)?;
+            let candidate = self.corrected_integers(graph, seen, &with)?;
             let measured = self.measure(reference, &candidate.graph, metric, on_progress)?;
             let holds = self.holds(&measured);
             self.decisions.push(format!(

@@ -35,7 +35,7 @@ impl Stored {
                     Ok(Self::Codes { wide: code == "uint16", scale, min, whole: dtype == "int32" })
                 }
                 _ => bail!(
-                    InvalidModel,
+                    Unsupported,
                     "weight \"{name}\": expected a quantization of uint8, uint16 or float16, got {quantization}"
                 ),
             };

@@ -486,3 +486,49 @@ pub fn correct_bias(
     }
     Ok(corrected)
 }
+
+/// The nodes with weights and a bias to correct whose outputs meet no other weights on their way out, with the value
+/// that each makes and the axis of its channels.
+pub fn last_weighted(graph: &Graph, excluded: &BTreeMap<String, String>) -> Vec<(usize, String, i64)> {
+    let links = Links::of(graph);
+    let is_weighted = |index: usize| role(graph, &graph.nodes[index]) == Role::Weighted;
+    let meets_weights = |from: usize| {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![from]);
+        while let Some(index) = waiting.pop() {
+            for &reader in graph.nodes[index].outputs.iter().flat_map(|output| links.readers(output)) {
+                if is_weighted(reader) {
+                    return true;
+                }
+                if seen.insert(reader) {
+                    waiting.push(reader);
+                }
+            }
+        }
+        false
+    };
+    let last = (0..graph.nodes.len()).filter(|&index| {
+        let node = &graph.nodes[index];
+        is_weighted(index) && !is(node, "MatMul") && !excluded.contains_key(&node.name) && !meets_weights(index)
+    });
+    last.map(|index| {
+        let node = &graph.nodes[index];
+        (index, node.outputs[0].clone(), if is(node, "Conv") { 1 } else { -1 })
+    })
+    .collect()
+}
+
+/// Adds `shift` to the bias of node `index`, a number for each output channel.
+pub fn shift_bias(graph: &mut Graph, index: usize, shift: &[f64]) -> Result<()> {
+    let node = &graph.nodes[index];
+    let old = floats(graph, node, 2).map_or_else(|| vec![0.0; shift.len()], <[f32]>::to_vec);
+    if old.len() != shift.len() {
+        bail!(Internal, "node \"{}\" has {} channels, not {}", node.name, old.len(), shift.len());
+    }
+    let new = std::iter::zip(&old, shift).map(|(&bias, shift)| (f64::from(bias) + shift) as f32).collect();
+    let name = Names::of(graph).unique(&format!("{}/bias", node.name));
+    graph.initializers.insert(name.clone(), Tensor::from_vec(vec![shift.len()], new)?);
+    let node = &mut graph.nodes[index];
+    node.inputs.resize(3, String::new());
+    node.inputs[2] = name;
+    Ok(())
+}

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use blocks::{BlockOptions, quantize_blocks};
 pub use dynamic::quantize_dynamic;
 pub use half::to_float16;
-pub use integer::{IntegerOptions, correct_bias, quantize_integer, watched};
+pub use integer::{IntegerOptions, correct_bias, last_weighted, quantize_integer, shift_bias, watched};
 
 use super::rewrite::{constant, is};
 use crate::graph::{DataType, Graph, Node};
