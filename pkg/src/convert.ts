@@ -200,7 +200,7 @@ export interface BuildReport {
 
 /** What {@link build} gives. */
 export interface BuiltPackage {
-  /** The package's files, the manifest `firebrand.json` last: put them into one folder of a server, or a zip file. */
+  /** The package's files, the manifest `manifest.json` last: put them into one folder of a server, or a zip file. */
   readonly files: readonly BuiltFile[];
   readonly report: BuildReport;
   /** The same as one page for people. */

@@ -23,6 +23,16 @@ export const packages = join(root, "tests/package");
 /** The built demo page. */
 export const site = process.env.FIREBRAND_SITE ?? join(root, "site");
 
+let program;
+
+/** The native program, built as the Rust tests build it. */
+export function nativeProgram() {
+  if (program) return program;
+  const target = process.env.CARGO_TARGET_DIR ?? join(cache, "target");
+  execFileSync("cargo", ["build", "--locked", "--quiet", "--bin", "firebrand"], { cwd: root, env: { ...process.env, CARGO_TARGET_DIR: target }, stdio: ["ignore", "ignore", "inherit"] });
+  return (program = join(target, "debug/firebrand"));
+}
+
 /** The tarball that `make pkg` wrote. */
 export function tarball() {
   const { name, version } = JSON.parse(readFileSync(join(root, "pkg/package.json"), "utf8"));
