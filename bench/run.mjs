@@ -233,7 +233,7 @@ function summary(one, taking, multiplyAdds, sizes) {
 
 /** The sizes after each step of building the WebAssembly, as scripts/wasm.mjs wrote them. */
 function buildSteps() {
-  const builds = ["cpu-simd128", "cpu-relaxed", "cpu-threads", "cpu-all", "webgpu"].map((build) => join(places.wasm, build, "sizes.json"));
+  const builds = ["cpu-simd128", "cpu-relaxed", "cpu-threads", "cpu-all", "webgpu", "convert"].map((build) => join(places.wasm, build, "sizes.json"));
   return builds.filter((file) => existsSync(file)).map((file) => {
     const { name, steps } = JSON.parse(readFileSync(file, "utf8"));
     return { name, steps: steps.map(({ step, raw, gzip, brotli }) => ({ step, raw, gzip, brotli })) };

@@ -33,15 +33,15 @@ const stages = [
   { name: "rust", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["nextest", "run", "--locked", "--no-fail-fast"]], count: fromNextest },
   { name: "rust docs", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["test", "--locked", "--doc"]], count: fromCargoTest },
   { name: "wasm", groups: ["all", "web"], needs: ["set-up"], command: [node, ["scripts/wasm.mjs"]] },
-  {
-    name: "clippy, wasm",
+  ...["web,webgpu,all-operators", "web,cli,all-operators"].map((features) => ({
+    name: `clippy, wasm, ${features}`,
     groups: ["all", "web"],
     needs: ["wasm"],
     // Debian's wasm compiler comes without clippy.
     unless: async () => (await wasmToolchain()).kind !== "installed target" && "this wasm compiler has no clippy",
-    command: ["cargo", ["clippy", "--locked", "--package", "firebrand", "--package", "firebrand-kernels", "--lib", "--profile", "wasm-release", "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "web,webgpu,all-operators", "--", "-D", "warnings"]],
+    command: ["cargo", ["clippy", "--locked", "--package", "firebrand", "--package", "firebrand-kernels", "--lib", "--profile", "wasm-release", "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", features, "--", "-D", "warnings"]],
     env: { CARGO_TARGET_DIR: places.targetWasm, RUSTFLAGS: "-C target-feature=+simd128" },
-  },
+  })),
   { name: "kernels, wasm", groups: ["all", "web"], needs: ["set-up"], command: [node, ["scripts/kernels.mjs"]] },
   { name: "package", groups: ["all", "web"], needs: ["wasm"], command: npm("pkg", "tarball") },
   { name: "package types", groups: ["all", "web"], needs: ["set-up"], command: npm("pkg", "check") },

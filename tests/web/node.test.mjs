@@ -127,6 +127,7 @@ describe("Node", () => {
 describe("types", () => {
   const program = `
     import { load, inspect, Tensor, FirebrandError, toChromeTrace, type AnyTensor, type ErrorKind, type InputValue, type LoadOptions, type Profile, type Session, type SessionInfo } from "firebrand";
+    import { build, convert, FirebrandError as SameError, type BuildReport, type BuiltFile, type ConvertOptions } from "firebrand/convert";
     const options: LoadOptions = { device: "auto", threads: "auto", onProgress: ({ phase, loaded, total }) => void [phase, loaded, total?.toFixed()] };
     const session: Session = await load(new URL("https://x.test/m.onnx"), options);
     const results: Record<string, AnyTensor> = await session.run({ x: new Tensor("float32", new Float32Array(1), [1]) }, { outputs: ["y"] });
@@ -150,6 +151,14 @@ describe("types", () => {
     await session[Symbol.asyncDispose]();
     // @ts-expect-error a list of numbers is no sequence
     await session.run({ list: [1, 2] });
+    const converting: ConvertOptions = { worker: false, onProgress: ({ step, done, total }) => void [step, done / total] };
+    const model: Uint8Array = (await convert("m.tflite", converting)).model;
+    const built = await build(model, { quantize: "int8", data: { "a.png": new Blob() }, pictures: { size: [8, 9], mean: 1 } });
+    const [file, report]: [BuiltFile | undefined, BuildReport] = [built.files[0], built.report];
+    const same: FirebrandError = new SameError("over_budget", "x");
+    // @ts-expect-error no such precision
+    await build(model, { quantize: "int3" });
+    export { file, report, same };
     export { info, kind, inspect, size, given, traced };
   `;
   for (const [moduleResolution, module] of [["bundler", "esnext"], ["node16", "node16"], ["nodenext", "nodenext"]]) {
