@@ -46,6 +46,7 @@ export default defineConfig({
     outDir: "../site",
     emptyOutDir: true,
     target: "es2022",
+    rolldownOptions: { input: ["index.html", "optimise.html"] },
   },
   // `firebrand` is a link to ../pkg, outside this folder, which the development server must be told.
   server: { headers: isolated, fs: { allow: [fileURLToPath(new URL("..", import.meta.url))] } },

@@ -137,7 +137,8 @@ export function title(name: string): string {
   return first.charAt(0).toUpperCase() + first.slice(1);
 }
 
-function row({ name, probability }: Answer): HTMLLIElement {
+/** An answer as an entry of a list. */
+export function row({ name, probability }: Answer): HTMLLIElement {
   const item = document.createElement("li");
   const label = document.createElement("span");
   label.className = "name";

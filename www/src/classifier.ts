@@ -1,8 +1,8 @@
 /** SqueezeNet 1.1 behind one question: what is in this photo? */
 import { load, Tensor, type LoadOptions, type Progress, type Session } from "firebrand";
+import { best, imagenetLabels } from "./imagenet";
 
 const MODELS = { float32: "models/squeezenet1.1.onnx", int8: "models/squeezenet1.1-int8.onnx" };
-const LABELS = "models/imagenet-labels.json";
 const ANSWERS = 5;
 
 /** What the model's weights are, and the numbers between its layers. */
@@ -52,7 +52,7 @@ export class Classifier {
   static async load({ precision, ...options }: ClassifierOptions): Promise<Classifier> {
     const started = performance.now();
     const device = precision === "int8" ? "cpu" : options.device;
-    const [session, labels] = await Promise.all([load(MODELS[precision], { ...options, device }), fetchLabels(options.signal)]);
+    const [session, labels] = await Promise.all([load(MODELS[precision], { ...options, device }), imagenetLabels(options.signal)]);
     return new Classifier(session, labels, precision, performance.now() - started);
   }
 
@@ -91,17 +91,4 @@ export class Classifier {
   dispose(): void {
     void this.session.dispose();
   }
-}
-
-async function fetchLabels(signal: AbortSignal): Promise<string[]> {
-  const response = await fetch(LABELS, { signal });
-  if (!response.ok) throw new Error(`${LABELS}: the server answered ${response.status}`);
-  return (await response.json()) as string[];
-}
-
-/** The indices of the largest values, the largest first. */
-function best(values: ArrayLike<number>, count: number): number[] {
-  return Array.from(values, (_, index) => index)
-    .sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0))
-    .slice(0, count);
 }

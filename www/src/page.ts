@@ -1,7 +1,7 @@
 /** The element with this id, of this class; the page and the code are one, so a missing one is a mistake here. */
 export function element<T extends Element>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
-  if (!(found instanceof type)) throw new Error(`index.html has no ${type.name} #${id}`);
+  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} #${id}`);
   return found;
 }
 

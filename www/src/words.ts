@@ -39,10 +39,12 @@ export interface Failure {
   ofDevice: boolean;
 }
 
-const deviceKinds: readonly string[] = ["device_unavailable", "device_lost", "out_of_memory", "limit_exceeded", "unsupported", "internal"];
+const deviceKinds: readonly string[] = ["device_unavailable", "device_lost", "out_of_memory", "limit_exceeded", "self_test_failed", "unsupported", "internal"];
 
 /** Failures by kind: what happened, and what the visitor can do. */
-const explanations: Record<string, [title: string, advice: string]> = {
+export type Explanations = Readonly<Record<string, readonly [title: string, advice: string]>>;
+
+const explanations: Explanations = {
   network: [
     "The model could not be fetched.",
     "Is the network there, and does the server answer? Then try again.",
@@ -61,12 +63,15 @@ const explanations: Record<string, [title: string, advice: string]> = {
   device_lost: ["The graphics device went away.", "Its driver may have been restarted. Try again, or use the CPU."],
   out_of_memory: ["There is not enough memory.", "Close some tabs, then try again."],
   limit_exceeded: ["This needs more than the device allows.", "Try the CPU."],
+  invalid_manifest: ["The package's manifest says what cannot be.", "The message below says what; whoever made the package should look at it."],
+  self_test_failed: ["This device computes the model wrongly.", "A sample came out otherwise than where the package was made. Use the CPU."],
+  over_budget: ["Refused: it would lose more than it may.", "The result agrees too little with the original, so it is not given out."],
 };
 
-/** Turns anything thrown into words. */
-export function explain(error: unknown): Failure {
+/** Turns anything thrown into words; `own` goes before what is said elsewhere. */
+export function explain(error: unknown, own: Explanations = {}): Failure {
   if (error instanceof FirebrandError) {
-    const [title, advice] = explanations[error.kind] ?? ["That did not work.", "Try again."];
+    const [title, advice] = own[error.kind] ?? explanations[error.kind] ?? ["That did not work.", "Try again."];
     return { title, advice, kind: error.kind, message: error.message, ofDevice: deviceKinds.includes(error.kind) };
   }
   return {
