@@ -10,6 +10,7 @@ interface Program {
 }
 
 const streams = { 1: process.stdout, 2: process.stderr } as const;
+let hasReported = false;
 
 /** What the commands need of the machine; `src/cli/host.rs` has the other side. */
 const host = {
@@ -33,6 +34,7 @@ const host = {
     }
   },
   write(stream: 1 | 2, text: string): void {
+    hasReported ||= stream === 2 && text.includes("error:");
     const bytes = Buffer.from(text);
     for (let at = 0; at < bytes.length; ) {
       try {
@@ -58,7 +60,7 @@ program.initSync({ module: new WebAssembly.Module(readFileSync(new URL("./wasm/c
 try {
   process.exitCode = program.runCommand(["firebrand", ...process.argv.slice(2).map(native)], host);
 } catch (error) {
-  // A panic has reported itself; memory that cannot be had is the other trap.
-  if (!(error instanceof WebAssembly.RuntimeError)) host.write(2, `error: ${error instanceof Error ? error.message : String(error)}\n`);
+  // A panic has said so itself; memory that cannot be had has not.
+  if (!hasReported) host.write(2, `error: the program ran out of memory, or stopped unexpectedly (${error instanceof Error ? error.message : String(error)})\n`);
   process.exitCode = 2;
 }

@@ -219,7 +219,7 @@ export interface Work {
 }
 
 /** @internal */
-export type WorkReply = { type: "progress"; progress: ConvertProgress } | { type: "done"; result: unknown } | { type: "failed"; failure: Failure };
+export type WorkReply = { type: "progress"; progress: ConvertProgress } | { type: "done"; result: Converted | BuiltPackage } | { type: "failed"; failure: Failure };
 
 /**
  * Reads a trained model of any known format and writes it as ONNX. Nothing in the file is trusted or run.
@@ -267,7 +267,7 @@ function inRust(options: BuildOptions): object {
   return { arch, labels, pictures, build: picked(passes), package: { ...picked(about), ...(modelName !== undefined && { name: modelName }) } };
 }
 
-async function perform(call: Work["call"], given: ModelSource, options: ConvertOptions, rust: object, samples: Pick<BuildOptions, "data" | "calibrate"> = {}): Promise<unknown> {
+async function perform(call: Work["call"], given: ModelSource, options: ConvertOptions, rust: object, samples: Pick<BuildOptions, "data" | "calibrate"> = {}): Promise<Converted | BuiltPackage> {
   const { signal, onProgress } = options;
   if (signal?.aborted) throw abortedError(signal);
   const source = await toSource(given, { signal });
@@ -302,7 +302,7 @@ async function perform(call: Work["call"], given: ModelSource, options: ConvertO
 }
 
 /** One worker for one call: ending it is how the call is aborted, and how its memory is given back. */
-function inWorker(work: Work, signal: AbortSignal | undefined, tell: (progress: ConvertProgress) => void): Promise<unknown> {
+function inWorker(work: Work, signal: AbortSignal | undefined, tell: (progress: ConvertProgress) => void): Promise<Converted | BuiltPackage> {
   return new Promise((resolve, reject) => {
     const end = (finish: () => void) => {
       signal?.removeEventListener("abort", onAbort);

@@ -223,6 +223,8 @@ mod on {
             "EEXIST" => (ErrorKind::AlreadyExists, "File exists (os error 17)"),
             "ENOTDIR" => (ErrorKind::NotADirectory, "Not a directory (os error 20)"),
             "EISDIR" => (ErrorKind::IsADirectory, "Is a directory (os error 21)"),
+            "ENOSPC" => (ErrorKind::StorageFull, "No space left on device (os error 28)"),
+            "EROFS" => (ErrorKind::ReadOnlyFilesystem, "Read-only file system (os error 30)"),
             "EPIPE" => (ErrorKind::BrokenPipe, "Broken pipe (os error 32)"),
             "ENOTEMPTY" => (ErrorKind::DirectoryNotEmpty, "Directory not empty (os error 39)"),
             _ => return Error::other(text("message").unwrap_or(code)),
