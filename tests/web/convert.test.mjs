@@ -42,6 +42,7 @@ const preparation = ["--image-color", "bgr", "--image-mean", "103.939,116.779,12
 const builds = {
   "a tiny model": ["add.onnx", "--licence", "MIT"],
   "SqueezeNet in int8 with two photos": [squeezenet, "--quantize", "int8", "--data", "photos", "--min-agreement", "50%", ...preparation],
+  "a network of TFLite's": [join(models, "hand-landmark-lite.tflite")],
   "SqueezeNet in float16, pruned": [squeezenet, "--quantize", "float16", "--prune", "50%", "--min-agreement", "0"],
 };
 
@@ -83,7 +84,7 @@ describe("npx firebrand", () => {
     assert.equal((await done(npx, ["verify", "verified"])).code, 0);
     const bench = await done(npx, ["bench", "add.onnx", "--runs", "3", "--json"]);
     assert.equal(bench.code, 0, bench.stderr);
-    assert.ok(JSON.parse(bench.stdout).median > 0 || JSON.stringify(JSON.parse(bench.stdout)).includes("median"));
+    assert.equal(JSON.parse(bench.stdout).threads, 1);
   });
 });
 
