@@ -102,7 +102,7 @@ export class ModelChoice {
     const main = this.#mainFile();
     const others = this.#files.filter((file) => file !== main);
     this.#name.textContent = main?.path ?? SUPPLIED.title;
-    const size = main ? bytes(main.file.size) : "4.95 MB, trained on ImageNet";
+    const size = main ? bytes(main.file.size) : "5.0 MB, trained on ImageNet";
     const beside = others.length > 0 ? `, ${others.length} ${others.length === 1 ? "file" : "files"} beside it (${bytes(others.reduce((sum, { file }) => sum + file.size, 0))})` : "";
     this.#detail.textContent = `${size}${beside}`;
     const mains = this.#files.filter(({ path }) => rankOf(path) < MAIN.length);
