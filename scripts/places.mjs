@@ -18,4 +18,5 @@ export const places = {
   target: join(cache, "target"),
   targetWasm: join(cache, "target-wasm"),
   reports: join(cache, "reports"),
+  onnxruntime: join(cache, "onnxruntime"),
 };

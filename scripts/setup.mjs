@@ -1,7 +1,7 @@
 // Installs what the Makefile's targets need, once; says one line for each thing it does.
-//   node scripts/setup.mjs WHAT…      rust | lints | wasm | bindgen | nextest | fuzz | chromium | npm:FOLDER | models:NAME
+//   node scripts/setup.mjs WHAT…      rust | lints | wasm | bindgen | nextest | fuzz | chromium | onnxruntime | npm:FOLDER | models:NAME
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { answer, fetchFailure, run, toolEnvironment } from "./command.mjs";
 import { places, repository } from "./places.mjs";
@@ -177,6 +177,23 @@ async function chromium() {
   return answer(path, ["--version"])?.replace(/ built on.*/, "") ?? path;
 }
 
+/** A virtual environment with ONNX's checker and ONNX Runtime. */
+async function onnxruntime() {
+  const file = join(repository, "scripts/onnxruntime/requirements.txt");
+  const wanted = await readFile(file, "utf8");
+  const stamp = join(places.onnxruntime, "requirements.txt");
+  if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return "onnxruntime";
+  if (!answer("python3", ["-c", "import venv, ensurepip"])) await apt(["python3", "python3-venv"], "packages are checked with ONNX Runtime, from Python");
+  say("install onnx and onnxruntime (PyPI), which packages are checked with");
+  await rm(places.onnxruntime, { recursive: true, force: true });
+  const made = await run("python3", ["-m", "venv", places.onnxruntime]);
+  if (made.code !== 0) throw new Error(`python3 -m venv failed:\n${made.output}`);
+  const installed = await run(join(places.onnxruntime, "bin/pip"), ["install", "--quiet", "--disable-pip-version-check", "--requirement", file]);
+  if (installed.code !== 0) throw fetchFailure("onnx and onnxruntime", installed.output);
+  await writeFile(stamp, wanted);
+  return "onnxruntime";
+}
+
 /** Whether node_modules holds what the lock file asks for; npm keeps its own record of what it installed. */
 async function npmIsInstalled(folder) {
   const read = (file) => readFile(file, "utf8").then(JSON.parse, () => undefined);
@@ -208,7 +225,7 @@ async function models(names) {
   return `models and data (${names})`;
 }
 
-const steps = { rust, lints, wasm, bindgen, nextest, fuzz, chromium, npm, models };
+const steps = { rust, lints, wasm, bindgen, nextest, fuzz, chromium, onnxruntime, npm, models };
 
 if (process.argv[1] === import.meta.filename) {
   try {

@@ -19,9 +19,9 @@ const stages = [
   {
     name: "set-up",
     groups: ["all"],
-    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "onnxruntime", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
   },
-  { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "lints", "nextest", "models:all"]] },
+  { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "lints", "nextest", "onnxruntime", "models:all"]] },
   {
     name: "set-up",
     groups: ["web"],
@@ -31,6 +31,7 @@ const stages = [
   { name: "format", groups: ["all", "rust"], command: ["cargo", ["fmt", "--all", "--check"]] },
   { name: "clippy", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]] },
   { name: "rust", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["nextest", "run", "--locked", "--no-fail-fast"]], count: fromNextest },
+  { name: "onnxruntime", groups: ["all", "rust"], needs: ["rust"], command: [node, ["--test", "scripts/onnxruntime/"]], count: fromNodeTest },
   { name: "rust docs", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["test", "--locked", "--doc"]], count: fromCargoTest },
   { name: "wasm", groups: ["all", "web"], needs: ["set-up"], command: [node, ["scripts/wasm.mjs"]] },
   ...["web,webgpu,all-operators", "web,cli,all-operators"].map((features) => ({

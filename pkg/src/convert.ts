@@ -8,7 +8,7 @@ export { FirebrandError, type ErrorDetails, type ErrorKind } from "./error.js";
 export type { DataSource, ModelSource } from "./source.js";
 
 /** A format that models are read from. Later versions may add some. */
-export type Format = "onnx" | "tflite" | "safetensors" | "pytorch" | "numpy" | (string & {});
+export type Format = "onnx" | "tflite" | "safetensors" | "pytorch" | "numpy" | "keras-h5" | "keras" | "tfjs-layers" | "tfjs-graph" | (string & {});
 
 /** What weights and activations become. */
 export type Precision = "float32" | "float16" | "int8" | "dynamic" | "int4";
