@@ -134,8 +134,10 @@ fn a_package_has_the_same_bytes_each_time_and_gives_its_own_answer() {
     assert!(report.is_ok(), "{report:?}");
 }
 
-/// The digits and the network that is trained on them.
-fn digits() -> Option<(Model, Vec<Vec<(String, firebrand::Feed)>>, Vec<i64>)> {
+type Inputs = Vec<Vec<(String, firebrand::Feed)>>;
+
+/// The network that is trained on digits, the digits, and which they are.
+fn digits() -> Option<(Model, Inputs, Vec<i64>)> {
     let read =
         |name: &str| Some(npy::read(&std::fs::read(support::data(name)?).expect("a file"), None).expect("an array"));
     let (images, labels) = (read("data/mnist-digits.npy")?, read("data/mnist-labels.npy")?);
@@ -186,7 +188,7 @@ fn digits_are_recognised_as_well_by_smaller_networks() {
 #[test]
 fn nothing_is_built_of_nothing() {
     let Some((_, original)) = model("models/squeezenet1.1.onnx") else { return };
-    let empty: Vec<Vec<(String, firebrand::Feed)>> = Vec::new();
+    let empty = Inputs::new();
     assert_eq!(built(&original, &int8(), &empty, None).expect_err("no samples").kind(), ErrorKind::InvalidArgument);
     let few = random_samples(&original, 1).expect("samples");
     let options = BuildOptions { exclude: vec!["nowhere*".into()], ..int8() };

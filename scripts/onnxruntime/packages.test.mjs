@@ -28,7 +28,8 @@ const packages = {
   "digits, pruned, in int8": [mnist, ["--quantize", "int8", "--prune", "80%", "--max-drop", "5%", "--calibration-method", "minmax", ...digits], 5e-2],
   "channels removed": [join(models, "squeezenet1.1.onnx"), ["--prune-channels", "50%", ...lenient], 1e-4],
   "dynamic": [join(models, "magika.onnx"), ["--quantize", "dynamic", ...lenient], 5e-2],
-  "4-bit blocks": [join(models, "magika.onnx"), ["--quantize", "int4", ...lenient], 1e-3],
+  // Its normalisation makes 3e-3 of what float32 rounds, with float32 weights too.
+  "4-bit blocks": [join(models, "magika.onnx"), ["--quantize", "int4", ...lenient], 1e-2],
 };
 
 let folder;

@@ -20,7 +20,13 @@ pub enum Metric {
 }
 
 /// The outputs of a model for every sample, as numbers.
-pub struct Answers(Vec<Vec<(String, Vec<usize>, Vec<f64>)>>);
+pub struct Answers(Vec<Vec<Output>>);
+
+/// One output.
+struct Output {
+    shape: Vec<usize>,
+    values: Vec<f64>,
+}
 
 /// Runs `graph` on all samples.
 ///
@@ -35,8 +41,10 @@ pub fn answers(
     for index in 0..samples.len() {
         on_sample(index, samples.len())?;
         let outputs = session.run_blocking(samples.get(index)?, RunOptions::default())?;
-        let numbers = outputs.into_iter().filter_map(|(name, feed)| match feed {
-            Feed::Tensor(tensor) => tensor.to_f64s().ok().map(|values| (name, tensor.shape().to_vec(), values)),
+        let numbers = outputs.into_iter().filter_map(|(_, feed)| match feed {
+            Feed::Tensor(tensor) => {
+                tensor.to_f64s().ok().map(|values| Output { shape: tensor.shape().to_vec(), values })
+            }
             _ => None,
         });
         all.push(numbers.collect());
@@ -91,8 +99,8 @@ pub fn compare(original: &Answers, other: &Answers, labels: Option<&[i64]>, metr
     let (mut right, mut right_before) = (0usize, 0usize);
     for (index, (a, b)) in std::iter::zip(&original.0, &other.0).enumerate() {
         let (mut dot, mut left, mut both) = (0f64, 0f64, 0f64);
-        for ((_, _, x), (_, _, y)) in std::iter::zip(a, b) {
-            for (&x, &y) in std::iter::zip(x, y) {
+        for (x, y) in std::iter::zip(a, b) {
+            for (&x, &y) in std::iter::zip(&x.values, &y.values) {
                 dot += x * y;
                 left += x * x;
                 both += y * y;
@@ -108,8 +116,9 @@ pub fn compare(original: &Answers, other: &Answers, labels: Option<&[i64]>, metr
         let cosine = if cosine.is_nan() { -1.0 } else { cosine.min(1.0) };
         cosines += cosine;
         least = least.min(cosine);
-        let (Some((_, shape, x)), Some((_, _, y))) = (a.first(), b.first()) else { continue };
-        let width = shape.last().copied().unwrap_or(1).max(1);
+        let (Some(first), Some(other)) = (a.first(), b.first()) else { continue };
+        let (x, y) = (&first.values, &other.values);
+        let width = first.shape.last().copied().unwrap_or(1).max(1);
         if x.len() != y.len() || x.is_empty() {
             rows += 1;
             continue;

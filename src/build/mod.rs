@@ -570,7 +570,7 @@ impl Builder<'_> {
         Ok(best)
     }
 
-    /// What each layer takes from the cosine when it alone is quantised, the worst first.
+    /// What each layer takes from the cosine when it alone is quantised; first those that are best kept in float32.
     fn harm(
         &self,
         graph: &Graph,
@@ -580,13 +580,14 @@ impl Builder<'_> {
     ) -> Result<Vec<(String, f64)>> {
         let few = Part::spread(self.data.calibration, HARMING);
         let reference = answers(graph, &few, &mut |_, _| Ok(()))?;
-        let names: Vec<String> = weighted(graph)
+        let names: Vec<(String, usize)> = weighted(graph)
             .into_iter()
-            .map(|index| graph.nodes[index].name.clone())
-            .filter(|name| !integers.excluded.contains_key(name))
+            .map(|index| &graph.nodes[index])
+            .map(|node| (node.name.clone(), graph.initializers[&node.inputs[1]].len()))
+            .filter(|(name, _)| !integers.excluded.contains_key(name))
             .collect();
         let mut harm = Vec::with_capacity(names.len());
-        for (done, name) in names.iter().enumerate() {
+        for (done, (name, elements)) in names.iter().enumerate() {
             on_progress("measure each layer", done, names.len())?;
             let mut alone = integers.clone();
             for node in &graph.nodes {
@@ -597,10 +598,12 @@ impl Builder<'_> {
             let candidate = self.integers(graph, seen, &alone)?;
             let found =
                 compare(&reference, &answers(&candidate.graph, &few, &mut |_, _| Ok(()))?, None, Metric::Cosine);
-            harm.push((name.clone(), (1.0 - found.cosine).max(0.0)));
+            harm.push((name.clone(), (1.0 - found.cosine).max(0.0), *elements as f64));
         }
-        harm.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        Ok(harm)
+        // A layer that is kept costs its bytes: of two that do the same harm the smaller one goes first.
+        let worth = |(_, harm, elements): &(String, f64, f64)| harm / elements.sqrt();
+        harm.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then_with(|| a.0.cmp(&b.0)));
+        Ok(harm.into_iter().map(|(name, harm, _)| (name, harm)).collect())
     }
 
     /// What became of each layer, with the error of its output on some samples.

@@ -106,7 +106,7 @@ pub fn observe(
         for (name, feed) in run(&session, samples.get(index)?, &names)? {
             let Some(values) = floats(&feed) else { continue };
             let Some(watched) = watch.iter().find(|watch| watch.value == name) else { continue };
-            let (low, high) = extremes(&name, &values.0)?;
+            let (low, high) = extremes(&name, values.0)?;
             let entry = seen.entry(name).or_insert(Observation { low, high, histogram: vec![], means: vec![] });
             entry.low = entry.low.min(low);
             entry.high = entry.high.max(high);

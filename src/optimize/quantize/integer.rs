@@ -113,12 +113,14 @@ fn coded(graph: &Graph, excluded: &BTreeMap<String, String>) -> Result<Vec<Strin
             },
             // What is computed in the same step as the bounds is cut off there.
             Role::Clipping if wanted => input(node, 0)
+                .filter(|value| may_be_codes(graph, &links, excluded, value))
                 .filter(|value| !computed_with(graph, &links, excluded, value, index))
                 .into_iter()
                 .collect(),
-            Role::Table if wanted => {
-                (0..2).filter_map(|at| input(node, at).filter(|_| constant(graph, node, at).is_none())).collect()
-            }
+            Role::Table if wanted => (0..2)
+                .filter_map(|at| input(node, at).filter(|_| constant(graph, node, at).is_none()))
+                .filter(|value| may_be_codes(graph, &links, excluded, value))
+                .collect(),
             _ => Vec::new(),
         };
         found.extend(reads.into_iter().filter(|name| !graph.initializers.contains_key(*name)).map(str::to_string));
@@ -126,6 +128,19 @@ fn coded(graph: &Graph, excluded: &BTreeMap<String, String>) -> Result<Vec<Strin
     let made = order.iter().flat_map(|&index| &graph.nodes[index].outputs);
     let all = graph.inputs.iter().map(|input| &input.name).chain(made);
     Ok(all.filter(|name| found.contains(*name)).cloned().collect())
+}
+
+/// Whether what makes `value` computes on codes: before an activation, float32 is not coded for its sake.
+fn may_be_codes(graph: &Graph, links: &Links, excluded: &BTreeMap<String, String>, value: &str) -> bool {
+    links.producer(value).is_none_or(|index| {
+        let maker = &graph.nodes[index];
+        let is_bias = is(maker, "Add") && (0..2).any(|at| constant(graph, maker, at).is_some());
+        // A bias that stands behind its product goes with it.
+        let before = (0..2).filter_map(|at| input(maker, at)).find_map(|name| links.producer(name));
+        let product = before.map(|index| &graph.nodes[index]).filter(|node| is_bias && is(node, "MatMul"));
+        let maker = product.unwrap_or(maker);
+        !excluded.contains_key(&maker.name) && role(graph, maker) != Role::None
+    })
 }
 
 /// Whether `value` comes out of a product or sum and goes nowhere but into the node `reader`.
@@ -290,10 +305,13 @@ struct Writer {
     added: BTreeMap<String, Tensor>,
     /// What a DequantizeLinear makes of each value's codes.
     dequantized: HashMap<String, String>,
-    /// Weights that are coded, by name and axis: what a DequantizeLinear makes of them, and their scales.
-    weights: HashMap<(String, usize, bool), (String, Vec<f32>, Option<f64>)>,
+    /// Weights of nodes without a bias that are coded, by name and axis.
+    weights: HashMap<(String, usize), CodedWeight>,
     opset: i64,
 }
+
+/// What a DequantizeLinear makes of a weight, its scales, and its signal-to-noise ratio.
+type CodedWeight = (String, Vec<f32>, Option<f64>);
 
 impl Writer {
     fn constant(&mut self, name: &str, tensor: Tensor) -> String {
@@ -334,7 +352,7 @@ impl Writer {
         let name = node.inputs[1].clone();
         let bias = floats(graph, node, 2).map(<[f32]>::to_vec);
         let least = bias.as_deref().map(|bias| least_scales(bias, data.scale));
-        let key = (name.clone(), axis, bias.is_none());
+        let key = (name.clone(), axis);
         let known = self.weights.get(&key).filter(|_| bias.is_none()).cloned();
         let (coded, scales, noise) = match known {
             Some(known) => known,
@@ -352,7 +370,10 @@ impl Writer {
                 let codes = self.constant(&format!("{name}_quantized"), codes);
                 let output = self.node("DequantizeLinear", &name, vec![codes, scale], attribute);
                 let made = (output, quantized.scales, noise);
-                self.weights.insert(key, made.clone());
+                // The scales of others' biases may need others.
+                if bias.is_none() {
+                    self.weights.insert(key, made.clone());
+                }
                 made
             }
         };
