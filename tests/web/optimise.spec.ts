@@ -1,8 +1,9 @@
 // The page that optimises, as a visitor meets it: built, served under a sub-path, the converter in its worker.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inflateRawSync } from "node:zlib";
 import { expect, test, type Download, type Page } from "@playwright/test";
@@ -265,6 +266,26 @@ test("pictures dropped become the samples, and int8 without any is said to need 
   await done(page);
   await expect(page.locator("#done-kept")).toContainText("of 2 samples");
   await expect(said(page)).toHaveText(/^cat\.png: /, { timeout: 60_000 });
+});
+
+test("a folder of samples is taken as it is, and its folders are classes only where that is said", async ({ page }) => {
+  const folder = mkdtempSync(join(tmpdir(), "samples-"));
+  for (const [name, file] of [["cats", "chelsea.png"], ["cups", "coffee.png"]] as const) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, file), photo(file));
+  }
+  await open(page);
+  await button(page, "Take SqueezeNet 1.1").click();
+  await page.locator("#samples-folder-files").setInputFiles(folder);
+  await expect(page.locator("#samples-note")).toContainText("2 files.");
+  await button(page, "Optimise").click();
+  await done(page);
+  await expect(page.locator("#done-kept")).toHaveText(/^The same answer on 100\.0\s% of 2 samples, in int8\.$/);
+  // SqueezeNet's classes are others: no answer is the first or the second of its thousand.
+  await page.getByRole("checkbox", { name: /^Folders are the model’s classes/ }).check();
+  await button(page, /^Optimise/).click();
+  await expect(page.locator("#done-kept")).toHaveText(/^0\.0\s% right, 0\.0\s% before, on 2 samples, in int8\.$/, { timeout: 60_000 });
+  rmSync(folder, { recursive: true });
 });
 
 test("numbers of one's own are checked before anything is done", async ({ page }) => {

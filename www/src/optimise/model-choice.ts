@@ -105,8 +105,9 @@ export class ModelChoice {
     const size = main ? bytes(main.file.size) : "5.0 MB, trained on ImageNet";
     const beside = others.length > 0 ? `, ${others.length} ${others.length === 1 ? "file" : "files"} beside it (${bytes(others.reduce((sum, { file }) => sum + file.size, 0))})` : "";
     this.#detail.textContent = `${size}${beside}`;
-    const mains = this.#files.filter(({ path }) => rankOf(path) < MAIN.length);
-    show(this.#which, this.#files.length > 1 && mains.length !== 1);
+    const ranks = this.#files.map(({ path }) => rankOf(path)).sort((a, b) => a - b);
+    const isDoubtful = ranks[0] === ranks[1] || ranks[0] === MAIN.length;
+    show(this.#which, ranks.length > 1 && isDoubtful);
     show(this.#archField, main !== undefined && WEIGHTS.test(main.path));
     show(this.#given, true);
     this.#supplied.setAttribute("aria-pressed", String(this.#isSupplied));

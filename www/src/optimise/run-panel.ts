@@ -1,5 +1,5 @@
 /** The work: waiting, running, done, refused or failed. */
-import type { BuiltPackage } from "firebrand/convert";
+import type { BuildReport, BuiltPackage } from "firebrand/convert";
 import { element, show } from "../page";
 import { bytes, explain, percent } from "../words";
 import { inWords, type BuildProgress } from "./build-progress";
@@ -77,11 +77,11 @@ export class RunPanel {
     saveBy(this.#report, `${name}-report.html`, new Blob([html], { type: "text/html" }));
     const label = this.#download.querySelector("span");
     if (label) label.textContent = `Package, ${bytes(archive.size)}`;
-    const { sizeBefore, sizeAfter, accuracy } = report;
+    const { sizeBefore, sizeAfter } = report;
     const share = percentOf(sizeAfter.brotli, sizeBefore.brotli);
     element("done-share", HTMLElement).textContent = share;
     element("done-share-of", HTMLElement).textContent = "of the bytes to fetch";
-    const kept = accuracy.accuracy === undefined ? `${accuracy.metric === "top1" ? "The same answer on" : "A mean cosine of"} ${percent(accuracy.agreement)}${accuracy.metric === "top1" ? " of" : ", over"} ${accuracy.samples} samples, in ${report.precision}.` : `${percent(accuracy.accuracy)} right, ${percent(accuracy.originalAccuracy ?? 0)} before, in ${report.precision}.`;
+    const kept = keptIn(report);
     element("done-kept", HTMLElement).textContent = kept;
     element("done-code", HTMLElement).textContent = `load("${name}/manifest.json")`;
     this.#show("done", "Done");
@@ -123,6 +123,13 @@ export class RunPanel {
   #say(text: string): void {
     this.#spoken.textContent = text;
   }
+}
+
+/** How near the result is, in a sentence. */
+function keptIn({ accuracy: { metric, samples, agreement, accuracy, originalAccuracy }, precision }: BuildReport): string {
+  const of = `${samples} ${samples === 1 ? "sample" : "samples"}, in ${precision}`;
+  if (accuracy !== undefined) return `${percent(accuracy)} right, ${percent(originalAccuracy ?? 0)} before, on ${of}.`;
+  return metric === "top1" ? `The same answer on ${percent(agreement)} of ${of}.` : `A mean cosine of ${agreement.toFixed(4)} with the original, on ${of}.`;
 }
 
 function counted(step: string, done: number, total: number): string {

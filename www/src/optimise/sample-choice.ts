@@ -12,7 +12,7 @@ const SHOWN = 8;
 
 const notes: Record<From, string> = {
   demo: "Four photos: enough to try it. A model that is deployed deserves a hundred of what it will see.",
-  own: "Pictures (folders are classes, in alphabetical order), or one .npz, .npy or .csv file.",
+  own: "Pictures, at will in a folder for each class, or one .npz, .npy or .csv file.",
   none: "Agreement is measured on random numbers, which says little.",
 };
 
@@ -21,6 +21,8 @@ export class SampleChoice {
   readonly #note = element("samples-note", HTMLElement);
   readonly #shown = element("samples-shown", HTMLElement);
   readonly #ways = element("samples-ways", HTMLElement);
+  readonly #foldersField = element("folders-field", HTMLElement);
+  readonly #folders = element("folders", HTMLInputElement);
   readonly #problem = element("samples-problem", HTMLElement);
   #own: GivenFile[] = [];
   #urls: string[] = [];
@@ -45,7 +47,11 @@ export class SampleChoice {
   /** The samples by name, or why there are none. */
   get value(): Samples | undefined {
     if (this.from === "demo") return Object.fromEntries(photos.map(({ file }) => [file.split("/").at(-1) ?? file, file]));
-    if (this.from === "own" && this.#own.length > 0) return Object.fromEntries(this.#own.map(({ path, file }) => [path, file]));
+    if (this.from === "own" && this.#own.length > 0) {
+      // Folders are labels to the converter; without leave they are part of the name.
+      const asClasses = this.#hasFolders && this.#folders.checked;
+      return Object.fromEntries(this.#own.map(({ path, file }) => [asClasses ? path : path.replaceAll("/", "_"), file]));
+    }
     return undefined;
   }
 
@@ -59,6 +65,12 @@ export class SampleChoice {
   /** Whether pictures are among the samples. */
   get hasPictures(): boolean {
     return this.from === "demo" || (this.from === "own" && (this.#own.length === 0 || this.#own.some(isPicture)));
+  }
+
+  /** Whether all pictures lie in folders, in more than one. */
+  get #hasFolders(): boolean {
+    const folders = this.#own.filter(isPicture).map(({ path }) => path.slice(0, path.lastIndexOf("/") + 1));
+    return folders.every((folder) => folder !== "") && new Set(folders).size > 1;
   }
 
   /** Takes files instead of what was there. */
@@ -92,6 +104,7 @@ export class SampleChoice {
     this.#urls = [];
     const { from } = this;
     show(this.#ways, from === "own");
+    show(this.#foldersField, from === "own" && this.#hasFolders);
     const count = this.#own.length;
     this.#note.textContent = from === "own" && count > 0 ? `${count} ${count === 1 ? "file" : "files"}. ${notes.own}` : notes[from];
     const pictures = from === "none" || (from === "own" && count === 0) ? [] : from === "own" ? this.#own.filter(isPicture).map(({ path, file }) => ({ name: path, source: file })) : this.pictures;
