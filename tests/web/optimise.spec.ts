@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inflateRawSync } from "node:zlib";
 import { expect, test, type Download, type Page } from "@playwright/test";
-import { addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
+import { addBias, addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
 import { cache, data, models, root, site } from "./places.mjs";
 import { serve } from "./server.mjs";
 
@@ -151,11 +151,18 @@ test("the supplied SqueezeNet in int8: measured, compared, and saved as a packag
   expect([...members.keys()].sort()).toEqual([...files.map(({ file }) => `squeezenet1.1/${file}`), "squeezenet1.1/manifest.json"].sort());
   for (const { file, sha256 } of files) expect(createHash("sha256").update(members.get(`squeezenet1.1/${file}`)!).digest("hex")).toBe(sha256);
 
+  // Choosing something else takes away nothing that was made.
+  await choose(page, "float16");
+  await expect(page.getByRole("link", { name: /^Package/ })).toBeVisible();
   const report = page.waitForEvent("download");
   await page.getByRole("link", { name: "Report" }).click();
   const html = await saved(report);
   expect(html.name).toBe("squeezenet1.1-report.html");
   expect(html.bytes.toString()).toMatch(/^<!doctype html>[\s\S]*fire9\/expand3x3/);
+  // Another model does: it is not that one's.
+  await give(page, { name: "other.onnx", buffer: addBias() });
+  await expect(page.locator("#result")).toBeHidden();
+  await expect(page.locator("#idle-text")).toContainText("other is there");
 });
 
 test("the steps are shown as they come, cancelling ends them, and it can be begun again", async ({ page }) => {

@@ -27,17 +27,20 @@ let working: AbortController | undefined;
 
 const model = new ModelChoice((isSupplied) => {
   if (isSupplied) preparation.use("bgr", "fill");
-  changed();
+  // What came of another model is not this one's.
+  beside.close();
+  show(result, false);
+  changed(true);
 });
-const given = new SampleChoice(changed);
-const passes = new Passes(changed);
+const given = new SampleChoice(() => changed());
+const passes = new Passes(() => changed());
 
-/** What is chosen is not what was built, or failed, any more. */
-function changed(): void {
+/** Says what can be done with what is chosen; what was done before stays in sight, unless it was to another model. */
+function changed(isOtherModel = false): void {
   show(element("preparation", HTMLElement), given.hasPictures);
   const lacking = passes.precision === "int8" && !given.value;
   const { value } = model;
-  if (working) return;
+  if (working || !(panel.isIdle || isOtherModel)) return;
   if (value && lacking) panel.idle(undefined, "int8 needs samples to find the ranges of activations with: give some, or take the demo’s photos.");
   else panel.idle(value && nameOf(value.name));
 }

@@ -27,6 +27,10 @@ export class RunPanel {
   readonly #spoken = element("spoken", HTMLElement);
   #told: string | undefined;
 
+  get isIdle(): boolean {
+    return !this.#views.idle.hidden;
+  }
+
   /** Nothing is going on; `name` is the model's that is there. */
   idle(name: string | undefined, text = name ? `${name} is there. Optimise it as chosen.` : "Give it a model, or take SqueezeNet."): void {
     this.#show("idle", name ? "Ready" : "Waiting for a model");
