@@ -58,4 +58,4 @@ bench: pkg ## measure against other runtimes in one browser, and natively
 train: ## train the network for MNIST digits that the tests use, with Burn
 	@$(setup) rust models:mnist
 	@cargo run --locked --release --quiet --manifest-path train/mnist/Cargo.toml -- $(cache)/data $(cache)/train/mnist
-	@cp $(cache)/train/mnist/mnist-cnn.onnx tests/models/mnist/
+	@cp $(cache)/train/mnist/mnist-cnn.onnx train/mnist/

@@ -158,7 +158,7 @@ fn digits() -> Option<(Model, Inputs, Vec<i64>)> {
     let read =
         |name: &str| Some(npy::read(&std::fs::read(support::data(name)?).expect("a file"), None).expect("an array"));
     let (images, labels) = (read("data/mnist-digits.npy")?, read("data/mnist-labels.npy")?);
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/mnist/mnist-cnn.onnx");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("train/mnist/mnist-cnn.onnx");
     let original =
         Model::from_onnx(std::fs::read(file).expect("the trained network"), &Default::default()).expect("a model");
     struct One(Bytes);

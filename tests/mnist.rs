@@ -1,4 +1,4 @@
-//! The network of `tests/models/mnist`, which `train/mnist` trained, on all labelled digits: whole, and pruned.
+//! The network that `train/mnist` trained, on all labelled digits: whole, and pruned.
 #![cfg(feature = "convert")]
 
 mod support;
@@ -28,7 +28,7 @@ fn digits() -> Option<(Vec<f32>, Vec<u8>)> {
 }
 
 fn model() -> Model {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/mnist/mnist-cnn.onnx");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("train/mnist/mnist-cnn.onnx");
     let bytes = std::fs::read(path).expect("the model lies in the repository");
     assert!(bytes.len() <= 200_000, "{} bytes", bytes.len());
     Model::from_onnx(bytes, &Default::default()).expect("a model")

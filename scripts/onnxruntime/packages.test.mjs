@@ -14,7 +14,7 @@ const models = join(cache, "models");
 const photos = ["--data", join(cache, "data/photos")];
 const squeezenet = [...photos, "--image-color", "bgr", "--image-mean", "103.939,116.779,123.68", "--image-scale", "1"];
 const digits = ["--data", join(cache, "data/mnist-digits.npy"), "--labels", join(cache, "data/mnist-labels.npy")];
-const mnist = join(repository, "tests/models/mnist/mnist-cnn.onnx");
+const mnist = join(repository, "train/mnist/mnist-cnn.onnx");
 /** Of random numbers, which is what is given here, few bits need not keep much. */
 const lenient = ["--min-agreement", "0"];
 
