@@ -181,6 +181,7 @@ impl Graph {
     }
 
     /// [`topological_order`](Self::topological_order) of a body, which may use outer values.
+    #[cfg(feature = "convert")]
     pub(crate) fn topological_order_of_body(&self) -> Result<Vec<usize>> {
         self.order(&self.captures())
     }
