@@ -655,18 +655,7 @@ impl Builder<'_> {
 
 /// The layers of a graph that stays in float32.
 fn untouched(graph: &Graph) -> Vec<LayerReport> {
-    let layer = |index: usize| {
-        let node = &graph.nodes[index];
-        LayerReport {
-            node: node.name.clone(),
-            op_type: node.op_type.clone(),
-            weight: node.inputs[1].clone(),
-            elements: graph.initializers[&node.inputs[1]].len(),
-            precision: Precision::Float32,
-            signal_to_noise: None,
-            reason: None,
-        }
-    };
+    let layer = |index: usize| LayerReport::float32(graph, &graph.nodes[index], None);
     weighted(graph).into_iter().map(layer).collect()
 }
 

@@ -6,10 +6,13 @@ use serde::Serialize;
 
 use super::compare::Comparison;
 use super::{Built, CalibrationReport, Layer};
+use crate::error::Result;
+use crate::import::Imported;
 use crate::optimize::PassReport;
 use crate::optimize::prune::PruneReport;
 use crate::optimize::quantize::Precision;
 use crate::optimize::structured::ChannelReport;
+use crate::package::File;
 
 /// Sizes of a model's files in bytes.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -103,6 +106,21 @@ impl<'a> Report<'a> {
             layers: &built.layers,
             decisions: &built.decisions,
         }
+    }
+
+    /// The report of `built`, made of the file `source`, whose package has these `files`.
+    ///
+    /// Errors: those of [`Model::to_onnx`](crate::onnx::Model::to_onnx).
+    pub fn of_package(built: &'a Built, source: &str, imported: &Imported, files: &[File]) -> Result<Self> {
+        // What a client fetches before it can run.
+        let is_fetched = |file: &&File| file.name.ends_with(".onnx") || file.name.starts_with("weights-");
+        let after: Vec<&[u8]> = files.iter().filter(is_fetched).map(|file| file.bytes.as_slice()).collect();
+        Ok(Self {
+            source: Some(source.to_string()),
+            format: Some(imported.format.as_str()),
+            notes: imported.notes.clone(),
+            ..Self::new(built, &imported.model.to_onnx()?, &after)
+        })
     }
 
     /// A few lines for a terminal. Writing to a `String` cannot fail.

@@ -420,17 +420,8 @@ pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
         arguments.quiet,
         |data, on_progress| publish(source, &imported, &options, &package, data, on_progress),
     )?;
-    let before = imported.model.to_onnx().map_err(|error| model::bad(path, error))?;
+    let mut report = Report::of_package(&built, &name, &imported, &files).map_err(|error| model::bad(path, error))?;
     package::write(&output, &files)?;
-    let shipped: Vec<&[u8]> = files
-        .iter()
-        .filter(|file| file.name.ends_with(".onnx") || file.name.starts_with("weights-"))
-        .map(|file| file.bytes.as_slice())
-        .collect();
-    let mut report = Report::new(&built, &before, &shipped);
-    report.source = Some(name);
-    report.format = Some(imported.format.as_str());
-    report.notes = imported.notes.clone();
     report.latency = latency(imported.model, built.model.clone());
     if !arguments.no_report {
         let stem = arguments.report.clone().unwrap_or_else(|| {

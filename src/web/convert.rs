@@ -131,16 +131,7 @@ pub fn build(
     let source = Source { name, bytes: &bytes };
     let (built, files) = publish(source, &imported, &options.build, &options.package, &samples, &mut told)?;
 
-    let before = imported.model.to_onnx()?;
-    let shipped: Vec<&[u8]> = files
-        .iter()
-        .filter(|file| file.name.ends_with(".onnx") || file.name.starts_with("weights-"))
-        .map(|file| file.bytes.as_slice())
-        .collect();
-    let mut report = Report::new(&built, &before, &shipped);
-    report.source = Some(name.to_string());
-    report.format = Some(imported.format.as_str());
-    report.notes = imported.notes.clone();
+    let report = Report::of_package(&built, name, &imported, &files)?;
     let in_json = serde_json::to_string(&report)
         .map_err(|error| JsValue::from(Error::new(ErrorKind::Internal, error.to_string())))?;
 

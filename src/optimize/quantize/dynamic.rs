@@ -39,15 +39,7 @@ pub fn quantize_dynamic(graph: &mut Graph, excluded: &[String]) -> Result<Vec<La
             None => {
                 if super::has_weights(graph, &node) {
                     let reason = if stays { "kept in float32" } else { "no form in integers" };
-                    reports.push(LayerReport {
-                        node: node.name.clone(),
-                        op_type: node.op_type.clone(),
-                        weight: node.inputs[1].clone(),
-                        elements: graph.initializers[&node.inputs[1]].len(),
-                        precision: Precision::Float32,
-                        signal_to_noise: None,
-                        reason: Some(reason.to_string()),
-                    });
+                    reports.push(LayerReport::float32(graph, &node, Some(reason.to_string())));
                 }
                 writer.nodes.push(node);
             }

@@ -256,18 +256,10 @@ pub fn quantize_integer(
         let role = if options.excluded.contains_key(&node.name) { Role::None } else { role(graph, &node) };
         let reads_codes = input(&node, 0).is_some_and(|name| codes.contains_key(name));
         if super::has_weights(graph, &node) {
-            let weight = &graph.initializers[&node.inputs[1]];
             let integer = role == Role::Weighted && reads_codes;
-            let mut report = LayerReport {
-                node: node.name.clone(),
-                op_type: node.op_type.clone(),
-                weight: node.inputs[1].clone(),
-                elements: weight.len(),
-                precision: if integer { Precision::Int8 } else { Precision::Float32 },
-                signal_to_noise: None,
-                reason: options.excluded.get(&node.name).cloned(),
-            };
+            let mut report = LayerReport::float32(graph, &node, options.excluded.get(&node.name).cloned());
             if integer {
+                report.precision = Precision::Int8;
                 let data = codes[node.inputs[0].as_str()];
                 report.signal_to_noise = writer.weigh(graph, &mut node, data, options)?;
             } else if report.reason.is_none() {

@@ -66,6 +66,21 @@ pub struct LayerReport {
     pub reason: Option<String>,
 }
 
+impl LayerReport {
+    /// Of a node whose constant weight, its input 1, stays in float32.
+    pub(crate) fn float32(graph: &Graph, node: &Node, reason: Option<String>) -> Self {
+        Self {
+            node: node.name.clone(),
+            op_type: node.op_type.clone(),
+            weight: node.inputs[1].clone(),
+            elements: graph.initializers[&node.inputs[1]].len(),
+            precision: Precision::Float32,
+            signal_to_noise: None,
+            reason,
+        }
+    }
+}
+
 /// Decibels of `signal` over the difference of `other`; rounded to tenths, since the last bits say nothing.
 fn signal_to_noise(signal: &[f32], other: impl Iterator<Item = f32>) -> Option<f64> {
     let (mut power, mut noise) = (0f64, 0f64);
