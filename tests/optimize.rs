@@ -11,7 +11,7 @@ use firebrand::optimize::equalize::equalize;
 use firebrand::optimize::fold::fold;
 use firebrand::optimize::quantize::{
     BlockOptions, IntegerOptions, Precision, correct_bias, quantize_blocks, quantize_dynamic, quantize_integer,
-    to_float16, watched,
+    to_float16, watched, weighted,
 };
 use firebrand::optimize::simplify::simplify;
 use firebrand::{DataType, ErrorKind, ExternalData, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
@@ -339,6 +339,41 @@ fn excluded_layers_stay_in_float32() {
     let gemm = integer.nodes.iter().find(|node| node.name == name).expect("it is there");
     assert_eq!(gemm.inputs[1], "fc");
     assert!(integer.initializers.contains_key("w1_quantized"));
+}
+
+#[test]
+fn weights_alone_are_stored_in_int8_and_computed_with_as_they_round() {
+    let mut random = Random::new(40);
+    let graph = network(&mut random);
+    let names = |graph: &Graph| weighted(graph).into_iter().map(|index| graph.nodes[index].name.clone()).collect();
+    let names: Vec<String> = names(&graph);
+    let options = IntegerOptions {
+        excluded: names.iter().map(|name| (name.clone(), "because".to_string())).collect(),
+        weight_only: names.into_iter().collect(),
+        ..IntegerOptions::default()
+    };
+    let mut coded = graph.clone();
+    simplify(&mut coded).expect("it simplifies");
+    let mut rounded = coded.clone();
+    let layers = quantize_integer(&mut coded, &BTreeMap::new(), &options).expect("it quantises");
+    assert!(layers.iter().all(|layer| layer.precision == Precision::WeightOnly));
+    assert_eq!(count(&coded, "QuantizeLinear"), 0);
+
+    for name in ["w1", "w2", "w3", "fc"] {
+        assert!(!coded.initializers.contains_key(name));
+        let original = &rounded.initializers[name];
+        let values = original.as_slice::<f32>().expect("float32");
+        let each = values.len() / original.shape()[0];
+        let restored = values.chunks(each).flat_map(|row| {
+            let scale = row.iter().fold(0f32, |most, w| most.max(w.abs())) / 127.0;
+            row.iter().map(move |w| (w / scale).round_ties_even() * scale)
+        });
+        let restored = f32s(original.shape(), restored.collect());
+        rounded.initializers.insert(name.to_string(), restored);
+    }
+    let x = random.tensor(&[4, 3, 12, 12]);
+    let difference = furthest(&run(&rounded, &[("x", x.clone())]), &run(&coded, &[("x", x)]));
+    assert!(difference < 1e-6, "{difference}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ export type { DataSource, ModelSource } from "./source.js";
 export type Format = "onnx" | "tflite" | "safetensors" | "pytorch" | "numpy" | "keras-h5" | "keras" | "tfjs-layers" | "tfjs-graph" | (string & {});
 
 /** What weights and activations become. */
-export type Precision = "float32" | "float16" | "int8" | "dynamic" | "int4";
+export type Precision = "float32" | "float16" | "weight-only" | "int8" | "dynamic" | "int4";
 
 /** How far a call is. */
 export interface ConvertProgress {
@@ -107,7 +107,7 @@ export interface BuildOptions extends ConvertOptions {
   maxDrop?: number;
   /** The least agreement, of 1, with the original where labels are not known. Default: 0.97. */
   minAgreement?: number;
-  /** Refuse at once what is over the budget, instead of keeping layers in float32. Default: `false`. */
+  /** Refuse at once what is over the budget, instead of computing layers in float32. Default: `false`. */
   strict?: boolean;
   /**
    * Samples to measure with: pictures (`.png`, `.jpg`; folders are classes), or one `.npz`, `.npy` or `.csv` file.

@@ -83,7 +83,7 @@ export interface Manifest {
   readonly weights: readonly PackageFile[];
   readonly inputs: readonly ManifestInput[];
   readonly outputs: readonly ManifestOutput[];
-  readonly precision: "float32" | "float16" | "int8" | "int4" | "dynamic" | "mixed";
+  readonly precision: "float32" | "float16" | "weight-only" | "int8" | "int4" | "dynamic" | "mixed";
   readonly opsets: Readonly<Record<string, number>>;
   readonly sizes: { readonly raw: number; readonly brotli?: number };
   readonly golden?: { readonly data?: PackageFile; readonly samples: readonly GoldenSample[] };

@@ -69,7 +69,7 @@ pub struct BuildOptions {
     pub max_drop: f64,
     /// The least agreement, of 1, with the original where labels are not known.
     pub min_agreement: f64,
-    /// Refuse at once what is over the budget, instead of keeping layers in float32.
+    /// Refuse at once what is over the budget, instead of computing layers in float32.
     pub strict: bool,
 }
 
@@ -188,6 +188,15 @@ fn check(options: &BuildOptions) -> Result<()> {
     Ok(())
 }
 
+/// What one layer takes when it alone is quantised.
+struct Harm {
+    node: String,
+    /// Of its weight.
+    elements: usize,
+    /// Taken from the mean cosine of the outputs.
+    cosine: f64,
+}
+
 /// A quantised graph and how it came about.
 struct Candidate {
     graph: Graph,
@@ -216,7 +225,6 @@ impl Builder<'_> {
         self.passes.push(report);
         self.passes.extend(simplify(&mut graph)?);
         self.prune(&mut graph, on_progress)?;
-        let metric = self.options.metric.unwrap_or_else(|| metric_of(&self.original));
         let reference =
             answers(&self.original, self.data.evaluation, &mut |done, of| on_progress("measure original", done, of))?;
         let excluded = self.excluded(&graph)?;
@@ -227,6 +235,7 @@ impl Builder<'_> {
             reduce_range: self.options.reduce_range,
             method: CalibrationMethod::Minmax,
             excluded: excluded.iter().map(|name| (name.clone(), "excluded".to_string())).collect(),
+            weight_only: BTreeSet::new(),
         };
         let candidate = match self.options.quantize {
             Precision::Float32 => {
@@ -236,6 +245,19 @@ impl Builder<'_> {
                 let mut halves = graph.clone();
                 let layers = to_float16(&mut halves)?;
                 Candidate { graph: halves, layers, precision: Precision::Float16 }
+            }
+            Precision::WeightOnly => {
+                let mut coded = graph.clone();
+                for index in weighted(&graph) {
+                    let name = &graph.nodes[index].name;
+                    if !integers.excluded.contains_key(name) {
+                        integers.excluded.insert(name.clone(), "weights alone are quantised".to_string());
+                        integers.weight_only.insert(name.clone());
+                    }
+                }
+                let layers = quantize_integer(&mut coded, &seen, &integers)?;
+                self.expect_some(&layers, "Conv, Gemm or MatMul")?;
+                Candidate { graph: coded, layers, precision: Precision::WeightOnly }
             }
             Precision::Dynamic => {
                 let mut dynamic = graph.clone();
@@ -259,20 +281,19 @@ impl Builder<'_> {
                     }
                 }
                 seen = self.observe(&graph, on_progress)?;
-                let found = self.choose_method(&graph, &seen, &mut integers, metric, on_progress)?;
+                let found = self.choose_method(&graph, &seen, &mut integers, on_progress)?;
                 calibration = Some(found);
                 let candidate = self.corrected_integers(&graph, &seen, &integers)?;
                 self.expect_some(&candidate.layers, "Conv, Gemm or MatMul")?;
                 candidate
             }
         };
-        let mut measured = self.measure(&reference, &candidate.graph, metric, on_progress)?;
+        let mut measured = self.measure(&reference, &candidate.graph, on_progress)?;
         let mut candidate = candidate;
         if !self.holds(&measured) && integer && !self.options.strict {
             self.decisions.push(format!("all layers in int8: {}", self.in_words(&measured)));
-            (candidate, measured) = self
-                .raise(&graph, &seen, &mut integers, &reference, metric, on_progress)?
-                .unwrap_or((candidate, measured));
+            let all_integer = (candidate, measured);
+            (candidate, measured) = self.raise(&graph, &seen, &integers, all_integer, &reference, on_progress)?;
         }
         if !self.holds(&measured) {
             let mut said = format!("over the accuracy budget: {}", self.in_words(&measured));
@@ -281,7 +302,7 @@ impl Builder<'_> {
             }
             said += match self.options.quantize {
                 Precision::Int8 | Precision::Mixed if self.options.strict => {
-                    "; without --strict, layers that lose most stay in float32"
+                    "; without --strict, layers that lose most are computed in float32"
                 }
                 Precision::Int8 | Precision::Mixed => {
                     "; try more calibration samples, or --quantize dynamic or float16"
@@ -395,7 +416,6 @@ impl Builder<'_> {
         graph: &Graph,
         seen: &BTreeMap<String, Observation>,
         integers: &mut IntegerOptions,
-        metric: Metric,
         on_progress: OnProgress<'_>,
     ) -> Result<CalibrationReport> {
         let used = self.data.calibration.len().min(self.options.calibration_samples);
@@ -412,7 +432,7 @@ impl Builder<'_> {
             on_progress("choose ranges", done, methods.len())?;
             let with = IntegerOptions { method, ..integers.clone() };
             let candidate = self.corrected_integers(graph, seen, &with)?;
-            let found = compare(&reference, &answers(&candidate.graph, &few, &mut |_, _| Ok(()))?, None, metric);
+            let found = compare(&reference, &answers(&candidate.graph, &few, &mut |_, _| Ok(()))?, None, self.metric());
             tried.insert(format!("{method:?}").to_lowercase(), found.cosine);
             if (found.agreement, found.cosine) > best.0 {
                 best = ((found.agreement, found.cosine), method);
@@ -435,7 +455,7 @@ impl Builder<'_> {
             correct_bias(&mut graph, seen, options)?;
         }
         let layers = quantize_integer(&mut graph, seen, options)?;
-        let mixed = layers.iter().any(|layer| layer.precision == Precision::Float32);
+        let mixed = layers.iter().any(|layer| layer.precision != Precision::Int8);
         Ok(Candidate { graph, layers, precision: if mixed { Precision::Mixed } else { Precision::Int8 } })
     }
 
@@ -473,15 +493,13 @@ impl Builder<'_> {
         self.integers(&shifted, seen, options)
     }
 
-    fn measure(
-        &self,
-        reference: &Answers,
-        graph: &Graph,
-        metric: Metric,
-        on_progress: OnProgress<'_>,
-    ) -> Result<Comparison> {
+    fn measure(&self, reference: &Answers, graph: &Graph, on_progress: OnProgress<'_>) -> Result<Comparison> {
         let found = answers(graph, self.data.evaluation, &mut |done, of| on_progress("measure", done, of))?;
-        Ok(compare(reference, &found, self.data.labels, metric))
+        Ok(compare(reference, &found, self.data.labels, self.metric()))
+    }
+
+    fn metric(&self) -> Metric {
+        self.options.metric.unwrap_or_else(|| metric_of(&self.original))
     }
 
     fn holds(&self, measured: &Comparison) -> bool {
@@ -528,56 +546,72 @@ impl Builder<'_> {
         (!named.is_empty()).then(|| named.join(", "))
     }
 
-    /// Keeps the layers in float32 that do most harm, as few as need be, at most half of them.
+    /// Computes the layers in float32 that do most harm, as few as need be, at most half of them: with weights that stay
+    /// in int8, which costs time only; where that does not do, in float32 altogether. Gives the best that was found,
+    /// `all_integer` among it.
     fn raise(
         &mut self,
         graph: &Graph,
         seen: &BTreeMap<String, Observation>,
-        integers: &mut IntegerOptions,
+        integers: &IntegerOptions,
+        all_integer: (Candidate, Comparison),
         reference: &Answers,
-        metric: Metric,
         on_progress: OnProgress<'_>,
-    ) -> Result<Option<(Candidate, Comparison)>> {
+    ) -> Result<(Candidate, Comparison)> {
         let harm = self.harm(graph, seen, integers, on_progress)?;
-        let most = harm.len() / 2;
-        let (mut best, mut count): (Option<(Candidate, Comparison)>, usize) = (None, 1);
-        while count <= most {
-            let mut with = integers.clone();
-            for (name, harm) in &harm[..count] {
-                let why = format!("kept in float32: alone in int8 it takes {:.4} of the cosine", harm);
-                with.excluded.insert(name.clone(), why);
+        let mut best = all_integer;
+        for step in [Precision::WeightOnly, Precision::Float32] {
+            let mut order: Vec<&Harm> = harm.iter().collect();
+            // Weights in float32 cost their bytes: of two layers that do the same harm the smaller one goes first.
+            let worth = |layer: &Harm| match step {
+                Precision::Float32 => layer.cosine / (layer.elements as f64).sqrt(),
+                _ => layer.cosine,
+            };
+            order.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then_with(|| a.node.cmp(&b.node)));
+            let what = if step == Precision::Float32 { "in float32" } else { "with float32 activations" };
+            let mut count = 1;
+            while count <= harm.len() / 2 {
+                let mut with = integers.clone();
+                for layer in &order[..count] {
+                    let why = format!("{what}: alone in int8 it takes {:.4} of the cosine", layer.cosine);
+                    with.excluded.insert(layer.node.clone(), why);
+                    if step == Precision::WeightOnly {
+                        with.weight_only.insert(layer.node.clone());
+                    }
+                }
+                let candidate = self.corrected_integers(graph, seen, &with)?;
+                let measured = self.measure(reference, &candidate.graph, on_progress)?;
+                let named: Vec<String> =
+                    order[..count.min(3)].iter().map(|layer| format!("\"{}\"", layer.node)).collect();
+                self.decisions.push(format!(
+                    "{count} of {} layers {what} ({}{}): {}",
+                    harm.len(),
+                    named.join(", "),
+                    if count > 3 { ", …" } else { "" },
+                    self.in_words(&measured)
+                ));
+                let holds = self.holds(&measured);
+                if self.rank(&measured) > self.rank(&best.1) {
+                    best = (candidate, measured);
+                }
+                if holds {
+                    return Ok(best);
+                }
+                // A third more each time: near the fewest that do, without trying every number.
+                count = (count + 1).max(count * 4 / 3);
             }
-            let candidate = self.corrected_integers(graph, seen, &with)?;
-            let measured = self.measure(reference, &candidate.graph, metric, on_progress)?;
-            let holds = self.holds(&measured);
-            self.decisions.push(format!(
-                "{count} of {} layers in float32 ({}): {}",
-                harm.len(),
-                harm[..count.min(3)].iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
-                    + if count > 3 { ", …" } else { "" },
-                self.in_words(&measured)
-            ));
-            let better = |best: &(Candidate, Comparison)| self.rank(&measured) > self.rank(&best.1);
-            if best.as_ref().is_none_or(better) {
-                best = Some((candidate, measured));
-            }
-            if holds {
-                break;
-            }
-            // A third more each time: near the fewest that do, without trying every number.
-            count = (count + 1).max(count * 4 / 3);
         }
         Ok(best)
     }
 
-    /// What each layer takes from the cosine when it alone is quantised; first those that are best kept in float32.
+    /// What each layer takes from the cosine when it alone is quantised.
     fn harm(
         &self,
         graph: &Graph,
         seen: &BTreeMap<String, Observation>,
         integers: &IntegerOptions,
         on_progress: OnProgress<'_>,
-    ) -> Result<Vec<(String, f64)>> {
+    ) -> Result<Vec<Harm>> {
         let few = Part::spread(self.data.calibration, HARMING);
         let reference = answers(graph, &few, &mut |_, _| Ok(()))?;
         let names: Vec<(String, usize)> = weighted(graph)
@@ -598,12 +632,9 @@ impl Builder<'_> {
             let candidate = self.integers(graph, seen, &alone)?;
             let found =
                 compare(&reference, &answers(&candidate.graph, &few, &mut |_, _| Ok(()))?, None, Metric::Cosine);
-            harm.push((name.clone(), (1.0 - found.cosine).max(0.0), *elements as f64));
+            harm.push(Harm { node: name.clone(), elements: *elements, cosine: (1.0 - found.cosine).max(0.0) });
         }
-        // A layer that is kept costs its bytes: of two that do the same harm the smaller one goes first.
-        let worth = |(_, harm, elements): &(String, f64, f64)| harm / elements.sqrt();
-        harm.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then_with(|| a.0.cmp(&b.0)));
-        Ok(harm.into_iter().map(|(name, harm, _)| (name, harm)).collect())
+        Ok(harm)
     }
 
     /// What became of each layer, with the error of its output on some samples.

@@ -172,7 +172,7 @@ pub struct OptimizeArguments {
     /// Nodes that stay as they are; * stands for any characters
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// Refuse what is over the budget at once, instead of keeping layers in float32
+    /// Refuse what is over the budget at once, instead of computing layers in float32
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -232,7 +232,7 @@ impl OptimizeArguments {
         let none = evaluation.is_none() && calibration.is_none();
         if none && matches!(quantize, Precision::Int8 | Precision::Mixed) {
             return Err(Failure::input("int8 needs samples to find the ranges of activations with")
-                .hint("give some with --calibrate or --data; dynamic, float16 and int4 need none"));
+                .hint("give some with --calibrate or --data; weight-only, dynamic, float16 and int4 need none"));
         }
         let random = if none { random_samples(original, 8).map_err(wrong)? } else { Vec::new() };
         let data = Data {

@@ -58,7 +58,7 @@ impl Tolerance {
     /// What right devices stay within: float sums in another order, and codes that rounding moves by one.
     pub fn of(precision: Precision) -> Self {
         let relative = match precision {
-            Precision::Float32 | Precision::Float16 => 5e-3,
+            Precision::Float32 | Precision::Float16 | Precision::WeightOnly => 5e-3,
             Precision::Int8 | Precision::Int4 | Precision::Dynamic | Precision::Mixed => 5e-2,
         };
         Self { absolute: 1e-5, relative }

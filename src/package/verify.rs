@@ -263,6 +263,7 @@ fn claimed_cosine(manifest: &Manifest) -> f64 {
     measured.filter(|cosine| (-1.0..=1.0).contains(cosine)).unwrap_or(match manifest.precision {
         Precision::Float32 => 0.9999,
         Precision::Float16 => 0.999,
+        Precision::WeightOnly => 0.99,
         Precision::Int8 | Precision::Dynamic | Precision::Mixed => 0.95,
         Precision::Int4 => 0.9,
     })
@@ -317,7 +318,7 @@ async fn compare(
     let claimed_cosine = claimed_cosine(manifest);
     // Other inputs than those that were measured may lie a little further apart.
     let allowed = 1.0 - 2.0 * (1.0 - claimed_cosine) - 1e-4;
-    let exact = matches!(manifest.precision, Precision::Float32 | Precision::Float16);
+    let exact = matches!(manifest.precision, Precision::Float32 | Precision::Float16 | Precision::WeightOnly);
     let within_claim = random && !exact || outputs.iter().all(|output| output.cosine >= allowed);
     Ok(Ok(Comparison { outputs, samples: sets.len(), random, claimed_cosine, within_claim }))
 }

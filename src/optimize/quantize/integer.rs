@@ -19,13 +19,21 @@ pub struct IntegerOptions {
     pub reduce_range: bool,
     /// How ranges are chosen.
     pub method: CalibrationMethod,
-    /// Nodes that stay float32, by name, and why.
+    /// Nodes that compute in float32, by name, and why.
     pub excluded: BTreeMap<String, String>,
+    /// Those of them whose weights are stored in int8 all the same, which costs no bytes.
+    pub weight_only: BTreeSet<String>,
 }
 
 impl Default for IntegerOptions {
     fn default() -> Self {
-        Self { per_channel: true, reduce_range: false, method: CalibrationMethod::Minmax, excluded: BTreeMap::new() }
+        Self {
+            per_channel: true,
+            reduce_range: false,
+            method: CalibrationMethod::Minmax,
+            excluded: BTreeMap::new(),
+            weight_only: BTreeSet::new(),
+        }
     }
 }
 
@@ -261,7 +269,10 @@ pub fn quantize_integer(
             if integer {
                 report.precision = Precision::Int8;
                 let data = codes[node.inputs[0].as_str()];
-                report.signal_to_noise = writer.weigh(graph, &mut node, data, options)?;
+                report.signal_to_noise = writer.weigh(graph, &mut node, Some(data), options)?;
+            } else if options.weight_only.contains(&node.name) && channel_axis(graph, &node).is_some() {
+                report.precision = Precision::WeightOnly;
+                report.signal_to_noise = writer.weigh(graph, &mut node, None, options)?;
             } else if report.reason.is_none() {
                 report.reason = Some("no form in integers".to_string());
             }
@@ -338,12 +349,19 @@ impl Writer {
         self.dequantized.insert(value.to_string(), output);
     }
 
-    /// Codes for a node's weight and bias. Gives the signal-to-noise ratio of the weight.
-    fn weigh(&mut self, graph: &Graph, node: &mut Node, data: Affine, options: &IntegerOptions) -> Result<Option<f64>> {
+    /// Codes for a node's weight and, where its `data` are codes, its bias. Gives the signal-to-noise ratio of the
+    /// weight.
+    fn weigh(
+        &mut self,
+        graph: &Graph,
+        node: &mut Node,
+        data: Option<Affine>,
+        options: &IntegerOptions,
+    ) -> Result<Option<f64>> {
         let Some(axis) = channel_axis(graph, node) else { bail!(Internal, "a node without weights") };
         let name = node.inputs[1].clone();
-        let bias = floats(graph, node, 2).map(<[f32]>::to_vec);
-        let least = bias.as_deref().map(|bias| least_scales(bias, data.scale));
+        let bias = data.and_then(|data| Some((floats(graph, node, 2)?.to_vec(), data.scale)));
+        let least = bias.as_ref().map(|(bias, scale)| least_scales(bias, *scale));
         let key = (name.clone(), axis);
         let known = self.weights.get(&key).filter(|_| bias.is_none()).cloned();
         let (coded, scales, noise) = match known {
@@ -370,9 +388,9 @@ impl Writer {
             }
         };
         node.inputs[1] = coded;
-        if let Some(bias) = bias {
+        if let Some((bias, data_scale)) = bias {
             let name = node.inputs[2].clone();
-            let steps: Vec<f32> = scales.iter().map(|scale| scale * data.scale).collect();
+            let steps: Vec<f32> = scales.iter().map(|scale| scale * data_scale).collect();
             let codes = std::iter::zip(&bias, &steps).map(|(&b, &step)| {
                 let code = (f64::from(b) / f64::from(step)).round_ties_even();
                 code.clamp(-f64::from(i32::MAX), f64::from(i32::MAX)) as i32
@@ -451,14 +469,16 @@ pub fn correct_bias(
     let mut corrected = 0;
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
-        if options.excluded.contains_key(&node.name) || role(graph, node) != Role::Weighted || is(node, "MatMul") {
+        let weight_only = options.weight_only.contains(&node.name);
+        let excluded = options.excluded.contains_key(&node.name) && !weight_only;
+        if excluded || role(graph, node) != Role::Weighted || is(node, "MatMul") {
             continue;
         }
         let Some(observed) = input(node, 0).and_then(|value| seen.get(value)) else { continue };
         let (Some(axis), Some(weight)) = (channel_axis(graph, node), constant(graph, node, 1)) else { continue };
         let Some(values) = weight.as_slice::<f32>() else { continue };
         let data = affine(observed.range(options.method));
-        let least = floats(graph, node, 2).map(|bias| least_scales(bias, data.scale));
+        let least = floats(graph, node, 2).filter(|_| !weight_only).map(|bias| least_scales(bias, data.scale));
         let coded = Coded::of(weight, axis, options, least.as_deref());
         let shape = weight.shape();
         let (outputs, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());

@@ -5,6 +5,7 @@ import { element, show } from "../page";
 const notes: Record<Precision, string> = {
   float32: "Weights stay as they are: converted, simplified and packed.",
   float16: "Weights in half the bytes, with nearly the same answers. No samples needed.",
+  "weight-only": "Weights in 8 bits, computed with in float32: a quarter of the bytes, the speed of float32. No samples needed.",
   int8: "Weights and activations in 8 bits: a quarter of the bytes, and faster on the CPU. It needs samples.",
   dynamic: "Weights of MatMul and Gemm in 8 bits, activations as they come. For language models; no samples needed.",
   int4: "Weights of MatMul and Gemm in 4 bits, a scale for every 32. For large language models.",
