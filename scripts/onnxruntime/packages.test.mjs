@@ -24,6 +24,7 @@ const packages = {
   "TFLite": [join(models, "hand-landmark-lite.tflite"), [], 1e-4],
   "TensorFlow.js layers": [join(models, "esrgan-slim/model.json"), [], 1e-4],
   "PyTorch weights in float16": [join(models, "efficientnet-lite0.pth"), ["--arch", "efficientnet-lite0", "--quantize", "float16", ...lenient], 1e-4],
+  "weights alone in int8": [join(models, "squeezenet1.1.onnx"), ["--quantize", "weight-only", ...squeezenet], 1e-4],
   "SqueezeNet in int8": [join(models, "squeezenet1.1.onnx"), ["--quantize", "int8", "--calibration-method", "minmax", ...squeezenet], 5e-2],
   "digits, pruned, in int8": [mnist, ["--quantize", "int8", "--prune", "80%", "--max-drop", "5%", "--calibration-method", "minmax", ...digits], 5e-2],
   "channels removed": [join(models, "squeezenet1.1.onnx"), ["--prune-channels", "50%", ...lenient], 1e-4],
