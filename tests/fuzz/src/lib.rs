@@ -1,5 +1,8 @@
 //! What the fuzz targets share: tensors, attributes and graphs from a fuzzer's bytes, and a way to
-//! run a model that must end.
+//! run a model that must end; a limit to memory.
+
+pub mod imported;
+pub mod json;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +13,13 @@ use arbitrary::{Result, Unstructured};
 use firebrand::graph::{Attribute, Dim, Graph, Node, ValueInfo, ValueType};
 use firebrand::ops::{OPERATORS, Operator, Type};
 use firebrand::{DataType, ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
+
+/// Asking for more memory than this at once or in all is a defect: inputs are of kilobytes. libFuzzer has a limit of its
+/// own, which needs a sanitizer.
+const MOST_MEMORY: usize = 1 << 28;
+
+#[global_allocator]
+static MEMORY: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, MOST_MEMORY);
 
 /// The largest tensor that a node may make.
 const MAX_TENSOR_BYTES: usize = 1 << 20;
