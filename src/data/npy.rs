@@ -44,7 +44,7 @@ pub fn read(bytes: &[u8], declared: Option<DataType>) -> Result<Tensor, String> 
     if item.size == 0 && count > MOST_EMPTY_STRINGS {
         return Err(format!("{count} strings of no characters are more than {MOST_EMPTY_STRINGS}"));
     }
-    let data: Cow<'_, [u8]> = if header.fortran_order && header.shape.len() > 1 && item.size > 0 {
+    let data: Cow<'_, [u8]> = if header.fortran_order && header.shape.len() > 1 && !data.is_empty() {
         Cow::Owned(row_major(data, &header.shape, item.size))
     } else {
         Cow::Borrowed(data)
@@ -350,6 +350,14 @@ mod tests {
     fn header(descr: &str, fortran: bool, shape: &str) -> String {
         let fortran = if fortran { "True" } else { "False" };
         format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}          \n")
+    }
+
+    #[test]
+    fn arrays_without_elements_may_be_of_any_shape_that_fits() {
+        let empty = file(&header("<f4", true, "(0, 4, 5)"), &[]);
+        assert_eq!(read(&empty, None).map(|tensor| tensor.shape().to_vec()), Ok(vec![0, 4, 5]));
+        let huge = file(&header("<f4", true, "(0, 9223372036854775807, 9223372036854775807)"), &[]);
+        assert!(read(&huge, None).is_err_and(|said| said.contains("larger than memory")));
     }
 
     #[test]

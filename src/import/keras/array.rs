@@ -18,11 +18,6 @@ impl Array {
         Ok(Self { shape, data })
     }
 
-    /// `value` for every element of a vector.
-    pub fn filled(length: usize, value: f32) -> Self {
-        Self { shape: vec![length], data: vec![value; length] }
-    }
-
     /// The dimensions in the order `order`, which has each once.
     pub fn permuted(&self, order: &[usize]) -> Self {
         let rank = self.shape.len();

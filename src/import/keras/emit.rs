@@ -136,7 +136,12 @@ pub struct Emitter {
     turned: HashMap<String, String>,
     /// Layers that were written, against files that have one in another over and over.
     pub calls: usize,
+    /// Elements that [`allow`](Self::allow) may still allow.
+    left: usize,
 }
+
+/// Elements of all constants together that no weight of the file has: what a small file says may not fill memory.
+const MOST_MADE: usize = 1 << 24;
 
 impl Emitter {
     pub fn new(name: &str, weights: Weights, flavour: Flavour) -> Self {
@@ -150,6 +155,7 @@ impl Emitter {
             constants: HashMap::new(),
             turned: HashMap::new(),
             calls: 0,
+            left: MOST_MADE,
         }
     }
 
@@ -203,6 +209,22 @@ impl Emitter {
         let name = self.builder.constant(key.trim_start_matches('\0'), tensor);
         self.constants.insert(key.to_string(), name.clone());
         Ok(name)
+    }
+
+    /// Says that constants of `shape` are about to be made which no weight of the file has.
+    pub fn allow(&mut self, shape: &[usize]) -> Step<()> {
+        let count = shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size));
+        match count.and_then(|count| self.left.checked_sub(count)) {
+            Some(left) => self.left = left,
+            None => refuse!("sizes {shape:?}: more than {MOST_MADE} numbers that are not in the file"),
+        }
+        Ok(())
+    }
+
+    /// `value` for every element of a vector.
+    pub fn filled(&mut self, length: usize, value: f32) -> Step<Array> {
+        self.allow(&[length])?;
+        Ok(Array { shape: vec![length], data: vec![value; length] })
     }
 
     /// A weight of `layer`, of the given shape; `index` is its place among the layer's weights.

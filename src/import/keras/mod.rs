@@ -163,3 +163,98 @@ fn name_outputs(graph: &mut Graph, wanted: &[String]) {
         graph.outputs.iter_mut().for_each(|output| swap(&mut output.name));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    fn layer(class: &str, from: &[&str], config: Json, arguments: Json) -> Json {
+        let tensor =
+            |layer: &&str| json!({ "class_name": "__keras_tensor__", "config": { "keras_history": [layer, 0, 0] } });
+        let values: Vec<Json> = from.iter().map(tensor).collect();
+        let args = if class == "Stack" { json!([values]) } else { json!(values) };
+        let module = if config.get("trainable").is_some() { "keras.layers" } else { "keras.src.ops.numpy" };
+        let nodes = if from.is_empty() { json!([]) } else { json!([{ "args": args, "kwargs": arguments }]) };
+        json!({ "class_name": class, "module": module, "name": class, "config": config, "inbound_nodes": nodes })
+    }
+
+    /// What comes of `layers` behind an input of `shape`, the last of them giving the output.
+    fn imported(shape: Json, layers: &[Json]) -> Result<Made> {
+        let input = layer("InputLayer", &[], json!({ "batch_shape": shape, "trainable": true }), json!({}));
+        let all: Vec<&Json> = std::iter::once(&input).chain(layers).collect();
+        let last = all[all.len() - 1]["name"].clone();
+        let config = json!({
+            "class_name": "Functional",
+            "config": { "layers": all, "input_layers": [["InputLayer", 0, 0]], "output_layers": [[last, 0, 0]] },
+        });
+        model(&config, Weights::named(Vec::new()), Flavour::Keras3)
+    }
+
+    /// The kind of error that one layer behind an input of `shape` is refused with.
+    fn refused(shape: Json, class: &str, config: Json, arguments: Json) -> ErrorKind {
+        let made = imported(shape, &[layer(class, &["InputLayer"], config, arguments)]);
+        made.expect_err(class).kind()
+    }
+
+    #[test]
+    fn scalars_are_no_input_of_layers() {
+        let sum = || layer("Sum", &["InputLayer"], json!({}), json!({}));
+        imported(json!([null, 3]), &[sum()]).expect("a sum of all is a scalar");
+        for class in ["Flatten", "Masking", "GlobalAveragePooling1D", "PReLU"] {
+            let behind = layer(class, &["Sum"], json!({ "trainable": true }), json!({}));
+            let error = imported(json!([null, 3]), &[sum(), behind]).expect_err(class);
+            assert_eq!(error.kind(), ErrorKind::InvalidModel, "{class}: {error}");
+        }
+        let reshape = layer("Reshape", &["Sum"], json!({ "newshape": [-1, 1] }), json!({}));
+        let error = imported(json!([null, 3]), &[sum(), reshape]).expect_err("a scalar has no batch");
+        assert_eq!(error.kind(), ErrorKind::UnsupportedOperator, "{error}");
+        let turned = layer("Transpose", &["Sum"], json!({}), json!({}));
+        imported(json!([null, 3]), &[sum(), turned]).expect("a scalar is its own transpose");
+    }
+
+    #[test]
+    fn values_of_different_ranks_are_not_stacked() {
+        let sum = layer("Sum", &["InputLayer"], json!({}), json!({}));
+        let stack = layer("Stack", &["InputLayer", "Sum"], json!({ "axis": 2 }), json!({}));
+        let error = imported(json!([null, 3]), &[sum, stack]).expect_err("ranks 2 and 0");
+        assert_eq!(error.kind(), ErrorKind::InvalidModel, "{error}");
+    }
+
+    #[test]
+    fn indices_have_one_ellipsis() {
+        let key = json!({ "class_name": "__tuple__", "items": ["...", "..."] });
+        assert_eq!(refused(json!([null, 3]), "GetItem", json!({}), json!({ "key": key })), ErrorKind::InvalidModel);
+    }
+
+    #[test]
+    fn equations_name_every_dimension() {
+        let config = json!({ "equation": "a1b,bc->ac", "output_shape": [4], "trainable": true });
+        assert_eq!(refused(json!([null, 3]), "EinsumDense", config, json!({})), ErrorKind::InvalidModel);
+    }
+
+    #[test]
+    fn sizes_that_no_weight_has_fill_no_memory() {
+        let huge = 2_000_000_000u64;
+        for (class, shape, config) in [
+            ("BatchNormalization", json!([null, huge]), json!({ "scale": false, "trainable": true })),
+            ("LayerNormalization", json!([null, huge]), json!({ "scale": false, "center": false, "trainable": true })),
+            (
+                "GroupNormalization",
+                json!([null, 1, huge]),
+                json!({ "groups": 1, "scale": false, "center": false, "trainable": true }),
+            ),
+            (
+                "Normalization",
+                json!([null, huge, huge, huge]),
+                json!({ "axis": [1, 2, 3], "mean": 0, "variance": 1, "trainable": true }),
+            ),
+            ("Split", json!([null, huge]), json!({ "indices_or_sections": huge, "axis": 1 })),
+            ("Repeat", json!([null, huge]), json!({ "repeats": 2, "axis": 1 })),
+        ] {
+            assert_eq!(refused(shape, class, config, json!({})), ErrorKind::UnsupportedOperator, "{class}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ pub struct StridedSlice {
 }
 
 /// Most elements along a dimension that is mirrored by a list of places.
-const LONGEST_MIRROR: usize = 1 << 16;
+const LONGEST_MIRROR: usize = 1 << 13;
 
 impl StridedSlice {
     fn has(mask: i64, at: usize) -> bool {
@@ -239,7 +239,7 @@ impl Writer {
             let Some(all) = self.size(x, axis) else {
                 bail!(UnsupportedOperator, "into the rest of a size known at run time only")
             };
-            sizes.iter_mut().filter(|size| **size == -1).for_each(|size| *size = all as i64 - known);
+            sizes.iter_mut().filter(|size| **size == -1).for_each(|size| *size = (all as i64).saturating_sub(known));
         }
         ensure!(
             !sizes.is_empty() && sizes.iter().all(|&size| size >= 0),
@@ -388,7 +388,9 @@ impl Writer {
             let axis = axis as usize;
             shape[axis] = match (shape[axis], starts[n], stops[n]) {
                 _ if sources[n].1 => Some(1),
-                (Some(size), Some(start), Some(stop)) => Some(span(size as i64, start, stop, steps[n])),
+                (Some(size), Some(start), Some(stop)) => {
+                    i64::try_from(size).ok().map(|size| span(size, start, stop, steps[n]))
+                }
                 _ => None,
             };
         }
@@ -762,7 +764,7 @@ impl Writer {
         let fits = crops
             .chunks(2)
             .zip(&grown)
-            .all(|(c, &size)| c.iter().all(|c| (0..=size).contains(c)) && c[0] + c[1] <= size);
+            .all(|(c, &size)| c.iter().all(|c| (0..=size).contains(c)) && c[0] <= size - c[1]);
         ensure!(fits, InvalidModel, "crops {crops:?} of {grown:?}");
         let begins: Vec<i64> =
             [0].into_iter().chain(crops.iter().step_by(2).copied()).chain(vec![0; rank - 1 - spatial]).collect();
@@ -856,7 +858,30 @@ fn span(size: i64, start: i64, stop: i64, step: i64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::span;
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::ErrorKind;
+    use crate::import::builder::Builder;
+
+    #[test]
+    fn sizes_beyond_a_signed_integer_are_not_known() {
+        let mut w = Writer::new(Builder::new("main"), HashSet::new());
+        let x = w.given("x".to_string(), DataType::Float32, Some(vec![Some(usize::MAX)]), None);
+        let ints = [0, 5, 1].map(|value| w.longs("value", &[value]).expect("a constant"));
+        let cut = w.strided_slice("cut", x, ints, StridedSlice::default()).expect("a slice");
+        assert_eq!(w.shape(cut), &Some(vec![None]));
+        let rest = w.split("rest", x, &[-1, i64::MAX], 0).map(|_| ()).expect_err("pieces larger than the whole");
+        assert_eq!(rest.kind(), ErrorKind::InvalidModel);
+    }
+
+    #[test]
+    fn crops_without_end_are_refused() {
+        let mut w = Writer::new(Builder::new("main"), HashSet::new());
+        let x = w.given("x".to_string(), DataType::Float32, Some(vec![None, Some(1 << 62), Some(1)]), None);
+        let cropped = w.batch_to_space("whole", x, &[2], &[i64::MAX, i64::MAX]).expect_err("nothing is left");
+        assert_eq!(cropped.kind(), ErrorKind::InvalidModel);
+    }
 
     #[test]
     fn slices_have_as_many_elements_as_in_python() {

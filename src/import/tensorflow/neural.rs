@@ -51,6 +51,13 @@ type Attributes = Vec<(&'static str, Attribute)>;
 /// Smallest norm that L2_NORMALIZATION divides by.
 const SMALLEST_NORM: f32 = 1e-6;
 
+fn check_pads(pads: &[(i64, i64)]) -> Result<()> {
+    let sizes = 0..=i64::from(i32::MAX);
+    let fits = pads.iter().all(|(before, after)| sizes.contains(before) && sizes.contains(after));
+    ensure!(fits, InvalidModel, "pads {pads:?}: none may be below 0 or above {}", i32::MAX);
+    Ok(())
+}
+
 impl Writer {
     /// An operator of one input, which works in any order.
     pub fn unary(&mut self, op_type: &str, name: &str, x: Id, attributes: Attributes) -> Result<Id> {
@@ -145,6 +152,7 @@ impl Writer {
             }
             Padding::Explicit(pads) => {
                 ensure!(pads.len() == spatial, InvalidModel, "pads of {} dimensions, not {spatial}", pads.len());
+                check_pads(pads)?;
                 let room = |axis: usize, size: usize| {
                     let padded = (size as i64).saturating_add(pads[axis].0).saturating_add(pads[axis].1);
                     padded.saturating_sub(reach(axis)).saturating_add(1)
@@ -210,8 +218,14 @@ impl Writer {
         let sizes = self.spatial(x)?.into_iter().collect::<Option<Vec<_>>>();
         let Some(sizes) = sizes else { bail!(UnsupportedOperator, "of images of sizes known at run time only") };
         let spatial = sizes.len();
-        let fits = shape.len() == spatial + 2 && out.len() == spatial && window.strides.len() == spatial;
+        let fits = shape.len() == spatial + 2
+            && out.len() == spatial
+            && window.strides.len() == spatial
+            && window.dilations.len() == spatial;
         ensure!(fits, InvalidModel, "a kernel of shape {shape:?} over an image of {spatial} dimensions");
+        if let Padding::Explicit(pads) = &window.padding {
+            check_pads(pads)?;
+        }
         let (mut before, mut after, mut more) = (vec![], vec![], vec![]);
         for axis in 0..spatial {
             let (stride, kernel, dilation) = (window.strides[axis], shape[axis + 2] as i64, window.dilations[axis]);
@@ -225,9 +239,9 @@ impl Writer {
                 Padding::Valid => before.push(0),
                 Padding::Explicit(pads) => before.push(pads.get(axis).map_or(0, |pad| pad.0)),
             }
-            after.push((surplus - before[axis]).max(0));
+            after.push(surplus.saturating_sub(before[axis]).max(0));
             // ONNX allows less than a stride more, which is all that TensorFlow allows, too.
-            more.push((before[axis] - surplus).max(0));
+            more.push(before[axis].saturating_sub(surplus).max(0));
             ensure!(more[axis] < stride, InvalidModel, "sizes {out:?} do not come of an image of {sizes:?}");
         }
         let attributes = vec![
@@ -401,5 +415,32 @@ impl Writer {
         let (dtype, shape) = (self.real_dtype(x), self.shape(x).clone());
         let attributes = vec![float("epsilon", epsilon)];
         Ok(self.emit("BatchNormalization", name, &inputs, attributes, dtype, shape, Order::First))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::ErrorKind;
+    use crate::import::builder::Builder;
+
+    #[test]
+    fn pads_without_end_are_refused() {
+        let mut w = Writer::new(Builder::new("main"), HashSet::new());
+        let shape = Some(vec![Some(1), Some(4), Some(4), Some(1)]);
+        let x = w.given("x".to_string(), DataType::Float32, shape, None);
+        for pad in [i64::MIN, i64::MAX] {
+            let padding = Padding::Explicit(vec![(pad, 0); 2]);
+            let window = Window { strides: vec![1; 2], dilations: vec![1; 2], padding };
+            let made = w.conv_transpose("y", x, ("k".to_string(), vec![1, 1, 3, 3]), None, &[6, 6], &window);
+            assert_eq!(made.expect_err("no image has such").kind(), ErrorKind::InvalidModel, "{pad}");
+            let made = w.conv("z", x, ("k".to_string(), vec![1, 1, 3, 3]), None, 1, &window);
+            assert_eq!(made.expect_err("no image has such").kind(), ErrorKind::InvalidModel, "{pad}");
+        }
+        let window = Window { strides: vec![1; 2], dilations: vec![], padding: Padding::Same };
+        let made = w.conv_transpose("y", x, ("k".to_string(), vec![1, 1, 3, 3]), None, &[6, 6], &window);
+        assert_eq!(made.expect_err("no dilations").kind(), ErrorKind::InvalidModel);
     }
 }

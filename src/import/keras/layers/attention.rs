@@ -10,9 +10,6 @@ use crate::graph::{Attribute, DataType, Tensor};
 /// What is added to the score of a step that is masked.
 const MASKED: f64 = -1e9;
 
-/// The most elements of a mask that is written out.
-const LARGEST_MASK: usize = 1 << 22;
-
 fn given(arguments: &Arguments<'_>, index: usize, name: &str) -> Option<Value> {
     arguments.value(name).cloned().or_else(|| arguments.values().get(index).cloned())
 }
@@ -33,10 +30,8 @@ fn no_masks(arguments: &Arguments<'_>, values: &[&Value]) -> Step<()> {
 /// A constant of what is added to the scores so that no step sees a later one.
 fn causal(emitter: &mut Emitter, steps: Option<usize>, seen: Option<usize>) -> Step<String> {
     let (Some(steps), Some(seen)) = (steps, seen) else { refuse!("a causal mask over an unknown number of steps") };
-    if steps.checked_mul(seen).is_none_or(|count| count > LARGEST_MASK) {
-        refuse!("a causal mask of {steps} by {seen}");
-    }
-    emitter.constant(&format!("\0causal {steps} {seen}"), |_| {
+    emitter.constant(&format!("\0causal {steps} {seen}"), |e| {
+        e.allow(&[steps, seen])?;
         let mask =
             (0..steps).flat_map(|row| (0..seen).map(move |column| if column > row { MASKED as f32 } else { 0.0 }));
         Ok(Tensor::from_vec(vec![steps, seen], mask.collect())?)
@@ -280,6 +275,9 @@ pub fn einsum_dense(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Argume
         text.replace("...", &dots).chars().map(|c| c.to_string()).collect()
     };
     let (a, b, out) = (names(a), names(b), names(out));
+    if a.len() != value.rank() {
+        invalid!("{equation} of {} dimensions", value.rank());
+    }
     let mut output_shape: Vec<Option<i64>> = Vec::new();
     match settings.get("output_shape") {
         Some(Json::Array(items)) => output_shape.extend(items.iter().map(super::super::settings::integer)),

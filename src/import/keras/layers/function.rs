@@ -419,6 +419,9 @@ fn write(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, do
             let values = list(emitter, layer, arguments)?;
             let axis = axis_setting(layer, arguments, 1, 0)?;
             let Some(rank) = values.first().map(|value| value.rank() as i64 + 1) else { invalid!("nothing to stack") };
+            if values.iter().any(|value| value.rank() as i64 + 1 != rank) {
+                invalid!("values of different ranks are stacked");
+            }
             let axis = if axis < 0 { axis + rank } else { axis };
             if !(0..rank).contains(&axis) {
                 invalid!("axis {axis} of {rank} dimensions");
@@ -543,6 +546,9 @@ fn write(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, do
             if sizes.is_empty() {
                 invalid!("a shape of no dimensions");
             }
+            if value.rank() == 0 {
+                refuse!("a value without a batch");
+            }
             let batch = sizes.remove(0);
             if batch != -1 && value.shape[0] != usize::try_from(batch).ok() {
                 refuse!("a shape that sets the batch to {batch}");
@@ -565,7 +571,7 @@ fn write(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, do
             if sorted != (0..value.rank()).collect::<Vec<_>>() {
                 invalid!("the order {order:?} of {} dimensions", value.rank());
             }
-            if order[0] != 0 {
+            if order.first().is_some_and(|&first| first != 0) {
                 refuse!("a batch that is not the first dimension");
             }
             vec![emitter.transpose(&path, &value, &order)]
@@ -716,9 +722,8 @@ fn write(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, do
                 refuse!("repeats that are no number, or no axis")
             };
             let axis = value.axis(axis)?;
-            let Some(size) = value.shape[axis].filter(|&size| size < 1 << 20 && size as i64 * count < 1 << 24) else {
-                refuse!("an unknown size")
-            };
+            let Some(size) = value.shape[axis] else { refuse!("an unknown size") };
+            emitter.allow(&[size, count as usize])?;
             let indices: Vec<i64> =
                 (0..size as i64).flat_map(|index| std::iter::repeat_n(index, count as usize)).collect();
             let indices = emitter.ints(&indices);
@@ -732,6 +737,9 @@ fn write(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, do
     })
 }
 
+/// Parts of a split at most: each is an output of its own.
+const MOST_PARTS: usize = 1 << 12;
+
 fn split(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, value: &Value) -> Step<Vec<Value>> {
     let keras = layer.class == "Split";
     let axis = value.axis(axis_setting(layer, arguments, 2, 0)?)?;
@@ -744,6 +752,9 @@ fn split(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, va
                 .and_then(|n| usize::try_from(n).ok())
                 .filter(|&n| n > 0 && n <= size && size % n == 0);
             let Some(count) = count else { invalid!("{size} does not go into {how:?} parts") };
+            if count > MOST_PARTS {
+                refuse!("{count} parts");
+            }
             vec![size / count; count]
         }
         how => {
@@ -763,7 +774,7 @@ fn split(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, va
             }
         }
     };
-    if sizes.iter().sum::<usize>() != size {
+    if sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size)) != Some(size) {
         invalid!("{size} is cut into {sizes:?}");
     }
     let list: Vec<i64> = sizes.iter().map(|&size| size as i64).collect();
@@ -802,6 +813,9 @@ fn item(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, val
         _ => false,
     };
     let named = keys.iter().filter(|key| !dots(key) && !key.is_null()).count();
+    if keys.iter().filter(|key| dots(key)).count() > 1 {
+        invalid!("an index with more than one ellipsis");
+    }
     let value = emitter.last(value);
     let Some(free) = value.rank().checked_sub(named) else {
         invalid!("{named} indices of {} dimensions", value.rank())
@@ -824,7 +838,7 @@ fn item(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>, val
         let size = value.shape[axis];
         if let Some(index) = integer(key) {
             starts.push(index);
-            ends.push(if index == -1 { i64::MAX } else { index + 1 });
+            ends.push(if index == -1 { i64::MAX } else { index.saturating_add(1) });
             steps.push(1);
             axes.push(axis as i64);
             gone.push(axis as i64);

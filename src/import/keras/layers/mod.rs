@@ -150,10 +150,16 @@ pub fn apply(
         "TimeDistributed" => wrapper::time_distributed(emitter, layer, arguments, depth),
         "TFOpLambda" | "SlicingOpLambda" => function::tensorflow(emitter, layer, arguments),
         _ if module.starts_with(OPERATIONS) => function::operation(emitter, layer, arguments),
-        class => match write_of(class) {
-            Some(write) => write(emitter, layer, arguments),
-            None => refuse!("no counterpart"),
-        },
+        class => {
+            // Functions alone take and give what has no batch.
+            if arguments.values().iter().any(|value| value.rank() == 0) {
+                invalid!("expected an input with a batch, got a scalar");
+            }
+            match write_of(class) {
+                Some(write) => write(emitter, layer, arguments),
+                None => refuse!("no counterpart"),
+            }
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub fn batch(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>
     let mut index = 0;
     let mut next = |emitter: &mut Emitter, name: &str, there: bool, default: f32| -> Step<Array> {
         if !there {
-            return Ok(Array::filled(count, default));
+            return emitter.filled(count, default);
         }
         index += 1;
         emitter.weight(layer, name, index - 1, &[count])
@@ -134,12 +134,12 @@ pub fn layer(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>
     let beta = if centres { Some(emitter.weight(layer, "beta", usize::from(scales), &sizes)?) } else { None };
     if trailing && !rms {
         let value = emitter.last(&value);
-        let ones = || Array::new(sizes.clone(), vec![1.0; sizes.iter().product()]);
         let gamma = match gamma {
             Some(gamma) => gamma,
-            // What has no weight to hold its size against may be of any.
-            None if sizes.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_some_and(|n| n <= 1 << 24) => ones()?,
-            None => refuse!("a size of {sizes:?}"),
+            None => {
+                emitter.allow(&sizes)?;
+                Array::new(sizes.clone(), vec![1.0; sizes.iter().product()])?
+            }
         };
         let mut inputs = vec![value.name.clone()];
         inputs.push(emitter.constant(&format!("{}/gamma", layer.path), |_| Ok(gamma.tensor()?))?);
@@ -202,11 +202,11 @@ pub fn group(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Arguments<'_>
     let (scales, centres) = (settings.flag("scale", true)?, settings.flag("center", true)?);
     let gamma = match scales {
         true => emitter.weight(layer, "gamma", 0, &[count])?,
-        false => Array::filled(count.min(1 << 24), 1.0),
+        false => emitter.filled(count, 1.0)?,
     };
     let beta = match centres {
         true => emitter.weight(layer, "beta", usize::from(scales), &[count])?,
-        false => Array::filled(count.min(1 << 24), 0.0),
+        false => emitter.filled(count, 0.0)?,
     };
     let value = emitter.first(&value);
     let gamma = emitter.constant(&format!("{}/gamma", layer.path), |_| Ok(gamma.tensor()?))?;

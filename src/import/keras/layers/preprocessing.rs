@@ -86,15 +86,15 @@ pub fn normalization(emitter: &mut Emitter, layer: &Layer<'_>, arguments: &Argum
     let first = axes.first().copied().unwrap_or(value.rank());
     let shape: Vec<usize> =
         (first..value.rank()).map(|axis| axes.iter().position(|&a| a == axis).map_or(1, |i| sizes[i])).collect();
-    let count: usize = sizes.iter().product();
     let (mean, variance) = match (settings.floats("mean")?, settings.floats("variance")?) {
         (Some(mean), Some(variance)) => {
-            let array = |values: Vec<f64>| -> Step<Array> {
-                let values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
-                match values.as_slice() {
-                    [one] if count < 1 << 24 => Ok(Array::filled(count, *one).reshaped(shape.clone())?),
-                    _ => Ok(Array::new(shape.clone(), values)?),
+            let mut array = |values: Vec<f64>| -> Step<Array> {
+                let mut values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
+                if let [one] = values[..] {
+                    emitter.allow(&sizes)?;
+                    values = vec![one; sizes.iter().product()];
                 }
+                Ok(Array::new(shape.clone(), values)?)
             };
             (array(mean)?, array(variance)?)
         }

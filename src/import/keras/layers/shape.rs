@@ -117,7 +117,7 @@ pub fn pad(emitter: &mut Emitter, name: &str, value: &Value, axis: usize, ends: 
         let place = value.place(axis + index);
         pads[place] = end[0] as i64;
         pads[rank + place] = end[1] as i64;
-        shape[axis + index] = shape[axis + index].map(|size| size + end[0] + end[1]);
+        shape[axis + index] = shape[axis + index].and_then(|size| size.checked_add(end[0])?.checked_add(end[1]));
     }
     let pads = emitter.ints(&pads);
     let output = emitter.node("Pad", name, &[&value.name, &pads], vec![]);
