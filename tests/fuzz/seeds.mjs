@@ -41,6 +41,15 @@ function png(width, height, colorType, channels) {
   return Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), chunk("IHDR", header), ...palette, chunk("IDAT", deflateSync(pixels)), chunk("IEND", Buffer.alloc(0))]);
 }
 
+/** A JPEG file of eight by eight pixels, all of one grey: one code of one bit in each table. */
+function jpeg() {
+  const segment = (marker, ...data) => [0xff, marker, 0, data.length + 2, ...data];
+  const table = (id) => segment(0xc4, id, 1, ...Array(15).fill(0), 0);
+  const frame = segment(0xc0, 8, 0, 8, 0, 8, 1, 1, 0x11, 0);
+  const scan = [...segment(0xda, 1, 1, 0, 0, 63, 0), 0x3f];
+  return Buffer.from([0xff, 0xd8, ...segment(0xdb, 0, ...Array(64).fill(1)), ...frame, ...table(0x00), ...table(0x10), ...scan, 0xff, 0xd9]);
+}
+
 /** The files that `tests/import/keras.py` made, by name. */
 async function keras() {
   const raw = brotliDecompressSync(await read("import/keras.br"));
@@ -53,7 +62,7 @@ const arrays = async () => Object.values(unzipped(await read("weights/arrays.npz
 
 const made = {
   async data() {
-    const pictures = [png(6, 4, 2, 3), png(3, 5, 0, 1), png(4, 4, 3, 1), png(2, 3, 6, 4)];
+    const pictures = [png(6, 4, 2, 3), png(3, 5, 0, 1), png(4, 4, 3, 1), png(2, 3, 6, 4), jpeg()];
     const table = Buffer.from('a,b,"c d",label\n1,2.5,-3e2,0\n 4,5,6,1\n');
     return [...pictures, ...(await arrays()), await read("weights/arrays.npz"), table];
   },
