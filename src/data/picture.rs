@@ -95,8 +95,10 @@ pub struct PictureOptions {
 /// Canvases and tensors end well below this; it keeps a slip of the hand from filling memory.
 #[cfg(feature = "cli")]
 const LARGEST_SIDE: usize = 32_768;
-#[cfg(feature = "cli")]
 const MOST_PIXELS: usize = 1 << 26;
+
+/// How often larger than the file its pixels may be: PNG packs at most about a thousand into one, JPEG fewer.
+const MOST_UNPACKED: u64 = 2048;
 
 #[cfg(feature = "cli")]
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
@@ -165,14 +167,22 @@ pub struct Pixels {
 ///
 /// The error says what is wrong with the file.
 pub fn decode(bytes: &[u8]) -> Result<Pixels, String> {
-    let decode = || {
-        let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
-        let orientation = decoder.orientation()?;
-        let mut image = DynamicImage::from_decoder(decoder)?;
-        image.apply_orientation(orientation);
-        Ok(image.into_rgb8())
-    };
-    let image = decode().map_err(|error: image::ImageError| format!("it cannot be read as PNG or JPEG: {error}"))?;
+    let wrong = |error: image::ImageError| format!("it cannot be read as PNG or JPEG: {error}");
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| wrong(error.into()))?;
+    let mut decoder = reader.into_decoder().map_err(wrong)?;
+    let (width, height) = decoder.dimensions();
+    let possible = (bytes.len() as u64).saturating_mul(MOST_UNPACKED);
+    if u64::from(width) * u64::from(height) > MOST_PIXELS as u64 || decoder.total_bytes() > possible {
+        return Err(format!(
+            "it says that it has {width} by {height} pixels, in {} bytes: at most {MOST_PIXELS} are read, and no file \
+             holds {MOST_UNPACKED} times its size",
+            bytes.len()
+        ));
+    }
+    let orientation = decoder.orientation().map_err(wrong)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(wrong)?;
+    image.apply_orientation(orientation);
+    let image = image.into_rgb8();
     Ok(Pixels { width: image.width() as usize, height: image.height() as usize, rgb: image.into_raw() })
 }
 
@@ -391,6 +401,18 @@ mod tests {
     fn what_is_no_picture_is_refused() {
         for bytes in [&b""[..], b"<html>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"] {
             assert!(decode(bytes).is_err_and(|message| message.contains("PNG or JPEG")));
+        }
+    }
+
+    #[test]
+    fn a_size_that_the_file_cannot_hold_is_refused() {
+        let mut jpeg = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new(&mut jpeg).encode_image(&image::RgbImage::new(8, 8)).unwrap();
+        let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        // Height and width: 65535 each, more than any; 4096 each, more than so few bytes can be.
+        for size in [[0xff; 4], [0x10, 0, 0x10, 0]] {
+            jpeg[frame + 5..frame + 9].copy_from_slice(&size);
+            assert!(decode(&jpeg).is_err_and(|said| said.contains("it says that it has")), "{size:?}");
         }
     }
 
