@@ -23,7 +23,7 @@ if (missing.length > 0) {
 // What the converter shares with sessions lies in the files that these need anyway: no page fetches more for it.
 const groups = [
   { name: "platform", test: /src\/(platform|error)\.ts$/ },
-  { name: "runtime", test: /src\/(runtime|source|protocol|progress)\.ts$/ },
+  { name: "runtime", test: /src\/(runtime|source|protocol|progress|version)\.ts$/ },
 ];
 rmSync(dist, { recursive: true, force: true });
 const bundle = await rolldown({

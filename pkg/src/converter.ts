@@ -1,14 +1,13 @@
 //! The converter's WebAssembly at work, in a worker or in place.
 import type { BuildReport, BuiltFile, BuiltPackage, ConvertProgress, Converted, Work } from "./convert.js";
 import { toFailure, type Source } from "./protocol.js";
-import { startModule } from "./runtime.js";
+import { startModule, type Startable } from "./runtime.js";
 import { read, readExternal } from "./source.js";
 
 type Files = Record<string, Uint8Array>;
 
 /** What wasm-bindgen writes beside the converter's WebAssembly. */
-export interface Converter {
-  default(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
+export interface Converter extends Startable {
   convert(name: string, model: Uint8Array, beside: Files, options: string): Converted;
   build(name: string, model: Uint8Array, beside: Files, options: string, data: Files | undefined, calibrate: Files | undefined, onProgress: (step: string, done: number, total: number) => boolean): { files: BuiltFile[]; report: string; html: string };
 }

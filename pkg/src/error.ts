@@ -10,7 +10,9 @@
  * - The call: `unknown_input`, `missing_input`, `unknown_output`, `dtype_mismatch`,
  *   `shape_mismatch`, `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`.
  * - The converter: `over_budget` (a model would lose more accuracy than it may).
- * - The machine: `out_of_memory`, `device_unavailable`, `device_lost`, `network`, `io`.
+ * - The machine: `out_of_memory`, `device_unavailable`, `device_lost`, `network`, `io`, `unsupported_browser` (a feature
+ *   is missing that Firebrand cannot do without; the message names it and the browsers that have it).
+ * - The deployment: `version_mismatch` (files of two versions of Firebrand meet; the message names both).
  * - `internal`: a defect of Firebrand itself; please report it.
  */
 export type ErrorKind =
@@ -35,6 +37,8 @@ export type ErrorKind =
   | "limit_exceeded"
   | "device_unavailable"
   | "device_lost"
+  | "unsupported_browser"
+  | "version_mismatch"
   | "io"
   | "network"
   | "aborted"

@@ -1,13 +1,14 @@
 //! The side that holds the model: it opens the runtime, reads the files, and runs. It lives in a
 //! worker, or in place; either way it sees messages only.
-import { chooseDevice, surroundings, type Choice } from "./device.js";
+import { chooseDevice, surroundings, whyTooLarge, without, type Choice } from "./device.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
 import type { OpenedPackage } from "./package.js";
 import { progressOf, type ReportBytes } from "./progress.js";
-import { buffersOf, tensorsOf, toFailure, type Progress, type Reply, type Request, type SessionInfo, type Source } from "./protocol.js";
+import { buffersOf, tensorsOf, toFailure, type Candidate, type Device, type Progress, type Reply, type Request, type SessionInfo, type Source } from "./protocol.js";
 import { abandonRuntime, buildWithAll, chooseBuild, importPackages, openRuntime, type Build, type Glue, type Runtime, type WasmSession } from "./runtime.js";
 import { besideModel, checkModelBytes, fileNameOf, looksLikeHtml, mimeOf, nameOf, read, readExternal } from "./source.js";
 import { chooseThreads, startHelpers, threadSurroundings, type ThreadChoice } from "./threads.js";
+import { largestTensor } from "./weights.js";
 
 type Send = (reply: Reply, transfer?: Transferable[]) => void;
 type LoadRequest = Extract<Request, { type: "load" }>;
@@ -15,6 +16,9 @@ type RunRequest = Extract<Request, { type: "run" }>;
 
 /** Over HTTP/1.1 a browser allows six connections; a model in many files must not take them all. */
 const filesAtOnce = 4;
+
+/** Files of more bytes are not kept for a move to the GPU: while that is made ready, the model is in memory twice. */
+const mostToMove = 2 ** 28;
 
 export class Host {
   readonly #send: Send;
@@ -77,28 +81,23 @@ export class Host {
   }
 
   async #load(request: LoadRequest): Promise<void> {
-    const choice = await chooseDevice(request.device, surroundings(), request.avoidGpu);
+    const choosing = chooseDevice(request.device, surroundings(), request.avoidGpu);
+    // The CPU need not wait for what the browser says of its GPU.
+    const device = request.device === "webgpu" ? (await choosing).device : "cpu";
     const files = (await isManifest(request.source)) ? this.#readPackage(request) : this.#readFiles(request);
     const threads = chooseThreads(request.threads, threadSurroundings(this.#isOwnWorker));
-    if (choice.device === "cpu" || request.device === "webgpu") return this.#prepare(request, choice, threads, files);
-    try {
-      await this.#prepare(request, choice, threads, files);
-    } catch (error) {
-      // Only what the GPU is to blame for is worth a second try on the CPU.
-      const { kind } = toFailure(error);
-      if (!["device_unavailable", "device_lost", "internal", "out_of_memory", "network", "unsupported", "self_test_failed"].includes(kind)) throw error;
-      await files.model;
-      this.#abandon();
-      await this.#prepare(request, { device: "cpu", reason: `WebGPU could not be used (${describe(messageOf(error))})` }, threads, files);
-    }
+    await this.#prepare(request, device, choosing, threads, files);
   }
 
-  async #prepare(request: LoadRequest, choice: Choice, wanted: ThreadChoice, files: Files, build = chooseBuild(choice.device, wanted.threads)): Promise<void> {
+  async #prepare(request: LoadRequest, device: Device, choosing: Promise<Choice>, wanted: ThreadChoice, files: Files, build = chooseBuild(device, wanted.threads)): Promise<void> {
     const began = performance.now();
     const opening = this.#start(build, wanted).then((started) => ({ ...started, runtimeMs: performance.now() - began }));
     const [{ glue, threads, runtimeMs }, model] = await Promise.all([opening, files.model]);
     const external = await files.external(glue.externalFiles(model));
     const modelMs = files.elapsed();
+    let choice = await choosing;
+    const tooLarge = choice.gpu && whyTooLarge(choice.gpu, largestTensor(model, glue.inspect(model)));
+    if (tooLarge) choice = without(request.device, tooLarge, "use a GPU that allows more");
 
     const prepare = this.#progress("prepare");
     prepare(0, 1);
@@ -106,22 +105,22 @@ export class Host {
     let session: WasmSession;
     try {
       const { graphOptimizationLevel } = request;
-      const options = { device: choice.device, intraOpNumThreads: wanted.threads, ...(graphOptimizationLevel && { graphOptimizationLevel }) };
+      const options = { device, intraOpNumThreads: wanted.threads, ...(graphOptimizationLevel && { graphOptimizationLevel }) };
       session = await glue.WasmSession.load(model, external, options);
     } catch (error) {
       // The small build lacks operators that few models have; one that has all of them answers next.
       const other = toFailure(error).kind === "unsupported_operator" ? buildWithAll(build) : undefined;
       if (!other || !glue.inspect(model).operators.every(({ supported }) => supported)) throw error;
       const one = { threads: 1, reason: "the build with all operators, which this model needs, has one" };
-      return this.#prepare(request, choice, one, files, other);
+      return this.#prepare(request, device, choosing, one, files, other);
     }
     let selfTest: SessionInfo["selfTest"];
     const opened = await files.opened;
     try {
       const test = opened?.selfTest;
       if (test) {
-        const maxDifference = await test(choice.device, async (inputs, outputs) => (await session.run(inputs, outputs, false)).outputs);
-        selfTest = { passed: true, device: choice.device, maxDifference };
+        const maxDifference = await test(device, async (inputs, outputs) => (await session.run(inputs, outputs, false)).outputs);
+        selfTest = { passed: true, device, maxDifference };
       }
       if (this.#closing.signal.aborted) throw abortedError(this.#closing.signal);
     } catch (error) {
@@ -132,6 +131,12 @@ export class Host {
     const manifest = await opened?.manifest;
     const prepareMs = performance.now() - preparing;
     const { threads: count, reason } = await threads;
+    let candidate: Candidate | undefined;
+    if (device === "cpu" && choice.gpu) {
+      const kept = await files.keep(mostToMove);
+      if (kept) candidate = { gpu: `WebGPU${choice.gpu.name && ` (${choice.gpu.name})`}`, ...kept };
+      else choice = { device, reason: `the model's files have more than ${mostToMove} bytes, too many for a move to the GPU; device "webgpu" starts there` };
+    }
     prepare(1, 1);
     const info: SessionInfo = {
       ...session.info(),
@@ -141,7 +146,7 @@ export class Host {
       ...(selfTest && { selfTest }),
       timings: { runtimeMs, modelMs, prepareMs },
     };
-    this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info, ...(manifest && { manifest }) });
+    this.#send({ type: "loaded", inputs: session.inputs(), outputs: session.outputs(), info, ...(manifest && { manifest }), ...(candidate && { candidate }) });
   }
 
   /** Opens a build and starts its other threads; where that cannot be done, one thread does. */
@@ -206,21 +211,29 @@ export class Host {
     const model = this.#readModel(source).finally(() => (ended = performance.now()));
     model.catch(() => {});
     let known: Promise<Record<string, Uint8Array>> | undefined;
+    const givenOr = (file: string) => externalData[file] ?? externalData[file.replace(/^\.\//, "")] ?? besideModel(file, source);
     const readAll = async (names: string[]) => {
       const waiting = [...new Set(names)];
       const found: Record<string, Uint8Array> = {};
       const next = async () => {
         for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-          const given = externalData[file] ?? externalData[file.replace(/^\.\//, "")];
           const options = { signal: this.#closing.signal, onProgress: this.#progress("model", file) };
-          found[file] = await readExternal(file, given ?? besideModel(file, source), options);
+          found[file] = await readExternal(file, givenOr(file), options);
         }
       };
       await Promise.all(Array.from({ length: filesAtOnce }, next));
       ended = performance.now();
       return found;
     };
-    return { model, external: (names) => (known ??= readAll(names)), elapsed: () => ended - began };
+    const keep = async (most: number) => {
+      const [bytes, others] = [await model, (await known) ?? {}];
+      if (Object.values(others).reduce((sum, { byteLength }) => sum + byteLength, bytes.byteLength) > most) return undefined;
+      // Read from a file or a Blob, it is there to be read again.
+      const again = (one: Source, data: Uint8Array): Source => (one.from === "url" ? { from: "blob", blob: new Blob([data as Uint8Array<ArrayBuffer>]), name: nameOf(one) } : one);
+      const kept = Object.entries(others).map(([file, data]) => [file, again(givenOr(file)!, data)]);
+      return { source: again(source, bytes), externalData: Object.fromEntries(kept) as Record<string, Source> };
+    };
+    return { model, external: (names) => (known ??= readAll(names)), elapsed: () => ended - began, keep };
   }
 
   #readPackage(request: LoadRequest): Files {
@@ -231,7 +244,7 @@ export class Host {
     model.catch(() => {});
     let known: Promise<Record<string, Uint8Array>> | undefined;
     const external = async (names: string[]) => (await opened).external(names).finally(() => (ended = performance.now()));
-    return { model, external: (names) => (known ??= external(names)), elapsed: () => ended - began, opened };
+    return { model, external: (names) => (known ??= external(names)), elapsed: () => ended - began, keep: async (most) => (await opened).keep(most), opened };
   }
 
   async #openPackage({ source, externalData, cache, selfTest }: Pick<LoadRequest, "source" | "externalData" | "cache" | "selfTest">, graphOnly: boolean): Promise<OpenedPackage> {
@@ -260,6 +273,8 @@ interface Files {
   model: Promise<Uint8Array>;
   external(names: string[]): Promise<Record<string, Uint8Array>>;
   elapsed(): number;
+  /** The same files, for another host; `undefined` where they are more than so many bytes. */
+  keep(most: number): Promise<Pick<Candidate, "source" | "externalData"> | undefined>;
   /** The package that they belong to. */
   opened?: Promise<OpenedPackage>;
 }

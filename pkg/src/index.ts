@@ -17,7 +17,7 @@ export type { ImageOptions, ImageSource, PixelSource } from "./image.js";
 export type { AudioPreprocessing, GoldenSample, GoldenTensor, ImagePreprocessing, Manifest, ManifestInput, ManifestOutput, ManifestValue, PackageFile } from "./manifest.js";
 export type { Device, GraphOptimizationLevel, MapsInfo, ModelReport, OperatorUse, OtherInfo, Progress, SequenceInfo, SessionInfo, TensorInfo, ValueInfo } from "./protocol.js";
 export { toChromeTrace, type NodeProfile, type Profile } from "./profile.js";
-export { inspect, load, Session, type InputValue, type InspectOptions, type LoadOptions, type OutputValue, type ProfiledRun, type ProfiledRunOptions, type RunOptions } from "./session.js";
+export { inspect, load, Session, type InputValue, type InspectOptions, type LoadOptions, type OutputValue, type ProfiledRun, type ProfiledRunOptions, type RunOptions, type WarmupOptions } from "./session.js";
 export type { DataSource, ModelSource } from "./source.js";
 export { Tensor, type AnyTensor, type DType, type TensorData } from "./tensor.js";
 export { runtimeVersion } from "./version.js";

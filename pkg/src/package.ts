@@ -27,6 +27,8 @@ export interface OpenedPackage {
   external(names: string[]): Promise<Record<string, Uint8Array>>;
   /** The manifest, with the labels that are in files of their own. */
   manifest: Promise<Manifest>;
+  /** All its files, for a host that is to open it again without fetching them; `undefined` where they are more than so many bytes. */
+  keep(most: number): Promise<{ source: Source; externalData: Record<string, Source> } | undefined>;
   /** Runs a golden sample; the largest difference, or an error of kind `self_test_failed`. None where there is no sample. */
   selfTest: ((device: string, run: (inputs: WireValue[], outputs: string[]) => Promise<WireValue[]>) => Promise<number>) | undefined;
 }
@@ -39,7 +41,8 @@ export async function openPackage(request: OpenRequest, tools: Tools): Promise<O
   const { FirebrandError, nameOf } = tools;
   const name = nameOf(source);
   const fail = (kind: ConstructorParameters<typeof FirebrandError>[0], message: string) => new FirebrandError(kind, `${name}: ${message}`, { file: name });
-  const stored = parseManifest(await readText(request, tools), fail);
+  const text = await readText(request, tools);
+  const stored = parseManifest(text, fail);
 
   // A Response's address is known, though its bytes came already.
   const home: Source = source.from === "blob" && /^https?:/.test(source.name ?? "") ? { from: "url", url: source.name! } : source;
@@ -100,6 +103,16 @@ export async function openPackage(request: OpenRequest, tools: Tools): Promise<O
       return found;
     },
     manifest,
+    async keep(most) {
+      if (total > most) return undefined;
+      const externalData: Record<string, Source> = {};
+      for (const { file } of files) {
+        const place = placeOf(file);
+        // What was read from a file or a Blob is there to be read again.
+        externalData[file] = place.from === "url" ? { from: "blob", blob: new Blob([(await arrived.get(file)!) as Uint8Array<ArrayBuffer>]), name: nameOf(place) } : place;
+      }
+      return { source: source.from === "url" ? { from: "blob", blob: new Blob([text]), name } : source, externalData };
+    },
     selfTest:
       sample &&
       (async (device, run) => {

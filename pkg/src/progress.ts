@@ -21,10 +21,10 @@ export function progressOf(phase: Progress["phase"], file: string | undefined, s
   };
 }
 
-/** Calls back; a slip in drawing a progress bar must not end the download. */
-export function tell(onProgress: ((progress: Progress) => void) | undefined, progress: Progress): void {
+/** Calls back; a slip in drawing a page must not end what it is told of. */
+export function tell<Told>(callback: ((told: Told) => void) | undefined, told: Told): void {
   try {
-    onProgress?.(progress);
+    callback?.(told);
   } catch (error) {
     console.error(error);
   }

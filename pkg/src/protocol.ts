@@ -74,7 +74,7 @@ export type GraphOptimizationLevel = "disabled" | "all";
 /** What a session runs on, and what it took to get there. Times are in milliseconds. */
 export interface SessionInfo {
   readonly device: Device;
-  /** Why this device, in one sentence. */
+  /** Why this device, in one sentence; `docs/devices.md` has them all. */
   readonly deviceReason: string;
   /** The precision in which floats are computed. */
   readonly precision: "float32";
@@ -189,9 +189,17 @@ export interface Failure {
   fatal: boolean;
 }
 
+/** A GPU that a session on the CPU may move to, and the model's files, kept for that. */
+export interface Candidate {
+  /** What messages call the GPU. */
+  gpu: string;
+  source: Source;
+  externalData: Record<string, Source>;
+}
+
 export type Reply =
   | { type: "progress"; progress: Progress }
-  | { type: "loaded"; inputs: ValueInfo[]; outputs: ValueInfo[]; info: SessionInfo; manifest?: Manifest }
+  | { type: "loaded"; inputs: ValueInfo[]; outputs: ValueInfo[]; info: SessionInfo; manifest?: Manifest; candidate?: Candidate }
   | { type: "ran"; outputs: WireValue[]; lastRunMs: number; memoryBytes: number; peakBytes: number; profile?: Profile }
   | { type: "inspected"; report: ModelReport }
   | { type: "failed"; failure: Failure };

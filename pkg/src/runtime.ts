@@ -5,9 +5,10 @@ import { builtin } from "./platform.js";
 import type { Profile } from "./profile.js";
 import type { Device, GraphOptimizationLevel, ModelReport, SessionInfo, ValueInfo, WireValue } from "./protocol.js";
 import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
+import { runtimeVersion } from "./version.js";
 
 /** The module that wasm-bindgen writes beside the WebAssembly. */
-export interface Glue {
+export interface Glue extends Startable {
   default(options: { module_or_path: WebAssembly.Module }): Promise<{ memory: WebAssembly.Memory }>;
   inspect(model: Uint8Array): ModelReport;
   externalFiles(model: Uint8Array): string[];
@@ -62,14 +63,12 @@ const usesRelaxedSimd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3,
 /**
  * The quickest build for a device that this machine can run, with threads where there is to be more than one.
  *
- * @throws {@link FirebrandError} of kind `device_unavailable` where WebAssembly has no SIMD.
+ * @throws {@link FirebrandError} of kind `unsupported_browser` where there is no WebAssembly, or none with SIMD.
  */
 export function chooseBuild(device: Device, threads = 1, validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = canRun): Build {
   if (!validate(new Uint8Array(usesSimd))) {
-    throw new FirebrandError(
-      "device_unavailable",
-      "this browser's WebAssembly has no SIMD, which Firebrand needs: use Chrome or Edge 91, Firefox 89, Safari 16.4, Node 20 or later",
-    );
+    const lacking = typeof WebAssembly === "object" ? "this browser's WebAssembly has no 128-bit SIMD (simd128)" : "this browser has no WebAssembly, or was told to switch it off";
+    throw new FirebrandError("unsupported_browser", `${lacking}, which Firebrand needs: use Chrome or Edge 91, Firefox 89, Safari 16.4, Node 20, or later`);
   }
   if (device === "webgpu") return "webgpu";
   if (!validate(new Uint8Array(usesRelaxedSimd))) return "cpu-simd128";
@@ -163,25 +162,41 @@ async function start(build: Build, options: ReadOptions): Promise<Runtime> {
   return { glue, url: files.glue.href, module, memory: exports.memory };
 }
 
-/** Fetches, compiles and starts WebAssembly with the module that wasm-bindgen wrote beside it. */
-export async function startModule<Module extends { default(options: { module_or_path: WebAssembly.Module }): Promise<unknown> }>(files: { glue: URL; wasm: URL }, options: ReadOptions): Promise<{ glue: Module; module: WebAssembly.Module; exports: Awaited<ReturnType<Module["default"]>> }> {
-  const [glue, module] = await Promise.all([importFile<Module>(files.glue.href), compile(files.wasm, options)]);
-  try {
-    return { glue, module, exports: (await glue.default({ module_or_path: module })) as Awaited<ReturnType<Module["default"]>> };
-  } catch (error) {
-    throw new FirebrandError(
-      "internal",
-      `${files.wasm.href} does not fit ${files.glue.href} (${describe(error)}): the two are from different versions; deploy the package's dist folder as a whole, and clear caches`,
-      { file: files.wasm.href, cause: error },
-    );
-  }
+/** What wasm-bindgen writes beside any of our WebAssembly. */
+export interface Startable {
+  default(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;
+  runtimeInfo(): { version: string };
 }
+
+/**
+ * Fetches, compiles and starts WebAssembly with the module that wasm-bindgen wrote beside it.
+ *
+ * @throws {@link FirebrandError} of kind `version_mismatch` where these are not of one version, and of this one
+ */
+export async function startModule<Module extends Startable>(files: { glue: URL; wasm: URL }, options: ReadOptions): Promise<{ glue: Module; module: WebAssembly.Module; exports: Awaited<ReturnType<Module["default"]>> }> {
+  const [glue, module] = await Promise.all([importFile<Module>(files.glue.href), compile(files.wasm, options)]);
+  let exports: Awaited<ReturnType<Module["default"]>>;
+  let version: string;
+  try {
+    exports = (await glue.default({ module_or_path: module })) as Awaited<ReturnType<Module["default"]>>;
+    ({ version } = glue.runtimeInfo());
+  } catch (error) {
+    throw new FirebrandError("version_mismatch", `${files.wasm.href} does not fit ${files.glue.href} (${describe(error)}): expected both to be of Firebrand ${runtimeVersion}; ${oneVersion}`, { file: files.wasm.href, cause: error });
+  }
+  if (version !== runtimeVersion) {
+    throw new FirebrandError("version_mismatch", `${files.wasm.href}: expected the WebAssembly of Firebrand ${runtimeVersion}, got that of ${version}; ${oneVersion}`, { file: files.wasm.href });
+  }
+  return { glue, module, exports };
+}
+
+/** What to do where files of two versions meet. */
+export const oneVersion = "deploy the package's dist folder (or your bundler's output) as a whole, purge caches in front of it, and reload past the browser's";
 
 async function importFile<Module>(url: string): Promise<Module> {
   try {
     return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Module;
   } catch (error) {
-    throw new FirebrandError("network", `${await diagnose(url)}: expected JavaScript; deploy the package's dist folder as a whole`, { file: url, cause: error });
+    throw new FirebrandError("network", `${await diagnose(url)}: expected JavaScript (text/javascript); deploy the package's dist folder as a whole`, { file: url, cause: error });
   }
 }
 

@@ -2,12 +2,15 @@
 import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
 import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
 import type { Manifest } from "./manifest.js";
+import type { Probe } from "./move.js";
 import { prefersWorker } from "./platform.js";
 import type { Profile } from "./profile.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
-import { buffersOf, type Device, type GraphOptimizationLevel, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
+import { buffersOf, tensorsOf, type Candidate, type Device, type GraphOptimizationLevel, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
+import { oneVersion } from "./runtime.js";
 import { toSource, type DataSource, type ModelSource } from "./source.js";
 import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, typeName, zeros, type AnyTensor } from "./tensor.js";
+import { runtimeVersion } from "./version.js";
 
 /** How {@link inspect} reads a model. */
 export interface InspectOptions {
@@ -25,10 +28,15 @@ export interface InspectOptions {
 /** How {@link load} makes a session. */
 export interface LoadOptions extends InspectOptions {
   /**
-   * `"auto"` takes WebGPU where the machine has a GPU for it, else the CPU, and goes to the CPU
-   * where the GPU fails; `"webgpu"` and `"cpu"` take just that. Default: `"auto"`.
+   * `"auto"` answers on the CPU at once, readies WebGPU beside it where the machine has a GPU, and moves there between two
+   * runs when the GPU gives the CPU's answers in less time; where the GPU fails, the CPU goes on.
+   * `"webgpu"` and `"cpu"` take just that. Default: `"auto"`.
    */
   device?: "auto" | Device;
+  /**
+   * Told of `session.info` whenever the device, or the reason for it, has changed since loading. Never in the middle of a run.
+   */
+  onDeviceChange?: (info: SessionInfo) => void;
   /**
    * What is done to the graph at load, on the CPU: `"all"` fuses nodes, packs weights and computes quantised regions
    * in integers; `"disabled"` runs nodes as they are written, which is slower and tells whether a wrong answer comes
@@ -73,6 +81,17 @@ export interface ProfiledRunOptions extends Omit<RunOptions, "profile"> {
   profile: true;
 }
 
+/** How a session is warmed up. */
+export interface WarmupOptions {
+  /**
+   * Whether to wait until it is decided which device the session stays on: under `device: "auto"` until a GPU that is being
+   * made ready has been compared with the CPU. Default: `false`.
+   */
+  awaitDevice?: boolean;
+  /** Ends the call when it aborts; the call rejects with a {@link FirebrandError} of kind `aborted`. */
+  signal?: AbortSignal;
+}
+
 /** What a profiled run gives. */
 export interface ProfiledRun<Outputs> {
   outputs: Outputs;
@@ -103,6 +122,7 @@ interface Plan {
   cache: "auto" | "none";
   selfTest: boolean;
   open: OpenPort;
+  onDeviceChange: LoadOptions["onDeviceChange"];
 }
 
 interface Loaded {
@@ -111,6 +131,7 @@ interface Loaded {
   outputs: readonly ValueInfo[];
   info: SessionInfo;
   manifest: Manifest | undefined;
+  candidate: Candidate | undefined;
 }
 
 const devices: readonly string[] = ["auto", "webgpu", "cpu"];
@@ -156,7 +177,17 @@ export class Session {
   readonly #plan: Plan;
   #loaded: Loaded;
   #turn: Promise<unknown> = Promise.resolve();
-  #avoidGpu: string | undefined;
+  /** Where an `"auto"` session starts afresh, and why there. */
+  #home: { device: Device; reason: string } | undefined;
+  /** A move to the GPU that is under way. */
+  #move: Promise<void> | undefined;
+  /** The latest run on the CPU while a move is under way, and what runs of its shapes took. */
+  #probe: Probe | undefined;
+  #onProbe: (probe: Probe) => void = () => {};
+  readonly #paces = new Map<string, { bestMs: number; runs: number }>();
+  #losses = 0;
+  /** When a GPU that was lost is tried again. */
+  #retryAt: number | undefined;
   #isDisposed = false;
   readonly #disposal = new AbortController();
 
@@ -174,8 +205,10 @@ export class Session {
     const externalData: Record<string, Source> = {};
     for (const [name, data] of Object.entries(options.externalData ?? {})) externalData[name] = await toSource(data);
     const { device = "auto", threads = "auto", graphOptimizationLevel, cache = "auto", selfTest = true } = options;
-    const plan: Plan = { source, externalData, device, threads, graphOptimizationLevel, cache, selfTest, open: portFor(options) };
-    return new Session(plan, await start(plan, undefined, { signal, onProgress }));
+    const plan: Plan = { source, externalData, device, threads, graphOptimizationLevel, cache, selfTest, open: portFor(options), onDeviceChange: options.onDeviceChange };
+    const session = new Session(plan, await start(plan, { signal, onProgress }));
+    session.#beginMove();
+    return session;
   }
 
   /** What the model takes. */
@@ -243,12 +276,26 @@ export class Session {
    * Runs the model once and drops the result, so that the first real run does not pay for compiling
    * kernels and filling caches.
    *
+   * Under `device: "auto"` it is the run that a GPU is compared with; `{ awaitDevice: true }` waits for what comes of that.
+   *
    * @param inputs values of the shapes that will be used. Default: zeros, with 1 for each axis that
    *   may vary; sequences have one tensor, and optionals are there.
    * @throws what {@link Session.run} throws
    */
-  async warmup(inputs?: Record<string, InputValue>): Promise<void> {
-    await this.run(inputs ?? Object.fromEntries(this.inputs.map((input) => [input.name, blank(input)])));
+  async warmup(inputs?: Record<string, InputValue>, { awaitDevice = false, signal }: WarmupOptions = {}): Promise<void> {
+    await this.run(inputs ?? Object.fromEntries(this.inputs.map((input) => [input.name, blank(input)])), signal && { signal });
+    if (!awaitDevice || !this.#move) return;
+    const move = this.#move;
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = () => reject(abortedError(signal!));
+      if (signal?.aborted) return onAbort();
+      signal?.addEventListener("abort", onAbort, { once: true });
+      void move.then(() => {
+        signal?.removeEventListener("abort", onAbort);
+        if (this.#isDisposed) reject(disposedError());
+        else resolve();
+      });
+    });
   }
 
   /**
@@ -293,30 +340,157 @@ export class Session {
 
   async #perform(request: RunRequest, signal: AbortSignal): Promise<{ outputs: Record<string, OutputValue>; profile?: Profile }> {
     const { link } = await this.#open(signal);
-    // Where the GPU may be given up, the inputs are needed again.
+    this.#retryGpu();
+    // Where the GPU may be given up, the inputs are needed again, as they are for a comparison with it.
     const mayRepeat = this.#plan.device === "auto" && this.info.device === "webgpu";
-    const buffers = mayRepeat ? [] : buffersOf(request.inputs);
+    const isProbe = this.#move !== undefined && this.info.device === "cpu" && !request.profile;
+    const buffers = mayRepeat || isProbe ? [] : buffersOf(request.inputs);
     try {
       const { outputs: results, profile, lastRunMs, memoryBytes, peakBytes } = await link.exchange(request, buffers, { signal });
       this.#loaded.info = Object.freeze({ ...this.info, lastRunMs, memoryBytes, lastRunPeakBytes: peakBytes });
+      if (isProbe) this.#keepProbe(request, results, lastRunMs);
       return { outputs: Object.fromEntries(results.map((value) => [value.name, fromWire(value)])), ...(profile && { profile }) };
     } catch (error) {
-      const { kind, message } = error as FirebrandError;
-      if (!mayRepeat || !gpuFailures.includes(kind)) throw error;
+      if (!mayRepeat || !(error instanceof FirebrandError) || !gpuFailures.includes(error.kind)) throw error;
       link.close();
-      this.#avoidGpu = `the GPU failed in an earlier run (${message})`;
-      if (kind !== "device_lost") throw error;
+      this.#leaveGpu(error);
       return this.#perform(request, signal);
     }
   }
 
   /** The host with the model, started afresh where it was ended. */
   async #open(signal: AbortSignal): Promise<Loaded> {
-    if (!this.#loaded.link.isOpen) {
-      this.#loaded = await start(this.#plan, this.#avoidGpu, { signal });
-      if (this.#isDisposed) this.#loaded.link.close();
-    }
+    if (this.#loaded.link.isOpen) return this.#loaded;
+    const before = this.info;
+    const loaded = await this.#restart(signal);
+    // What is known by now of the GPU may be news since the start was asked for.
+    this.#loaded = this.#home?.device === "cpu" ? withReason(loaded, this.#home.reason) : loaded;
+    if (this.#isDisposed) this.#loaded.link.close();
+    else this.#beginMove();
+    if (this.info.device !== before.device) this.#tellDevice();
     return this.#loaded;
+  }
+
+  async #restart(signal: AbortSignal): Promise<Loaded> {
+    const home = this.#home;
+    if (home?.device !== "webgpu") return start(this.#plan, { signal }, home?.reason ?? (this.#move && this.info.deviceReason));
+    try {
+      return withReason(await start({ ...this.#plan, device: "webgpu" }, { signal }), home.reason);
+    } catch (error) {
+      if (!(error instanceof FirebrandError) || ["aborted", "disposed"].includes(error.kind)) throw error;
+      return start(this.#plan, { signal }, this.#leaveGpu(error));
+    }
+  }
+
+  /** Has the session start on the CPU from now on; gives the reason. A GPU that was lost may come back. */
+  #leaveGpu({ kind, message }: FirebrandError): string {
+    let reason = `the GPU failed (${message})`;
+    if (kind === "device_lost" && this.#losses < mostLosses) {
+      const wait = firstRetryMs * 2 ** this.#losses++;
+      this.#retryAt = performance.now() + wait;
+      reason += `; the first run after ${wait / 1000} s tries it again`;
+    }
+    this.#home = { device: "cpu", reason };
+    return reason;
+  }
+
+  /** Once for each loss, when some time has gone by. */
+  #retryGpu(): void {
+    if (this.#retryAt === undefined || this.#move || performance.now() < this.#retryAt) return;
+    this.#retryAt = undefined;
+    const { source, externalData } = this.#plan;
+    this.#loaded = { ...this.#loaded, candidate: { gpu: "the GPU that was lost", source, externalData } };
+    this.#beginMove();
+    this.#stay("the GPU that was lost is being made ready again, and the CPU answers until then");
+  }
+
+  /** Where there is a GPU to move to: readies it in a host of its own while the CPU answers, and moves if that is right and quicker. */
+  #beginMove(): void {
+    const { candidate } = this.#loaded;
+    if (!candidate || this.#move) return;
+    // The model's files are not held for longer than they are needed.
+    this.#loaded = { ...this.#loaded, candidate: undefined };
+    this.#move = this.#tryGpu(candidate)
+      .then(
+        (reason) => {
+          if (reason !== undefined) this.#stay(reason);
+        },
+        (error: unknown) => {
+          if (this.#isDisposed || !(error instanceof FirebrandError)) return;
+          this.#stay(error.kind === "device_lost" ? this.#leaveGpu(error) : `WebGPU could not be used (${error.message})`);
+        },
+      )
+      .finally(() => {
+        this.#move = this.#probe = undefined;
+        this.#paces.clear();
+      });
+  }
+
+  /** Gives why the session stays on the CPU; nothing where it has moved. */
+  async #tryGpu({ gpu: name, source, externalData }: Candidate): Promise<string | undefined> {
+    const { signal } = this.#disposal;
+    const { weigh, isQuicker } = await import("./move.js");
+    const gpu = await start({ ...this.#plan, source, externalData, device: "webgpu" }, { signal });
+    const close = () => gpu.link.close();
+    signal.addEventListener("abort", close);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let hasMoved = false;
+    try {
+      if (gpu.info.nodes.webgpu === 0) return `no node of the model runs on ${name}`;
+      const probe = this.#probe ?? (await new Promise<Probe>((resolve) => (this.#onProbe = resolve)));
+      timer = setTimeout(() => gpu.link.close(new FirebrandError("device_unavailable", `a few runs took more than ${patienceMs / 1000} s`)), patienceMs);
+      const ask = (inputs: Pick<Probe, "inputs" | "outputs">) => ({ type: "run" as const, inputs: inputs.inputs, ...(inputs.outputs && { outputs: inputs.outputs }), profile: false });
+      const weighed = await weigh(probe, (again) => gpu.link.exchange(ask(again), [], { signal }));
+      clearTimeout(timer);
+      if ("wrong" in weighed) return `${name} gave another answer than the CPU (${weighed.wrong})`;
+      return await this.#takeTurn(undefined, async (either) => {
+        // One run may have been slow for being the first.
+        while (this.#paces.get(shapesOf(probe))!.runs < 2) {
+          const { link } = await this.#open(either);
+          const { lastRunMs } = await link.exchange(ask(probe), [], { signal: either });
+          this.#keepPace(probe, lastRunMs);
+        }
+        const cpuMs = this.#paces.get(shapesOf(probe))!.bestMs;
+        const times = `${weighed.ms.toFixed(1)} ms a run, the CPU ${cpuMs.toFixed(1)} ms`;
+        if (!isQuicker(weighed.ms, cpuMs)) return `the CPU is as quick: ${name} takes ${times}`;
+        if (!gpu.link.isOpen) return `${name} was ready, and then its worker ended`;
+        hasMoved = true;
+        const before = this.#loaded;
+        this.#home = { device: "webgpu", reason: `${name} gives the CPU's answers and is quicker: it takes ${times}` };
+        this.#loaded = { ...withReason(gpu, this.#home.reason), inputs: before.inputs, outputs: before.outputs, manifest: before.manifest };
+        before.link.close();
+        this.#tellDevice();
+        return undefined;
+      });
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", close);
+      if (!hasMoved) close();
+    }
+  }
+
+  #keepProbe({ inputs, outputs }: RunRequest, results: WireValue[], ms: number): void {
+    // The caller may change what it is given.
+    this.#probe = { inputs, ...(outputs && { outputs }), results: structuredClone(results) };
+    this.#keepPace(this.#probe, ms);
+    this.#onProbe(this.#probe);
+  }
+
+  #keepPace(probe: Probe, ms: number): void {
+    const key = shapesOf(probe);
+    const { bestMs, runs } = this.#paces.get(key) ?? { bestMs: Infinity, runs: 0 };
+    this.#paces.set(key, { bestMs: Math.min(bestMs, ms), runs: runs + 1 });
+  }
+
+  /** Stays on the CPU, for this reason. */
+  #stay(reason: string): void {
+    this.#home = { device: "cpu", reason };
+    this.#loaded = withReason(this.#loaded, reason);
+    this.#tellDevice();
+  }
+
+  #tellDevice(): void {
+    tell(this.#plan.onDeviceChange, this.info);
   }
 
   #checkUsable(): void {
@@ -324,20 +498,40 @@ export class Session {
   }
 }
 
-/** After these, a session that may choose its device stays off the GPU. */
-const gpuFailures: readonly ErrorKind[] = ["device_lost", "internal", "out_of_memory"];
+/** After these, a session that may choose its device answers on the CPU. */
+const gpuFailures: readonly ErrorKind[] = ["device_lost", "internal", "out_of_memory", "limit_exceeded"];
 
-async function start(plan: Plan, avoidGpu: string | undefined, options: { signal?: AbortSignal | undefined; onProgress?: LoadOptions["onProgress"] | undefined }): Promise<Loaded> {
-  const { open, graphOptimizationLevel, ...asked } = plan;
+/** The time before a GPU that was lost is tried again, in milliseconds; after each further loss it is twice as long. */
+const firstRetryMs = 10_000;
+
+/** A GPU that takes longer for the few runs of the comparison, in milliseconds, is given up. */
+const patienceMs = 60_000;
+
+/** A GPU that is lost more often is not tried again. */
+const mostLosses = 4;
+
+async function start({ open, onDeviceChange: _, graphOptimizationLevel, ...asked }: Plan, options: { signal?: AbortSignal | undefined; onProgress?: LoadOptions["onProgress"] | undefined }, avoidGpu?: string): Promise<Loaded> {
   const link = new Link(open);
   try {
     const request = { type: "load" as const, ...asked, ...(graphOptimizationLevel && { graphOptimizationLevel }), ...(avoidGpu !== undefined && { avoidGpu }) };
-    const { inputs, outputs, info, manifest } = await link.exchange(request, [], options);
-    return { link, inputs: Object.freeze(inputs), outputs: Object.freeze(outputs), info: Object.freeze(info), manifest };
+    const { inputs, outputs, info, manifest, candidate } = await link.exchange(request, [], options);
+    if (info.runtimeVersion !== runtimeVersion) {
+      throw new FirebrandError("version_mismatch", `the page has Firebrand ${runtimeVersion}, its worker ${info.runtimeVersion}; ${oneVersion}`);
+    }
+    return { link, inputs: Object.freeze(inputs), outputs: Object.freeze(outputs), info: Object.freeze(info), manifest, candidate };
   } catch (error) {
     link.close();
     throw error;
   }
+}
+
+function withReason(loaded: Loaded, deviceReason: string): Loaded {
+  return { ...loaded, info: Object.freeze({ ...loaded.info, deviceReason }) };
+}
+
+/** What the time of a run depends on. */
+function shapesOf({ inputs, outputs }: Probe): string {
+  return JSON.stringify([outputs, inputs.map((value) => [value.name, tensorsOf(value).map(({ dtype, shape }) => [dtype, shape])])]);
 }
 
 function portFor({ worker }: InspectOptions): OpenPort {
@@ -420,9 +614,12 @@ function blank({ kind, dtype, shape }: ValueInfo): InputValue {
 
 function checkOptions(options: LoadOptions): void {
   if (typeof options !== "object" || options === null) throw new FirebrandError("invalid_argument", "options are an object");
-  const { device, graphOptimizationLevel, threads, externalData, cache, selfTest } = options;
+  const { device, onDeviceChange, graphOptimizationLevel, threads, externalData, cache, selfTest } = options;
   if (device !== undefined && !devices.includes(device)) {
     throw new FirebrandError("invalid_argument", `device: expected "auto", "webgpu" or "cpu", got ${JSON.stringify(device)}`);
+  }
+  if (onDeviceChange !== undefined && typeof onDeviceChange !== "function") {
+    throw new FirebrandError("invalid_argument", `onDeviceChange: expected a function, got ${typeof onDeviceChange}`);
   }
   if (graphOptimizationLevel !== undefined && !levels.includes(graphOptimizationLevel)) {
     throw new FirebrandError("invalid_argument", `graphOptimizationLevel: expected "disabled" or "all", got ${JSON.stringify(graphOptimizationLevel)}`);

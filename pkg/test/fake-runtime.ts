@@ -24,7 +24,7 @@ export const profile: Profile = {
 };
 
 /** A stand-in for the WebAssembly: y = 2 x, with switches for what the real one may do. */
-export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[]; inputs?: ValueInfo[] } = {}) {
+export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[]; inputs?: ValueInfo[]; nodesOnGpu?: number } = {}) {
   const free = vi.fn();
   const load = vi.fn(async (_model: Uint8Array, _external: Record<string, Uint8Array>, { device }: WasmSessionOptions): Promise<WasmSession> => ({
     inputs: () => behaviour.inputs ?? [{ name: "x", dtype: "float32", shape: ["N"] }],
@@ -35,7 +35,7 @@ export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" |
       runtimeVersion: "0.1.0",
       simd: "simd128",
       threads: 1,
-      nodes: { total: 1, webgpu: 0, cpu: 1 },
+      nodes: device === "webgpu" ? { total: 1, webgpu: behaviour.nodesOnGpu ?? 1, cpu: 0 } : { total: 1, webgpu: 0, cpu: 1 },
       weightBytes: 4,
       memoryBytes: 65536,
     }),

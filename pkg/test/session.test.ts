@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import * as device from "../src/device.js";
 import { FirebrandError } from "../src/error.js";
 import * as runtime from "../src/runtime.js";
 import { buffersOf, type ValueInfo, type WireValue } from "../src/protocol.js";
@@ -397,47 +396,5 @@ describe("a trap", () => {
     runtimeIs(fakeGlue({ run: async () => { throw new RangeError("WebAssembly.Memory.grow(): maximum memory size exceeded"); } }));
     const session = await load(bytes, inPlace);
     expect(await rejectionOf(session.run({ x: x(1) }))).toMatchObject({ kind: "out_of_memory" });
-  });
-});
-
-describe("auto", () => {
-  const onGpu = () => vi.spyOn(device, "surroundings").mockReturnValue({ gpu: { requestAdapter: async () => ({ info: { vendor: "acme" } }) }, isSecure: true });
-  const lost = { kind: "device_lost", message: "the GPU was reset" };
-
-  it("goes to the CPU where the GPU cannot load the model, and says why", async () => {
-    onGpu();
-    const gpu = fakeGlue();
-    gpu.load.mockRejectedValueOnce({ kind: "device_unavailable", message: "no such feature" });
-    runtimeIs(gpu, fakeGlue());
-    const session = await load(bytes, inPlace);
-    expect(vi.mocked(runtime.openRuntime).mock.calls.map(([build]) => build)).toEqual(["webgpu", expect.stringMatching(/^cpu/)]);
-    expect(session.info).toMatchObject({ device: "cpu", deviceReason: expect.stringContaining("no such feature") });
-  });
-
-  it("does not try a bad model twice", async () => {
-    onGpu();
-    const gpu = fakeGlue();
-    gpu.load.mockRejectedValueOnce({ kind: "unsupported_operator", message: "unsupported operators: RoiAlign (1 node)" });
-    runtimeIs(gpu);
-    expect(await rejectionOf(load(bytes, inPlace))).toMatchObject({ kind: "unsupported_operator" });
-    expect(runtime.openRuntime).toHaveBeenCalledTimes(1);
-  });
-
-  it("repeats a run on the CPU when the GPU is lost", async () => {
-    onGpu();
-    runtimeIs(fakeGlue({ run: async () => { throw lost; } }), fakeGlue());
-    const session = await load(bytes, inPlace);
-    expect(session.info.device).toBe("webgpu");
-    expect((await session.run({ x: x(4) })).y!.data[0]).toBe(8);
-    expect(session.info).toMatchObject({ device: "cpu", deviceReason: expect.stringContaining("the GPU was reset") });
-  });
-
-  it("does not leave a GPU that was asked for by name", async () => {
-    onGpu();
-    runtimeIs(fakeGlue({ run: async () => { throw lost; } }), fakeGlue());
-    const session = await load(bytes, { ...inPlace, device: "webgpu" });
-    expect(await rejectionOf(session.run({ x: x(4) }))).toMatchObject({ kind: "device_lost" });
-    await session.run({ x: x(4) });
-    expect(session.info.device).toBe("webgpu");
   });
 });
