@@ -162,7 +162,7 @@ async function whyNoWorker(): Promise<string> {
     return 'Vite 7 and older move the package while developing, but not its worker; add optimizeDeps: { exclude: ["firebrand"] } to vite.config, or use Vite 8';
   }
   if (!/\/index\.js$/.test(pathname)) return `its script was not found, or not allowed; ${advice}`;
-  return `${await diagnose(unbundledWorker().href)}; expected JavaScript: ${advice}`;
+  return `${await diagnose(unbundledWorker().href)}; expected JavaScript (text/javascript): ${advice}`;
 }
 
 function openNodeWorker(threads: typeof import("node:worker_threads"), events: PortEvents): Port {
@@ -196,8 +196,13 @@ export const openInPlace: OpenPort = (events) => {
         queueMicrotask(() => events.reply(reply));
       }),
   );
-  const failed = (error: unknown) =>
-    events.failed(new FirebrandError("network", `a part of the package could not be loaded (${describe(error)}): deploy its dist folder as a whole`, { cause: error }));
+  const failed = async (error: unknown) => {
+    const reason = describe(error);
+    // Browsers name the file; what its host answered is another question.
+    const url = /https?:\S+/.exec(reason)?.[0];
+    const answered = url ? await diagnose(url) : `a part of the package could not be loaded (${reason})`;
+    events.failed(new FirebrandError("network", `${answered}: expected JavaScript (text/javascript); deploy the package's dist folder as a whole`, { ...(url && { file: url }), cause: error }));
+  };
   return {
     isSeparate: false,
     send: (request) => {

@@ -263,7 +263,8 @@ export async function diagnose(url: string): Promise<string> {
   try {
     const response = await fetch(url);
     void response.body?.cancel().catch(() => {});
-    return `${url} answered ${response.status} ${response.statusText} (${mimeOf(response)})`;
+    const isScript = response.ok && /javascript/i.test(mimeOf(response));
+    return `${url} answered ${response.status} ${response.statusText} (${mimeOf(response)})${isScript ? ", so a script that it imports may be missing, or a policy may forbid it" : ""}`;
   } catch (error) {
     return `${url} could not be fetched (${describe(error)})`;
   }

@@ -452,7 +452,7 @@ export class Session {
         }
         const cpuMs = this.#paces.get(shapesOf(probe))!.bestMs;
         const times = `${weighed.ms.toFixed(1)} ms a run, the CPU ${cpuMs.toFixed(1)} ms`;
-        if (!isQuicker(weighed.ms, cpuMs)) return `the CPU is as quick: ${name} takes ${times}`;
+        if (!isQuicker(weighed.ms, cpuMs)) return `${name} is not clearly quicker: it takes ${times}`;
         if (!gpu.link.isOpen) return `${name} was ready, and then its worker ended`;
         hasMoved = true;
         const before = this.#loaded;

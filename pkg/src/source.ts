@@ -71,7 +71,8 @@ export function fileNameOf(source: Source): string | undefined {
 /** Reads a source to its end. */
 export async function read(source: Source, options: ReadOptions = {}): Promise<Uint8Array> {
   if (source.from === "url" && !source.url.startsWith("file:")) {
-    return readResponse(await request(source.url, options.signal), source.url, refusePage(source.url), options);
+    const response = await request(source.url, options.signal);
+    return readResponse(response, source.url, refusePage(source.url), options, restOf(source.url, response, options.signal));
   }
   const name = nameOf(source);
   let bytes: Uint8Array;
@@ -191,19 +192,51 @@ async function fromResponse(response: Response, options: ReadOptions): Promise<S
   return { from: "blob", blob: new Blob([bytes]), name, read: true };
 }
 
+/** Asks for the rest of a file of which so many bytes are there; nothing where that cannot be had. */
+type AskRest = (loaded: number) => Promise<Response | undefined>;
+
+/** Tries in a row without a byte more, before a broken connection is given up, and the wait before the first, in milliseconds. */
+const patience = 4;
+const firstWait = 250;
+
+/** How to go on where the connection breaks: only a strong ETag says that a rest is of the same file, and the rest of a compressed answer is of other bytes. */
+function restOf(url: string, { headers }: Response, signal: AbortSignal | undefined): AskRest | undefined {
+  const etag = headers.get("etag");
+  if (!etag?.startsWith('"') || (headers.get("content-encoding") ?? "identity") !== "identity") return undefined;
+  let most = 0;
+  let vain = 0;
+  return async (loaded) => {
+    if (loaded > most) vain = 0;
+    most = loaded;
+    for (; vain < patience; vain++) {
+      await new Promise((resolve) => setTimeout(resolve, firstWait * 2 ** vain));
+      if (signal?.aborted) throw abortedError(signal);
+      try {
+        const response = await fetch(url, { headers: { Range: `bytes=${loaded}-`, "If-Range": etag }, cache: "no-store", ...(signal && { signal }) });
+        if (response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${loaded}-`)) return (vain++, response);
+        void response.body?.cancel().catch(() => {});
+        if (response.status < 500) return undefined;
+      } catch {
+        if (signal?.aborted) throw abortedError(signal);
+      }
+    }
+    return undefined;
+  };
+}
+
 /** Reads a response's body to its end. */
-export async function readResponse(response: Response, name: string, refuse: Refuse, options: ReadOptions): Promise<Uint8Array<ArrayBuffer>> {
+export async function readResponse(response: Response, name: string, refuse: Refuse, options: ReadOptions, askRest?: AskRest): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
-  const length = await consume(response, name, options, (chunk) => {
+  const take = (chunk: Uint8Array<ArrayBuffer>) => {
     const refusal = chunks.length === 0 ? refuse(chunk, response) : undefined;
     if (refusal) throw refusal;
     chunks.push(chunk);
-  });
-  return concatenate(chunks, length, name);
+  };
+  return concatenate(chunks, await consume(response, name, options, take, askRest), name);
 }
 
 /** Hands a response's body over piece by piece, and gives its length. What `take` throws ends it. */
-export async function consume(response: Response, name: string, { signal, onProgress }: ReadOptions, take: (chunk: Uint8Array<ArrayBuffer>) => void): Promise<number> {
+export async function consume(response: Response, name: string, { signal, onProgress }: ReadOptions, take: (chunk: Uint8Array<ArrayBuffer>) => void, askRest?: AskRest): Promise<number> {
   const encoded = response.headers.get("content-encoding") ?? "identity";
   const announced = Number(response.headers.get("content-length") ?? Number.NaN);
   // The header counts encoded bytes, and hides the encoding from another origin.
@@ -211,25 +244,31 @@ export async function consume(response: Response, name: string, { signal, onProg
   const isExact = total !== undefined && response.type !== "cors";
 
   let loaded = 0;
-  const reader = response.body?.getReader();
+  let reader = response.body?.getReader();
   const stop = () => void reader?.cancel(signal?.reason).catch(() => {});
   signal?.addEventListener("abort", stop, { once: true });
   try {
     while (reader) {
-      const { done, value } = await reader.read();
+      let piece: ReadableStreamReadResult<Uint8Array<ArrayBuffer>>;
+      try {
+        piece = await reader.read();
+      } catch (error) {
+        if (signal?.aborted) throw abortedError(signal);
+        reader = (await askRest?.(loaded))?.body?.getReader();
+        if (reader) continue;
+        const of = total === undefined ? `after ${loaded} bytes` : `after ${loaded} of ${total} bytes`;
+        throw new FirebrandError("network", `${name}: the connection ended ${of} (${describe(error)}); try again`, { file: name, cause: error });
+      }
       if (signal?.aborted) throw abortedError(signal);
-      if (done) break;
-      take(value);
-      loaded += value.byteLength;
+      if (piece.done) break;
+      take(piece.value);
+      loaded += piece.value.byteLength;
       if (total !== undefined && loaded > total) total = undefined;
       onProgress?.(loaded, total);
     }
   } catch (error) {
     stop();
-    if (signal?.aborted) throw abortedError(signal);
-    if (error instanceof FirebrandError) throw error;
-    const of = total === undefined ? `after ${loaded} bytes` : `after ${loaded} of ${total} bytes`;
-    throw new FirebrandError("network", `${name}: the connection ended ${of} (${describe(error)}); try again`, { file: name, cause: error });
+    throw error;
   } finally {
     signal?.removeEventListener("abort", stop);
   }

@@ -4,7 +4,7 @@
 //   /cases/…    stored inputs and outputs (tests/models)        /data/…    prepared pictures and labels
 //   /pages/…    pages of these tests (tests/web/pages)          /site/…    the built demo page
 //   /own/…      our stored cases (tests/conformance/cases)
-//   /made/…     small models that pages/tiny-model.js writes
+//   /made/…     small models that pages/tiny-model.js writes; /made/many/… one in 40 files, as a model and as a package
 //   /packages/… stored packages (tests/package)
 //
 // Switches are path segments in front of any of these, so that relative URLs keep them:
@@ -12,22 +12,28 @@
 //   ~isolated        COOP and COEP headers, for cross-origin isolation
 //   ~csp             script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; no eval, no blob
 //   ~html            answers every file with an HTML page and 200, as a single-page host does
-//   ~html-wasm       the same for .wasm files alone; ~html-worker for worker.js, ~html-thread for thread.js, ~html-data for .bin
-//   ~wasm-as-text    serves .wasm as text/plain
+//   ~html-wasm       the same for .wasm files alone; ~html-data for .bin; and for one script each: ~html-worker for worker.js,
+//                    ~html-thread for thread.js, ~html-host for host.js, ~html-glue for the script beside the .wasm
+//   ~wasm-as-text    serves .wasm as text/plain; ~worker-as-text serves worker.js so
+//   ~missing-data    has no .bin; ~empty-data has them empty
 //   ~status-503      answers every file with that status (any number)
 //   ~cut-1000        sends 1000 bytes and the Content-Length of 1000
+//   ~cut-data-100    the same of every .bin alone
 //   ~drop-1000       promises the whole Content-Length, sends 1000 bytes, then drops the connection; not of a manifest
 //   ~resume-1000     the same, but gives the rest to who asks for it by a range
+//   ~trickle-1000    the same, but each such part is dropped after 1000 bytes, too
+//   ~once-1000       drops the first answer of each file after 1000 bytes; then it gives all of it, whatever range is asked for
 //   ~flip            changes one bit of every .bin
-//   ~gzip            Content-Encoding: gzip, with the encoded Content-Length
+//   ~gzip            Content-Encoding: gzip, with the encoded Content-Length; ~br the same with Brotli
 //   ~chunked         no Content-Length
 //   ~slow-100000     sends that many bytes a second
+import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { gzipSync } from "node:zlib";
-import { addBias, addExternalBias, biasBytes, unsupported } from "./pages/tiny-model.js";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { addBias, addExternalBias, addMany, biasBytes, unsupported } from "./pages/tiny-model.js";
 import { cases, data, installed, models, ownCases, packages, site } from "./places.mjs";
 
 const types = {
@@ -42,6 +48,8 @@ const types = {
   ".jpg": "image/jpeg",
   ".webmanifest": "application/manifest+json",
 };
+
+const scripts = { worker: "/worker.js", thread: "/thread.js", host: "/host.js", glue: "/firebrand.js" };
 
 const fallbackPage = '<!doctype html>\n<html lang="en"><head><title>Shop</title></head><body><div id="root"></div></body></html>\n';
 
@@ -68,6 +76,32 @@ const made = {
   "/made/empty.onnx": () => new Uint8Array(),
 };
 
+/** How many files the weights of /made/many/ are in. */
+export const many = 40;
+const manyWeights = Array.from({ length: many }, (_, at) => Buffer.from(new Uint8Array(Float32Array.of(at, 2 * at, 3 * at).buffer)));
+const fileEntry = (file, bytes) => ({ file, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
+for (const [at, bytes] of manyWeights.entries()) made[`/made/many/w${at}.bin`] = () => bytes;
+made["/made/many/graph.onnx"] = () => addMany(many);
+made["/made/many/manifest.json"] = () => {
+  const graph = Buffer.from(addMany(many));
+  const value = (name) => ({ name, dtype: "float32", shape: ["batch", 3] });
+  const manifest = {
+    schema: 1,
+    name: "many",
+    version: "1.0.0",
+    source: { ...fileEntry("many.onnx", graph), format: "onnx" },
+    tool: { name: "firebrand", version: "0.1.0", options: {} },
+    model: fileEntry("graph.onnx", graph),
+    weights: manyWeights.map((bytes, at) => fileEntry(`w${at}.bin`, bytes)),
+    inputs: [value("pixels")],
+    outputs: [value("sum")],
+    precision: "float32",
+    opsets: { "": 17 },
+    sizes: { raw: graph.length },
+  };
+  return Buffer.from(JSON.stringify(manifest));
+};
+
 function locate(path) {
   const [, mount, ...rest] = path.split("/");
   const base = mounts[mount]?.();
@@ -88,6 +122,9 @@ function switchesOf(path) {
   });
   return { switches, path: segments.join("/") };
 }
+
+/** Addresses that were answered before, for ~once. */
+const seen = new Set();
 
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -110,8 +147,7 @@ async function answer(request, response) {
     (switches.has("html") && !isPage) ||
     (switches.has("html-wasm") && extension === ".wasm") ||
     (switches.has("html-data") && extension === ".bin") ||
-    (switches.has("html-worker") && path.endsWith("/worker.js")) ||
-    (switches.has("html-thread") && path.endsWith("/thread.js"));
+    Object.entries(scripts).some(([name, script]) => switches.has(`html-${name}`) && path.endsWith(script));
   if (html) {
     response.writeHead(200, { ...headers, "Content-Type": "text/html; charset=utf-8" });
     return response.end(fallbackPage);
@@ -121,15 +157,16 @@ async function answer(request, response) {
     return response.end("not now\n");
   }
 
-  const file = locate(path);
-  if (!made[path] && (!file || !existsSync(file))) {
+  const file = switches.has("missing-data") && extension === ".bin" ? undefined : locate(path);
+  if ((!made[path] || (switches.has("missing-data") && extension === ".bin")) && (!file || !existsSync(file))) {
     response.writeHead(404, { ...headers, "Content-Type": "text/plain" });
     return response.end(`no ${path}\n`);
   }
+  const asText = (switches.has("wasm-as-text") && extension === ".wasm") || (switches.has("worker-as-text") && path.endsWith("/worker.js"));
   headers["Content-Type"] =
-    switches.has("wasm-as-text") && extension === ".wasm" ? "text/plain" : (types[extension || extname(file)] ?? "application/octet-stream");
+    asText ? "text/plain" : (types[extension || extname(file)] ?? "application/octet-stream");
 
-  const hostile = ["cut", "drop", "resume", "flip", "gzip", "chunked", "slow"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
+  const hostile = ["cut", "cut-data", "empty-data", "drop", "resume", "trickle", "once", "flip", "gzip", "br", "chunked", "slow"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
   if (!hostile && !made[path]) {
     response.writeHead(200, { ...headers, "Content-Length": statSync(file).size });
     return createReadStream(file).pipe(response);
@@ -137,23 +174,36 @@ async function answer(request, response) {
 
   let body = made[path] ? Buffer.from(made[path]()) : readFileSync(file);
   if (switches.has("flip") && extension === ".bin") body[body.length >> 1] ^= 1;
-  if (path.endsWith("/manifest.json")) for (const name of ["drop", "resume"]) switches.delete(name);
-  if (switches.has("resume") && body.length > switches.get("resume")) {
+  if (switches.has("empty-data") && extension === ".bin") body = Buffer.alloc(0);
+  if (path.endsWith("/manifest.json")) for (const name of ["drop", "resume", "trickle", "once"]) switches.delete(name);
+  const piece = switches.get("resume") ?? switches.get("trickle");
+  let status = 200;
+  if (piece !== undefined && body.length > piece) {
     headers.ETag = `"${body.length}"`;
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
     if (from > 0) {
-      response.writeHead(206, { ...headers, "Content-Length": body.length - from, "Content-Range": `bytes ${from}-${body.length - 1}/${body.length}` });
-      return response.end(body.subarray(from));
+      status = 206;
+      headers["Content-Range"] = `bytes ${from}-${body.length - 1}/${body.length}`;
+      body = body.subarray(from);
     }
-    switches.set("drop", switches.get("resume"));
+    if (from === 0 || (switches.has("trickle") && body.length > piece)) switches.set("drop", piece);
+  }
+  if (switches.has("once") && body.length > switches.get("once") && !seen.has(request.url)) {
+    seen.add(request.url);
+    switches.set("drop", switches.get("once"));
   }
   if (switches.has("gzip")) {
     body = gzipSync(body);
     headers["Content-Encoding"] = "gzip";
   }
+  if (switches.has("br")) {
+    body = brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } });
+    headers["Content-Encoding"] = "br";
+  }
   if (switches.has("cut")) body = body.subarray(0, switches.get("cut"));
+  if (switches.has("cut-data") && extension === ".bin") body = body.subarray(0, switches.get("cut-data"));
   if (!switches.has("chunked")) headers["Content-Length"] = body.length;
-  response.writeHead(200, headers);
+  response.writeHead(status, headers);
   if (switches.has("drop")) {
     response.write(body.subarray(0, switches.get("drop")));
     await wait(50);
@@ -161,18 +211,26 @@ async function answer(request, response) {
   }
   const perSecond = switches.get("slow");
   if (!perSecond) return response.end(body);
-  const piece = Math.max(1, Math.ceil(perSecond / 20));
-  for (let at = 0; at < body.length && !response.destroyed; at += piece) {
-    response.write(body.subarray(at, at + piece));
+  const step = Math.max(1, Math.ceil(perSecond / 20));
+  let at = 0;
+  for (; at + step < body.length && !response.destroyed; at += step) {
+    response.write(body.subarray(at, at + step));
     await wait(50);
   }
-  return response.end();
+  // The last piece ends it: a browser that has all it was promised asks for the next file on the same connection.
+  return response.end(body.subarray(at));
 }
 
-/** Starts the server; port 0 takes any free one. `root` serves that folder under /site/. */
+/**
+ * Starts the server; port 0 takes any free one. `root` serves that folder under /site/. `unfinished` gives the addresses
+ * whose answers somebody is still reading.
+ */
 export function serve({ port = 0, root } = {}) {
   if (root) mounts.site = () => normalize(root);
+  const answering = new Map();
   const server = createServer((request, response) => {
+    answering.set(response, request.url);
+    response.once("close", () => answering.delete(response));
     answer(request, response).catch((error) => {
       process.stderr.write(`${request.url}: ${error.stack}\n`);
       if (!response.headersSent) response.writeHead(500, { "Content-Type": "text/plain" });
@@ -183,7 +241,7 @@ export function serve({ port = 0, root } = {}) {
     server.once("error", fail);
     server.listen(port, "127.0.0.1", () => {
       const address = `http://127.0.0.1:${server.address().port}`;
-      done({ address, close: () => new Promise((closed) => (server.closeAllConnections(), server.close(closed))) });
+      done({ address, unfinished: () => [...answering.values()], close: () => new Promise((closed) => (server.closeAllConnections(), server.close(closed))) });
     });
   });
 }

@@ -84,6 +84,15 @@ export const addExternalBias = (location) =>
 /** The bytes of that file. */
 export const biasBytes = () => new Uint8Array(Float32Array.of(1, 2, 3).buffer);
 
+/** sum = pixels + w0 + w1 + …, each of them [3] and in a file of its own. */
+export const addMany = (count) =>
+  writeModel({
+    inputs: [{ name: "pixels", shape: ["batch", 3] }],
+    outputs: [{ name: "sum", shape: ["batch", 3] }],
+    nodes: Array.from({ length: count }, (_, at) => ({ op: "Add", name: `add${at}`, inputs: [at === 0 ? "pixels" : `s${at - 1}`, `w${at}`], outputs: [at === count - 1 ? "sum" : `s${at}`] })),
+    initializers: Array.from({ length: count }, (_, at) => ({ name: `w${at}`, shape: [3], external: { location: `w${at}.bin`, length: 12 } })),
+  });
+
 /** As many zeros as the input says: a small file that may ask for more memory than there is. */
 export const zeros = () =>
   writeModel({
