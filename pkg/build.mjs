@@ -25,6 +25,15 @@ const groups = [
   { name: "platform", test: /src\/(platform|error)\.ts$/ },
   { name: "runtime", test: /src\/(runtime|source|protocol|progress|version)\.ts$/ },
 ];
+// Bundlers and people read what pages fetch as it is, so that names stay; what is between them goes.
+const minify = { compress: false, mangle: false, codegen: { removeWhitespace: true } };
+/** Some bundlers know these expressions with plain quotes only. */
+const plainQuotes = {
+  name: "plain-quotes",
+  generateBundle(_, chunks) {
+    for (const chunk of Object.values(chunks)) if (chunk.code) chunk.code = chunk.code.replace(/(new URL\(|import\(|type:)`([^`$]*)`/g, '$1"$2"');
+  },
+};
 rmSync(dist, { recursive: true, force: true });
 const bundle = await rolldown({
   cwd: here,
@@ -32,9 +41,10 @@ const bundle = await rolldown({
   platform: "neutral",
   external: /^node:/,
   treeshake: { moduleSideEffects: [{ test: /(worker|thread|cli)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
+  plugins: [plainQuotes],
 });
 // Documentation is in the types; bundlers read other comments.
-await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false }, codeSplitting: { groups } });
+await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: false, annotation: true, jsdoc: false }, minify, codeSplitting: { groups } });
 await bundle.close();
 // The part that opens packages stands alone: bundlers copy it as it is, so it imports nothing, and is minified here.
 const licence = readFileSync(join(here, "node_modules/@noble/hashes/LICENSE"), "utf8").trim();

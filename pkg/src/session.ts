@@ -1,12 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
+import { FirebrandError, abortedError, describe, type ErrorKind } from "./error.js";
 import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
 import type { Manifest } from "./manifest.js";
-import type { Probe } from "./move.js";
+import type { Run, Watch } from "./move.js";
 import { prefersWorker } from "./platform.js";
 import type { Profile } from "./profile.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
-import { buffersOf, tensorsOf, type Candidate, type Device, type GraphOptimizationLevel, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
+import { buffersOf, type Candidate, type Device, type GraphOptimizationLevel, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
 import { oneVersion } from "./runtime.js";
 import { toSource, type DataSource, type ModelSource } from "./source.js";
 import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, typeName, zeros, type AnyTensor } from "./tensor.js";
@@ -181,10 +181,8 @@ export class Session {
   #home: { device: Device; reason: string } | undefined;
   /** A move to the GPU that is under way. */
   #move: Promise<void> | undefined;
-  /** The latest run on the CPU while a move is under way, and what runs of its shapes took. */
-  #probe: Probe | undefined;
-  #onProbe: (probe: Probe) => void = () => {};
-  readonly #paces = new Map<string, { bestMs: number; runs: number }>();
+  /** Told of what the CPU answers while a move is under way. */
+  #watch: Watch | undefined;
   #losses = 0;
   /** When a GPU that was lost is tried again. */
   #retryAt: number | undefined;
@@ -343,12 +341,12 @@ export class Session {
     this.#retryGpu();
     // Where the GPU may be given up, the inputs are needed again, as they are for a comparison with it.
     const mayRepeat = this.#plan.device === "auto" && this.info.device === "webgpu";
-    const isProbe = this.#move !== undefined && this.info.device === "cpu" && !request.profile;
-    const buffers = mayRepeat || isProbe ? [] : buffersOf(request.inputs);
+    const isWatched = this.#watch !== undefined && !request.profile;
+    const buffers = mayRepeat || isWatched ? [] : buffersOf(request.inputs);
     try {
       const { outputs: results, profile, lastRunMs, memoryBytes, peakBytes } = await link.exchange(request, buffers, { signal });
       this.#loaded.info = Object.freeze({ ...this.info, lastRunMs, memoryBytes, lastRunPeakBytes: peakBytes });
-      if (isProbe) this.#keepProbe(request, results, lastRunMs);
+      if (isWatched) this.#watch?.(request, results, lastRunMs);
       return { outputs: Object.fromEntries(results.map((value) => [value.name, fromWire(value)])), ...(profile && { profile }) };
     } catch (error) {
       if (!mayRepeat || !(error instanceof FirebrandError) || !gpuFailures.includes(error.kind)) throw error;
@@ -410,76 +408,48 @@ export class Session {
     if (!candidate || this.#move) return;
     // The model's files are not held for longer than they are needed.
     this.#loaded = { ...this.#loaded, candidate: undefined };
-    this.#move = this.#tryGpu(candidate)
+    this.#move = this.#moveTo(candidate)
       .then(
         (reason) => {
           if (reason !== undefined) this.#stay(reason);
         },
         (error: unknown) => {
-          if (this.#isDisposed || !(error instanceof FirebrandError)) return;
-          this.#stay(error.kind === "device_lost" ? this.#leaveGpu(error) : `WebGPU could not be used (${error.message})`);
+          if (this.#isDisposed) return;
+          const isLost = error instanceof FirebrandError && error.kind === "device_lost";
+          this.#stay(isLost ? this.#leaveGpu(error) : `WebGPU could not be used (${describe(error)})`);
         },
       )
-      .finally(() => {
-        this.#move = this.#probe = undefined;
-        this.#paces.clear();
-      });
+      .finally(() => (this.#move = this.#watch = undefined));
   }
 
   /** Gives why the session stays on the CPU; nothing where it has moved. */
-  async #tryGpu({ gpu: name, source, externalData }: Candidate): Promise<string | undefined> {
+  async #moveTo({ gpu: name, source, externalData }: Candidate): Promise<string | undefined> {
+    let early: Parameters<Watch> | undefined;
+    this.#watch = (run, results, ms) => (early = [run, structuredClone(results), ms]);
+    const { moveToGpu } = await import("./move.js");
     const { signal } = this.#disposal;
-    const { weigh, isQuicker } = await import("./move.js");
-    const gpu = await start({ ...this.#plan, source, externalData, device: "webgpu" }, { signal });
-    const close = () => gpu.link.close();
-    signal.addEventListener("abort", close);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let hasMoved = false;
-    try {
-      if (gpu.info.nodes.webgpu === 0) return `no node of the model runs on ${name}`;
-      const probe = this.#probe ?? (await new Promise<Probe>((resolve) => (this.#onProbe = resolve)));
-      timer = setTimeout(() => gpu.link.close(new FirebrandError("device_unavailable", `a few runs took more than ${patienceMs / 1000} s`)), patienceMs);
-      const ask = (inputs: Pick<Probe, "inputs" | "outputs">) => ({ type: "run" as const, inputs: inputs.inputs, ...(inputs.outputs && { outputs: inputs.outputs }), profile: false });
-      const weighed = await weigh(probe, (again) => gpu.link.exchange(ask(again), [], { signal }));
-      clearTimeout(timer);
-      if ("wrong" in weighed) return `${name} gave another answer than the CPU (${weighed.wrong})`;
-      return await this.#takeTurn(undefined, async (either) => {
-        // One run may have been slow for being the first.
-        while (this.#paces.get(shapesOf(probe))!.runs < 2) {
-          const { link } = await this.#open(either);
-          const { lastRunMs } = await link.exchange(ask(probe), [], { signal: either });
-          this.#keepPace(probe, lastRunMs);
-        }
-        const cpuMs = this.#paces.get(shapesOf(probe))!.bestMs;
-        const times = `${weighed.ms.toFixed(1)} ms a run, the CPU ${cpuMs.toFixed(1)} ms`;
-        if (!isQuicker(weighed.ms, cpuMs)) return `${name} is not clearly quicker: it takes ${times}`;
-        if (!gpu.link.isOpen) return `${name} was ready, and then its worker ended`;
-        hasMoved = true;
-        const before = this.#loaded;
-        this.#home = { device: "webgpu", reason: `${name} gives the CPU's answers and is quicker: it takes ${times}` };
-        this.#loaded = { ...withReason(gpu, this.#home.reason), inputs: before.inputs, outputs: before.outputs, manifest: before.manifest };
-        before.link.close();
+    const repeatOn = ({ link }: Loaded, either: AbortSignal) => ({ inputs, outputs }: Run) => link.exchange({ type: "run", inputs, ...(outputs && { outputs }), profile: false }, [], { signal: either });
+    return moveToGpu({
+      name,
+      signal,
+      start: async () => {
+        const loaded = await start({ ...this.#plan, source, externalData, device: "webgpu" }, { signal });
+        const { link, info } = loaded;
+        return { loaded, nodesOnGpu: info.nodes.webgpu, isOpen: () => link.isOpen, repeat: repeatOn(loaded, signal), close: (error) => link.close(error) };
+      },
+      watch: (seen) => {
+        this.#watch = seen;
+        if (early) seen(...early);
+      },
+      inTurn: (work) => this.#takeTurn(undefined, async (either) => work(repeatOn(await this.#open(either), either))),
+      adopt: ({ loaded }, reason) => {
+        const { link, inputs, outputs, manifest } = this.#loaded;
+        this.#home = { device: "webgpu", reason };
+        this.#loaded = { ...withReason(loaded, reason), inputs, outputs, manifest };
+        link.close();
         this.#tellDevice();
-        return undefined;
-      });
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", close);
-      if (!hasMoved) close();
-    }
-  }
-
-  #keepProbe({ inputs, outputs }: RunRequest, results: WireValue[], ms: number): void {
-    // The caller may change what it is given.
-    this.#probe = { inputs, ...(outputs && { outputs }), results: structuredClone(results) };
-    this.#keepPace(this.#probe, ms);
-    this.#onProbe(this.#probe);
-  }
-
-  #keepPace(probe: Probe, ms: number): void {
-    const key = shapesOf(probe);
-    const { bestMs, runs } = this.#paces.get(key) ?? { bestMs: Infinity, runs: 0 };
-    this.#paces.set(key, { bestMs: Math.min(bestMs, ms), runs: runs + 1 });
+      },
+    });
   }
 
   /** Stays on the CPU, for this reason. */
@@ -504,9 +474,6 @@ const gpuFailures: readonly ErrorKind[] = ["device_lost", "internal", "out_of_me
 /** The time before a GPU that was lost is tried again, in milliseconds; after each further loss it is twice as long. */
 const firstRetryMs = 10_000;
 
-/** A GPU that takes longer for the few runs of the comparison, in milliseconds, is given up. */
-const patienceMs = 60_000;
-
 /** A GPU that is lost more often is not tried again. */
 const mostLosses = 4;
 
@@ -527,11 +494,6 @@ async function start({ open, onDeviceChange: _, graphOptimizationLevel, ...asked
 
 function withReason(loaded: Loaded, deviceReason: string): Loaded {
   return { ...loaded, info: Object.freeze({ ...loaded.info, deviceReason }) };
-}
-
-/** What the time of a run depends on. */
-function shapesOf({ inputs, outputs }: Probe): string {
-  return JSON.stringify([outputs, inputs.map((value) => [value.name, tensorsOf(value).map(({ dtype, shape }) => [dtype, shape])])]);
 }
 
 function portFor({ worker }: InspectOptions): OpenPort {
