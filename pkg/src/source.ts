@@ -209,7 +209,10 @@ function restOf(url: string, { headers }: Response, signal: AbortSignal | undefi
     if (loaded > most) vain = 0;
     most = loaded;
     for (; vain < patience; vain++) {
-      await new Promise((resolve) => setTimeout(resolve, firstWait * 2 ** vain));
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, firstWait * 2 ** vain);
+        signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+      });
       if (signal?.aborted) throw abortedError(signal);
       try {
         const response = await fetch(url, { headers: { Range: `bytes=${loaded}-`, "If-Range": etag }, cache: "no-store", ...(signal && { signal }) });

@@ -2,6 +2,7 @@ import { vi } from "vitest";
 import type { Profile } from "../src/profile.js";
 import type { ValueInfo, WireTensor, WireValue } from "../src/protocol.js";
 import type { Glue, Ran, Runtime, WasmSession, WasmSessionOptions } from "../src/runtime.js";
+import { runtimeVersion } from "../src/version.js";
 
 /** What a profiled run of it tells. */
 export const profile: Profile = {
@@ -24,7 +25,7 @@ export const profile: Profile = {
 };
 
 /** A stand-in for the WebAssembly: y = 2 x, with switches for what the real one may do. */
-export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[]; inputs?: ValueInfo[]; nodesOnGpu?: number } = {}) {
+export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" | "webgpu"; external?: string[]; inputs?: ValueInfo[]; nodesOnGpu?: number; version?: string } = {}) {
   const free = vi.fn();
   const load = vi.fn(async (_model: Uint8Array, _external: Record<string, Uint8Array>, { device }: WasmSessionOptions): Promise<WasmSession> => ({
     inputs: () => behaviour.inputs ?? [{ name: "x", dtype: "float32", shape: ["N"] }],
@@ -32,7 +33,7 @@ export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" |
     info: () => ({
       device,
       precision: "float32",
-      runtimeVersion: "0.1.0",
+      runtimeVersion: behaviour.version ?? runtimeVersion,
       simd: "simd128",
       threads: 1,
       nodes: device === "webgpu" ? { total: 1, webgpu: behaviour.nodesOnGpu ?? 1, cpu: 0 } : { total: 1, webgpu: 0, cpu: 1 },
@@ -47,7 +48,7 @@ export function fakeGlue(behaviour: { run?: WasmSession["run"]; device?: "cpu" |
     default: async () => ({ memory }),
     inspect: () => ({ inputs: [], outputs: [], operators: [{ name: "Mul", domain: "", count: 1, supported: true }], externalFiles: [] }),
     externalFiles: () => behaviour.external ?? [],
-    runtimeInfo: () => ({ version: "0.1.0", simd: "simd128", device: behaviour.device ?? "cpu" }),
+    runtimeInfo: () => ({ version: behaviour.version ?? runtimeVersion, simd: "simd128", device: behaviour.device ?? "cpu" }),
     WasmSession: { load },
   };
   const runtime: Runtime = { glue, url: "fake:", module: new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)), memory };

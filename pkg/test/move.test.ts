@@ -1,3 +1,6 @@
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as device from "../src/device.js";
 import { differenceOf, isQuicker } from "../src/move.js";
@@ -148,6 +151,22 @@ describe("auto", () => {
     await vi.waitFor(() => expect(fakes.webgpu.free).toHaveBeenCalledOnce());
     await vi.waitFor(() => expect(fakes.cpu.free).toHaveBeenCalledOnce());
     expect(told).toEqual([]);
+  });
+
+  it("does not keep the files of a large model for a move, and says how to use the GPU", async () => {
+    machine(quick, quick);
+    const folder = await mkdtemp(join(tmpdir(), "firebrand-move-"));
+    try {
+      // A producer's name of 256 MiB, which takes no room on the disk.
+      const file = join(folder, "large.onnx");
+      await writeFile(file, Uint8Array.of(0x12, 0x80, 0x80, 0x80, 0x80, 0x01));
+      await truncate(file, 2 ** 28 + 6);
+      const session = await load(file, { worker: false });
+      expect(session.info).toMatchObject({ device: "cpu", deviceReason: "the model's files have more than 268435456 bytes, too many for a move to the GPU; device \"webgpu\" starts there" });
+      expect(fakes.webgpu.load).not.toHaveBeenCalled();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it("keeps the inputs and answers that are compared as they were", async () => {

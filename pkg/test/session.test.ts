@@ -193,6 +193,13 @@ describe("a session in place", () => {
     expect(await rejectionOf(load(bytes, inPlace))).toMatchObject({ name: "FirebrandError", ...told });
   });
 
+  it("tells a worker of another version than the page's", async () => {
+    const { free } = runtimeIs(fakeGlue({ version: "0.0.9" }));
+    const error = await rejectionOf(load(bytes, inPlace));
+    expect(error).toMatchObject({ kind: "version_mismatch", message: expect.stringMatching(/^the page has Firebrand \d+\.\d+\.\d+.*, its worker 0\.0\.9; deploy/) });
+    await vi.waitFor(() => expect(free).toHaveBeenCalledOnce());
+  });
+
   it("inspects", async () => {
     runtimeIs(fakeGlue());
     expect((await inspect(bytes, inPlace)).operators).toEqual([{ name: "Mul", domain: "", count: 1, supported: true }]);

@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,7 +25,28 @@ const answers: Record<string, RequestListener> = {
     response.writeHead(200, { "Content-Length": model.length }).write(model.subarray(0, 50_000));
     setTimeout(() => response.destroy(), 20);
   },
+  "/resumed.onnx": (request, response) => breaksOff(request, response, '"one"'),
+  "/weak.onnx": (request, response) => breaksOff(request, response, 'W/"one"'),
+  "/changed.onnx": (request, response) => breaksOff(request, response, request.headers.range ? '"two"' : '"one"'),
+  "/vain.onnx": (request, response) => {
+    if (request.headers.range) return void response.destroy();
+    breaksOff(request, response, '"one"');
+  },
   "/endless.onnx": (_, response) => void response.writeHead(200).write(model),
+};
+
+const ranges: string[] = [];
+
+/** Sends 60 000 bytes of what is left, and drops the connection; a range only of what the caller has. */
+const breaksOff = (request: IncomingMessage, response: ServerResponse, etag: string) => {
+  const { range, "if-range": ifRange } = request.headers;
+  if (range) ranges.push(range);
+  const from = range && ifRange === etag ? Number(/\d+/.exec(range)![0]) : 0;
+  const rest = model.subarray(from);
+  response.writeHead(from ? 206 : 200, { "Content-Length": rest.length, ETag: etag, ...(from && { "Content-Range": `bytes ${from}-${model.length - 1}/${model.length}` }) });
+  if (rest.length <= 60_000) return void response.end(rest);
+  response.write(rest.subarray(0, 60_000));
+  setTimeout(() => response.destroy(), 20);
 };
 
 const server = createServer((request, response) => {
@@ -105,6 +126,29 @@ describe("reading a source", () => {
     const error = await rejectionOf(toSource(given()).then((source) => read(source)));
     expect(error).toMatchObject({ kind });
     expect(error.message).toMatch(message);
+  });
+
+  it("asks for the rest where the connection breaks, as often as something comes", async () => {
+    ranges.length = 0;
+    const told: [loaded: number, total?: number | undefined][] = [];
+    const bytes = await read(await toSource(`${base}/resumed.onnx`), { onProgress: (...progress) => told.push(progress) });
+    expect(bytes).toEqual(model);
+    expect(ranges).toEqual(["bytes=60000-", "bytes=120000-", "bytes=180000-"]);
+    expect(told.at(-1)).toEqual([model.length, model.length]);
+    for (const [loaded, total] of told) expect(loaded).toBeLessThanOrEqual(total!);
+  });
+
+  it.each(["weak", "changed", "vain"])("does not put two files together, nor ask for ever (%s)", async (name) => {
+    const error = await rejectionOf(read(await toSource(`${base}/${name}.onnx`)));
+    expect(error).toMatchObject({ kind: "network", message: expect.stringMatching(/the connection ended after 60000 of 200000 bytes/) });
+  });
+
+  it("does not hold up an abort while it waits to ask again", async () => {
+    const control = new AbortController();
+    const reading = read(await toSource(`${base}/vain.onnx`), { signal: control.signal, onProgress: () => setTimeout(() => control.abort(), 800) });
+    const began = performance.now();
+    expect(await rejectionOf(reading)).toMatchObject({ kind: "aborted" });
+    expect(performance.now() - began).toBeLessThan(1300);
   });
 
   it.each([null, undefined, 5, {}, []])("refuses %j", async (given) => {
