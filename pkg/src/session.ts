@@ -375,7 +375,7 @@ export class Session {
     try {
       return withReason(await start({ ...this.#plan, device: "webgpu" }, { signal }), home.reason);
     } catch (error) {
-      if (!(error instanceof FirebrandError) || ["aborted", "disposed"].includes(error.kind)) throw error;
+      if (!(error instanceof FirebrandError) || ![...gpuFailures, "device_unavailable", "self_test_failed"].includes(error.kind)) throw error;
       return start(this.#plan, { signal }, this.#leaveGpu(error));
     }
   }
