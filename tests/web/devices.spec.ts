@@ -1,7 +1,7 @@
 // How a device is chosen and left, on machines of all kinds: the browser's own parts are changed in the page and in its workers.
 import { expect, test, type Page } from "@playwright/test";
 import { serve } from "./server.mjs";
-import { openStubbed } from "./stubs.ts";
+import { hardware, openStubbed, quickGpu } from "./stubs.ts";
 
 /* The page's own names; see pages/page.js. */
 declare const load: any, Tensor: any, tiny: any, rejection: any, runCase: any, answers: any, pixels: any;
@@ -18,29 +18,6 @@ test.beforeEach(({ page }) => {
 test.afterEach(() => expect(complaints).toEqual([]));
 
 const open = (page: Page, stubs: (() => void)[] = [], switches = "") => openStubbed(page, `${server.address}/${switches}pages/blank.html`, stubs);
-
-/** The software adapter says that it is a GPU. */
-function hardware() {
-  const { prototype } = (globalThis as any).GPUAdapterInfo;
-  for (const field of ["vendor", "architecture", "device", "description"]) Object.defineProperty(prototype, field, { get: () => (field === "vendor" ? "acme" : "") });
-  Object.defineProperty(prototype, "isFallbackAdapter", { get: () => false });
-}
-
-/** Where there is a GPU's device, time goes by a thousand times as slowly; elsewhere each look at the clock takes 5 ms. */
-function quickGpu() {
-  const scope = globalThis as any;
-  if ("document" in scope) return;
-  const now = performance.now.bind(performance);
-  let looks = 0;
-  let hasDevice = false;
-  performance.now = () => (hasDevice ? now() / 1000 : now() + 5 * looks++);
-  const request = scope.GPUAdapter.prototype.requestDevice;
-  scope.GPUAdapter.prototype.requestDevice = async function (descriptor: unknown) {
-    const device = await request.call(this, descriptor);
-    hasDevice = true;
-    return device;
-  };
-}
 
 /** Devices are lost when the page says so. */
 function losable() {
@@ -265,6 +242,25 @@ test.describe("auto", () => {
       return { kind, sum, device: session.info.device };
     }, add);
     expect({ kind, sum, device }).toEqual({ kind: "aborted", sum: [11, 22, 33], device: "webgpu" });
+    await expect.poll(() => page.workers().length).toBe(1);
+  });
+
+  test("stays on the GPU that it has moved to, when an abort has ended its worker", async ({ page }) => {
+    test.setTimeout(120_000);
+    await open(page, [hardware, quickGpu]);
+    const { kind, sum, before, after } = await page.evaluate(async (add) => {
+      const session = await load(add);
+      await session.warmup(undefined, { awaitDevice: true });
+      const before = session.info;
+      const control = new AbortController();
+      const running = rejection(session.run({ pixels: pixels(1, 2, 3) }, { signal: control.signal }));
+      control.abort();
+      const { kind } = await running;
+      return { kind, sum: await answers(session), before, after: session.info };
+    }, add);
+    expect({ kind, sum }).toEqual({ kind: "aborted", sum: [11, 22, 33] });
+    expect(before.device).toBe("webgpu");
+    expect(after).toMatchObject({ device: "webgpu", deviceReason: before.deviceReason });
     await expect.poll(() => page.workers().length).toBe(1);
   });
 

@@ -1,6 +1,7 @@
 // The packed tarball in a browser, as a plain page without a bundler uses it.
 import { expect, test, type Page } from "@playwright/test";
 import { serve } from "./server.mjs";
+import { hardware, openStubbed, quickGpu } from "./stubs.ts";
 
 /* The page's own names; see pages/page.js. */
 declare const load: any, Tensor: any, tiny: any, rejection: any, runCase: any, pixels: any, answers: any, longestStall: any, firebrand: any;
@@ -543,6 +544,23 @@ test.describe("the page stays live", () => {
     let stall = 0;
     const longest = await longestTask(page, async () => (stall = await work(page, true)));
     test.info().annotations.push({ type: "longest task and stall, ms", description: `${longest.toFixed(1)}, ${stall.toFixed(1)}` });
+    expect(longest).toBeLessThanOrEqual(50);
+  });
+
+  test("while a session moves to the GPU", async ({ page }) => {
+    test.setTimeout(120_000);
+    await openStubbed(page, `${server.address}/pages/blank.html`, [hardware, quickGpu]);
+    await page.waitForTimeout(500);
+    let device = "";
+    const longest = await longestTask(page, async () => {
+      device = await page.evaluate(async (model) => {
+        const session = await load(model);
+        await session.warmup(undefined, { awaitDevice: true });
+        return session.info.device;
+      }, squeezenet);
+    });
+    test.info().annotations.push({ type: "longest task, ms", description: longest.toFixed(1) });
+    expect(device).toBe("webgpu");
     expect(longest).toBeLessThanOrEqual(50);
   });
 

@@ -13,3 +13,26 @@ export async function openStubbed(page: Page, address: string, stubs: (() => voi
   await page.goto(address);
   await page.waitForFunction(() => "firebrand" in globalThis);
 }
+
+/** The software adapter says that it is a GPU. */
+export function hardware() {
+  const { prototype } = (globalThis as any).GPUAdapterInfo;
+  for (const field of ["vendor", "architecture", "device", "description"]) Object.defineProperty(prototype, field, { get: () => (field === "vendor" ? "acme" : "") });
+  Object.defineProperty(prototype, "isFallbackAdapter", { get: () => false });
+}
+
+/** Where there is a GPU's device, time goes by a thousand times as slowly; elsewhere each look at the clock takes 5 ms. */
+export function quickGpu() {
+  const scope = globalThis as any;
+  if ("document" in scope) return;
+  const now = performance.now.bind(performance);
+  let looks = 0;
+  let hasDevice = false;
+  performance.now = () => (hasDevice ? now() / 1000 : now() + 5 * looks++);
+  const request = scope.GPUAdapter.prototype.requestDevice;
+  scope.GPUAdapter.prototype.requestDevice = async function (descriptor: unknown) {
+    const device = await request.call(this, descriptor);
+    hasDevice = true;
+    return device;
+  };
+}
