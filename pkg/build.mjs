@@ -51,6 +51,11 @@ const licence = readFileSync(join(here, "node_modules/@noble/hashes/LICENSE"), "
 const packages = await rolldown({ cwd: here, input: { package: "src/package.ts" }, platform: "neutral", treeshake: { moduleSideEffects: false } });
 await packages.write({ dir: dist, format: "esm", entryFileNames: "[name].js", sourcemap: true, minify: true, banner: `/*! With SHA-256 of @noble/hashes:\n${licence}\n*/` });
 await packages.close();
+// ONNX Runtime's interface is written on the public one, and shares that file: who imports "firebrand" alone fetches nothing of it.
+const publicEntry = { name: "public entry", resolveId: (id) => (/^\.\.\/index\.js$/.test(id) ? { id: "./index.js", external: true } : null) };
+const ort = await rolldown({ cwd: here, input: { ort: "src/ort/index.ts" }, platform: "neutral", plugins: [publicEntry], treeshake: { moduleSideEffects: false } });
+await ort.write({ dir: dist, format: "esm", entryFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false } });
+await ort.close();
 
 for (const build of builds) {
   mkdirSync(join(dist, "wasm", build), { recursive: true });
@@ -72,7 +77,7 @@ for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
 
 /** Moves the declarations that the entries' lead to into `to`, and drops those of internal modules. */
 function keepReachableTypes(from, to) {
-  const waiting = [join(from, "index.d.ts"), join(from, "convert.d.ts")];
+  const waiting = ["index.d.ts", "convert.d.ts", "ort/index.d.ts"].map((entry) => join(from, entry));
   const kept = new Map();
   for (let file = waiting.pop(); file; file = waiting.pop()) {
     if (kept.has(file)) continue;
@@ -81,7 +86,11 @@ function keepReachableTypes(from, to) {
     for (const [, path] of text.matchAll(/from "(\.[^"]+)\.js"/g)) waiting.push(resolve(dirname(file), `${path}.d.ts`));
   }
   rmSync(join(to, "types"), { recursive: true });
-  for (const [file, text] of kept) writeFileSync(join(to, relative(from, file)), text);
+  for (const [file, text] of kept) {
+    const path = join(to, relative(from, file));
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
 }
 
 const total = readdirSync(dist, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).length;
