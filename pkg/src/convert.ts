@@ -1,6 +1,6 @@
 //! `firebrand/convert`: the converter, in a worker of its own for each call.
 import { FirebrandError, abortedError, describe, type ErrorKind } from "./error.js";
-import { builtin, prefersWorker } from "./platform.js";
+import { nodeThreads, prefersWorker } from "./platform.js";
 import { fromFailure, toFailure, type Failure, type Source } from "./protocol.js";
 import { fileNameOf, nameOf, toSource, type DataSource, type ModelSource } from "./source.js";
 
@@ -317,7 +317,7 @@ function inWorker(work: Work, signal: AbortSignal | undefined, tell: (progress: 
     const fail = (kind: ErrorKind, message: string, cause?: unknown) => end(() => reject(new FirebrandError(kind, message, { file: nameOf(work.source), cause })));
     let close = () => {};
     signal?.addEventListener("abort", onAbort, { once: true });
-    const threads = typeof Worker === "function" ? undefined : builtin("node:worker_threads");
+    const threads = nodeThreads();
     if (threads) {
       const here = import.meta.url;
       const worker = new threads.Worker(new URL("./convert-worker.js", here), { execArgv: [] });

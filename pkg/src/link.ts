@@ -1,6 +1,6 @@
 //! The line between a session and its host: one request at a time, an end to every one of them.
 import { FirebrandError, abortedError, describe } from "./error.js";
-import { builtin } from "./platform.js";
+import { nodeThreads } from "./platform.js";
 import { fromFailure, toFailure, type Progress, type Reply, type Request } from "./protocol.js";
 import { tell } from "./progress.js";
 import { diagnose } from "./runtime.js";
@@ -115,7 +115,7 @@ export class Link {
 
 /** Opens a worker of its own, from this package's file. */
 export const openWorker: OpenPort = (events) => {
-  const threads = typeof Worker === "function" ? undefined : builtin("node:worker_threads");
+  const threads = nodeThreads();
   if (threads) return openNodeWorker(threads, events);
   let worker: Worker;
   try {

@@ -27,7 +27,14 @@ export function baseUrl(): string | undefined {
   return undefined;
 }
 
+/** Node's threads, where they are what workers are made of. Some libraries put them in the place of the browsers' `Worker`. */
+export function nodeThreads(): BuiltinModules["node:worker_threads"] | undefined {
+  const threads = builtin("node:worker_threads");
+  const { Worker } = globalThis as { Worker?: unknown };
+  return Worker === undefined || Worker === threads?.Worker ? threads : undefined;
+}
+
 /** Whether calls get a worker of their own unless the caller says otherwise. */
 export function prefersWorker(): boolean {
-  return typeof Worker === "function";
+  return typeof Worker === "function" && nodeThreads() === undefined;
 }

@@ -1,6 +1,6 @@
 //! How many threads a session may use, why not more, and starting them.
 import { describe } from "./error.js";
-import { builtin } from "./platform.js";
+import { builtin, nodeThreads } from "./platform.js";
 
 /** Beyond these, sharing a node's work brings less than it costs. */
 const most = 4;
@@ -74,7 +74,7 @@ function startHelper(name: string, start: HelperStart): Promise<HelperReply> {
     const failed = (reason: string) => answered({ type: "failed", reason });
     const timer = setTimeout(() => failed(`a worker gave no sign for ${patienceMs / 1000} s`), patienceMs);
     try {
-      const threads = typeof Worker === "function" ? undefined : builtin("node:worker_threads");
+      const threads = nodeThreads();
       if (threads) {
         const here = import.meta.url;
         const worker = new threads.Worker(new URL("./thread.js", here), { execArgv: [] });

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { expect, test, type Page } from "@playwright/test";
 import esbuild from "esbuild";
 import * as vite from "vite";
+import webpack from "webpack";
 import { data, installed, models, root } from "./places.mjs";
 import { serve } from "./server.mjs";
 
@@ -45,12 +46,12 @@ const withEsbuild: Build = async (page, outDir, moved) => {
     logLevel: "silent",
     // opencv-js looks for them where it finds itself in Node.
     external: ["fs", "path", "crypto"],
-    alias: moved ? { "onnxruntime-web": moduleOf(), "onnxruntime-common": moduleOf() } : {},
+    alias: { "firebrand/ort": moduleOf(), ...(moved && { "onnxruntime-web": moduleOf(), "onnxruntime-common": moduleOf() }) },
   });
   expect(warnings).toEqual([]);
   cpSync(join(project, "pages", `${page}.html`), join(outDir, `${page}.html`));
   const dist = join(installed(), "node_modules/firebrand/dist");
-  linkAll(moved ? readdirSync(dist).map((name) => join(dist, name)) : wasmOfTheirs(), outDir);
+  linkAll([...readdirSync(dist).map((name) => join(dist, name)), ...(moved ? [] : wasmOfTheirs())], outDir);
 };
 
 const wasmOfTheirs = () => {
@@ -228,4 +229,84 @@ test("@gutenye/ocr-browser reads the same text in a picture", async ({ page }) =
   const text = (ran: Ran) => ran.outcome.map((line: { text: string }) => line.text);
   expect(text(ours)).toEqual(text(theirs));
   expect(text(ours).join(" ").replaceAll(" ", "")).toBe(lines.join("").replaceAll(" ", ""));
+});
+
+test("pictures become the same tensors as with onnxruntime-common, and tensors the same pictures", async ({ page }) => {
+  const { outcome, complaints } = await runPage(page, "pictures", await build("pictures", {}, withEsbuild, false), { ownWasm: false });
+  for (const [name, [theirs, ours]] of Object.entries<any[]>(outcome.outcomes)) {
+    if (theirs.error) expect.soft(ours.error, name).toBeTruthy();
+    else expect.soft(ours, name).toEqual(theirs);
+  }
+  expect(Object.keys(outcome.outcomes).length).toBeGreaterThan(20);
+  expect(outcome.bgr).toEqual([255, 51, 0, 255]);
+  const rgb = outcome.pixels.filter((_: number, at: number) => at % 4 !== 3);
+  expect(outcome.nhwc).toEqual({ type: "float32", dims: [1, 4, 5, 3], array: "Float32Array", data: rgb });
+  const told = complaints.filter((text) => text.startsWith("firebrand/ort"));
+  expect(told).toEqual([expect.stringContaining("cut the picture off"), expect.stringContaining('dataType "uint8"')]);
+});
+
+test.describe("the alias of the documentation", () => {
+  const program = `
+    import * as whole from "onnxruntime-web";
+    import * as wasm from "onnxruntime-web/wasm";
+    import * as webgpu from "onnxruntime-web/webgpu";
+    import { InferenceSession, Tensor } from "onnxruntime-common";
+    import ort from "onnxruntime-web/all";
+    import { addBias } from "./tiny-model.js";
+    async function main() {
+      const session = await InferenceSession.create(addBias());
+      const { sum } = await session.run({ pixels: new Tensor("float32", [10, 20, 30], [1, 3]) });
+      return { sum: [...sum.data], isOne: [whole, wasm, webgpu, ort].every((one) => one.Tensor === Tensor) };
+    }
+    globalThis.outcome = main();
+  `;
+  /** The configuration that the documentation shows for a bundler, as a module's file. */
+  const documented = (bundler: string): string => {
+    const text = readFileSync(join(root, "docs/onnxruntime-web.md"), "utf8");
+    const [, code] = new RegExp(`<!-- tested: ${bundler} -->\n\`\`\`js\n([\\s\\S]*?)\`\`\``).exec(text) ?? [];
+    if (!code) throw new Error(`docs/onnxruntime-web.md has no configuration for ${bundler}`);
+    const file = join(project, `${bundler}.config.mjs`);
+    writeFileSync(file, code);
+    return file;
+  };
+  const configOf = async (bundler: string) => (await import(pathToFileURL(documented(bundler)).href)).default;
+
+  let project: string;
+  test.beforeAll(() => {
+    // Inside the installed folder, so that bundlers find node_modules/firebrand as in any project.
+    project = mkdtempSync(join(installed(), "bundled-ort-"));
+    writeFileSync(join(project, "index.html"), '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Moved</title><link rel="icon" href="data:,"><script type="module" src="./main.js"></script></head></html>\n');
+    writeFileSync(join(project, "main.js"), program);
+    cpSync(join(root, "tests/web/pages/tiny-model.js"), join(project, "tiny-model.js"));
+  });
+  test.afterAll(() => rmSync(project, { recursive: true }));
+
+  const bundlers: Record<string, (output: string) => Promise<void>> = {
+    vite: async (output) => void (await vite.build({ configFile: documented("vite"), root: project, base: "./", logLevel: "warn", build: { outDir: output } })),
+    webpack: async (output) => {
+      const config = await configOf("webpack");
+      const stats = await new Promise<webpack.Stats>((resolve, reject) =>
+        webpack({ ...config, mode: "production", performance: { hints: false }, context: project, entry: "./main.js", output: { path: output, filename: "main.js" } }, (error, stats) => (stats ? resolve(stats) : reject(error))),
+      );
+      expect(stats.toJson({ errors: true, warnings: true })).toMatchObject({ errors: [], warnings: [] });
+      cpSync(join(project, "index.html"), join(output, "index.html"));
+    },
+    esbuild: async (output) => {
+      cpSync(join(installed(), "node_modules/firebrand/dist"), output, { recursive: true });
+      const { warnings } = await esbuild.build({ ...(await configOf("esbuild")), absWorkingDir: project, entryPoints: ["main.js"], bundle: true, format: "esm", outdir: output, logLevel: "silent" });
+      expect(warnings).toEqual([]);
+      cpSync(join(project, "index.html"), join(output, "index.html"));
+    },
+  };
+  for (const [bundler, bundle] of Object.entries(bundlers)) {
+    test(`moves a program with ${bundler}`, async ({ page }) => {
+      const output = join(project, bundler);
+      mkdirSync(output);
+      await bundle(output);
+      const { outcome, requests, complaints } = await runPage(page, "index", output, { ownWasm: false });
+      expect(outcome).toEqual({ sum: [11, 22, 33], isOne: true });
+      expect(requests.filter((url) => /onnxruntime|ort-wasm/.test(url))).toEqual([]);
+      expect(complaints).toEqual([]);
+    });
+  }
 });

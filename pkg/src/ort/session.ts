@@ -196,7 +196,7 @@ class LoadedModel implements InferenceSession {
         results = await this.#session.run<Record<string, AnyTensor | null>>(inputs, { outputs });
       }
     } catch (error) {
-      throw toldAs("failed to call OrtRun()", error);
+      throw toldAs("failed to call OrtRun().", error);
     }
     const answers: Record<string, Tensor> = {};
     for (const name of outputs) {
@@ -290,7 +290,7 @@ function sourceOf(first: unknown, second: unknown, third: unknown, fourth: unkno
     return { source: first, options: sessionOptionsOf(second) };
   }
   if (first instanceof Uint8Array || typeName(first) === "Uint8Array") return { source: checkFormat(first as Uint8Array), options: sessionOptionsOf(second) };
-  if (!isBuffer(first)) throw invalid(`Unexpected argument[0]: must be 'path' or 'buffer', got ${typeName(first)}.`);
+  if (!isBuffer(first)) throw invalid(`Unexpected argument[0]: must be 'path' or 'buffer'. Got ${typeName(first)}`);
   if (typeof second !== "number") return { source: checkFormat(new Uint8Array(first)), options: sessionOptionsOf(second) };
   const size = first.byteLength;
   if (!Number.isSafeInteger(second)) throw invalid("'byteOffset' must be an integer.");
@@ -428,7 +428,7 @@ const familiar: Readonly<Partial<Record<ErrorKind, string>>> = {
   truncated: "Failed to load model because protobuf parsing failed",
   empty_file: "Failed to load model because protobuf parsing failed",
   missing_external_data: "Failed to load external data file",
-  unsupported_operator: "is not a registered function/op",
+  unsupported_operator: "No Op registered, or it is not a registered function/op",
   disposed: "invalid session id",
 };
 
