@@ -19,13 +19,13 @@ const stages = [
   {
     name: "set-up",
     groups: ["all"],
-    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "onnxruntime", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "onnxruntime", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "models:all"]],
   },
   { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "lints", "nextest", "onnxruntime", "models:all"]] },
   {
     name: "set-up",
     groups: ["web"],
-    command: [node, ["scripts/setup.mjs", "wasm", "lints", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "models:all"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "lints", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "models:all"]],
   },
   { name: "scripts", groups: ["all"], needs: ["set-up"], command: [node, ["--test", "scripts/test/"]], count: fromNodeTest },
   { name: "format", groups: ["all", "rust"], command: ["cargo", ["fmt", "--all", "--check"]] },
@@ -55,6 +55,7 @@ const stages = [
   },
   { name: "page", groups: ["all", "web"], needs: ["package"], command: npm("www", "build") },
   { name: "node", groups: ["all", "web"], needs: ["package", "kernels, wasm"], command: npm("tests/web", "test:node"), count: fromNodeTest },
+  { name: "onnxruntime-web", groups: ["all", "web"], needs: ["package"], command: npm("tests/ort", "test"), count: fromNodeTest },
   {
     name: "browser",
     groups: ["all", "web"],

@@ -7,6 +7,7 @@ import { expect, test, type Page } from "@playwright/test";
 import esbuild from "esbuild";
 import * as vite from "vite";
 import webpack from "webpack";
+import { addBias } from "./pages/tiny-model.js";
 import { data, installed, models, root } from "./places.mjs";
 import { serve } from "./server.mjs";
 
@@ -243,6 +244,24 @@ test("pictures become the same tensors as with onnxruntime-common, and tensors t
   expect(outcome.nhwc).toEqual({ type: "float32", dims: [1, 4, 5, 3], array: "Float32Array", data: rgb });
   const told = complaints.filter((text) => text.startsWith("firebrand/ort"));
   expect(told).toEqual([expect.stringContaining("cut the picture off"), expect.stringContaining('dataType "uint8"')]);
+});
+
+test("execution providers are taken, passed over or refused", async ({ page }) => {
+  const model = join(folder, "add.onnx");
+  writeFileSync(model, addBias());
+  const { outcome, complaints } = await runPage(page, "providers", await build("providers", { "models/add.onnx": model }, withVite, true), { ownWasm: false });
+  const sum = [11, 22, 33];
+  expect(outcome).toEqual({ "": sum, wasm: sum, webgpu: sum, "webgpu,wasm": sum, "webnn,cpu": sum, webnn: expect.stringContaining("no available backend found. ERR: [webnn]") });
+  // The only adapter here is emulated in software, which is slower than the CPU.
+  expect(complaints).toEqual([expect.stringMatching(/"webgpu".*emulated in software/), expect.stringMatching(/"webnn".*not available/)]);
+});
+
+test("a page that imports firebrand alone carries nothing of it", async () => {
+  const output = mkdtempSync(join(folder, "alone-"));
+  const entry = join(installed(), "node_modules/firebrand/dist/index.js");
+  writeFileSync(join(output, "main.js"), `import { load } from ${JSON.stringify(entry)}; globalThis.load = load;`);
+  const { outputFiles } = await esbuild.build({ absWorkingDir: output, entryPoints: ["main.js"], bundle: true, format: "esm", write: false, logLevel: "silent" });
+  expect(outputFiles.map(({ text }) => /InferenceSession|onnxruntime-common/.test(text))).toEqual([false]);
 });
 
 test.describe("the alias of the documentation", () => {
