@@ -13,6 +13,16 @@ const here = import.meta.dirname;
 const theirTypes = join(here, "node_modules/onnxruntime-common/dist/esm");
 const ourTypes = join(folder, "dist/ort");
 
+const options = { strict: true, noEmit: true, target: "ES2022", lib: ["ES2023", "DOM", "ESNext.Disposable"], module: "ESNext", moduleResolution: "bundler", skipLibCheck: false, types: [], noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true };
+
+function assertCompiles(config) {
+  try {
+    execFileSync(process.execPath, [join(here, "node_modules/typescript/bin/tsc"), "-p", config], { encoding: "utf8", stdio: "pipe" });
+  } catch (error) {
+    assert.fail(`${config}: ${error.stdout}`);
+  }
+}
+
 /** Each name that declarations export, and of each namespace the types in it. */
 function declared(types) {
   const names = new Set();
@@ -73,19 +83,25 @@ test("what is refused is documented", () => {
 test("a program in TypeScript compiles with the alias as it does without", () => {
   const program = mkdtempSync(join(here, "node_modules", ".types-"));
   after(() => rmSync(program, { recursive: true }));
-  const options = { strict: true, noEmit: true, target: "ES2022", lib: ["ES2023", "DOM", "ESNext.Disposable"], module: "ESNext", moduleResolution: "bundler", skipLibCheck: false, types: [], noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true };
-  writeFileSync(join(program, "program.ts"), readFileSync(join(here, "program.ts")));
-  writeFileSync(join(program, "same.ts"), readFileSync(join(here, "same.ts")));
   const entry = join(ourTypes, "index.d.ts");
   const compile = (name, files, paths) => {
     writeFileSync(join(program, name), JSON.stringify({ compilerOptions: { ...options, paths }, files }));
-    try {
-      execFileSync(process.execPath, [join(here, "node_modules/typescript/bin/tsc"), "-p", join(program, name)], { encoding: "utf8", stdio: "pipe" });
-    } catch (error) {
-      assert.fail(`${name}: ${error.stdout}`);
-    }
+    assertCompiles(join(program, name));
   };
+  writeFileSync(join(program, "program.ts"), readFileSync(join(here, "program.ts")));
+  writeFileSync(join(program, "same.ts"), readFileSync(join(here, "same.ts")));
   compile("theirs.json", ["program.ts"], {});
   compile("ours.json", ["program.ts"], { "onnxruntime-web": [entry], "onnxruntime-common": [entry] });
   compile("same.json", ["same.ts"], { "firebrand/ort": [entry] });
+});
+
+test("its types resolve by the package's name, under node16 too", () => {
+  const program = mkdtempSync(join(folder, "../..", "types-ort-"));
+  after(() => rmSync(program, { recursive: true }));
+  writeFileSync(join(program, "package.json"), JSON.stringify({ type: "module" }));
+  writeFileSync(join(program, "program.ts"), readFileSync(join(here, "program.ts"), "utf8").replaceAll(/"onnxruntime-(web|common)"/g, '"firebrand/ort"'));
+  for (const [module, moduleResolution] of [["Node16", "Node16"], ["ESNext", "bundler"]]) {
+    writeFileSync(join(program, "tsconfig.json"), JSON.stringify({ compilerOptions: { ...options, module, moduleResolution }, files: ["program.ts"] }));
+    assertCompiles(join(program, "tsconfig.json"));
+  }
 });

@@ -134,6 +134,11 @@ test("values of every type go in and come out", async () => {
   for (const [dtype, make] of Object.entries(made)) await same(identity(dtype), async (session, ort) => plainAll(await session.run({ x: make(ort) })));
 });
 
+test("tensors without elements go in and come out, as an empty past of a decoder does", async () => {
+  await same(identity("float32", ["N", 4]), async (session, ort) => plainAll(await session.run({ x: new ort.Tensor("float32", [], [0, 4]) })));
+  await same(identity("string"), async (session, ort) => plainAll(await session.run({ x: new ort.Tensor("string", []) })));
+});
+
 test("4-bit numbers are packed, two to a byte", async () => {
   for (const [dtype, bytes, float] of [
     ["int4", [0x78, 0x0f], [-8, 7, -1]],

@@ -82,23 +82,33 @@ interface Ran {
   ms: number;
 }
 
-async function runPage(page: Page, name: string, output: string, { task, ownWasm }: { task?: unknown; ownWasm: boolean }): Promise<Ran> {
+interface Given {
+  task?: unknown;
+  ownWasm: boolean;
+}
+
+async function runPage(page: Page, name: string, output: string, given: Given): Promise<Ran> {
   const { address, close } = await serve({ root: output });
+  const site = `${address}/~isolated/site`;
+  return runAt(page, `${site}/${name}.html`, { ...given, ...(given.ownWasm && { wasmFolder: `${site}/assets/` }) }).finally(close);
+}
+
+/** Opens a page with some globals, and waits for what it makes of them. */
+async function runAt(page: Page, address: string, given: Given & { wasmFolder?: string }): Promise<Ran> {
   const requests: string[] = [];
   const complaints: string[] = [];
   page.on("request", (request) => requests.push(request.url()));
   page.on("console", (message) => ["warning", "error"].includes(message.type()) && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
   try {
-    await page.addInitScript((given) => Object.assign(globalThis, given), { task, ownWasm, ...(ownWasm && { wasmFolder: `${address}/~isolated/site/assets/` }) });
+    await page.addInitScript((given) => Object.assign(globalThis, given), given);
     const began = performance.now();
-    await page.goto(`${address}/~isolated/site/${name}.html`);
+    await page.goto(address);
     await page.waitForFunction(() => "outcome" in globalThis);
     const outcome = await page.evaluate(() => (globalThis as any).outcome);
     return { outcome, requests, complaints, ms: performance.now() - began };
   } finally {
     page.removeAllListeners();
-    await close();
   }
 }
 
@@ -256,6 +266,14 @@ test("execution providers are taken, passed over or refused", async ({ page }) =
   expect(complaints).toEqual([expect.stringMatching(/"webgpu".*emulated in software/), expect.stringMatching(/"webnn".*not available/)]);
 });
 
+test("a session works in a worker of the page's own", async ({ page }) => {
+  const model = join(folder, "add-in-worker.onnx");
+  writeFileSync(model, addBias());
+  const { outcome, complaints } = await runPage(page, "worker", await build("worker", { "models/add.onnx": model }, withVite, true), { ownWasm: false });
+  expect(outcome).toEqual([11, 22, 33]);
+  expect(complaints).toEqual([]);
+});
+
 test("a page that imports firebrand alone carries nothing of it", async () => {
   const output = mkdtempSync(join(folder, "alone-"));
   const entry = join(installed(), "node_modules/firebrand/dist/index.js");
@@ -300,6 +318,23 @@ test.describe("the alias of the documentation", () => {
   });
   test.afterAll(() => rmSync(project, { recursive: true }));
 
+  async function expectMoved(page: Page, address: string): Promise<void> {
+    const { outcome, requests, complaints } = await runAt(page, address, { ownWasm: false });
+    expect(outcome).toEqual({ sum: [11, 22, 33], isOne: true });
+    expect(requests.filter((url) => /ort-wasm/.test(url))).toEqual([]);
+    expect(complaints).toEqual([]);
+  }
+
+  test("moves a program with Vite while developing", async ({ page }) => {
+    const server = await vite.createServer({ configFile: documented("vite"), root: project, logLevel: "error", cacheDir: join(project, ".vite"), server: { host: "127.0.0.1", port: 0 } });
+    try {
+      await server.listen();
+      await expectMoved(page, server.resolvedUrls!.local[0]!);
+    } finally {
+      await server.close();
+    }
+  });
+
   const bundlers: Record<string, (output: string) => Promise<void>> = {
     vite: async (output) => void (await vite.build({ configFile: documented("vite"), root: project, base: "./", logLevel: "warn", build: { outDir: output } })),
     webpack: async (output) => {
@@ -322,10 +357,8 @@ test.describe("the alias of the documentation", () => {
       const output = join(project, bundler);
       mkdirSync(output);
       await bundle(output);
-      const { outcome, requests, complaints } = await runPage(page, "index", output, { ownWasm: false });
-      expect(outcome).toEqual({ sum: [11, 22, 33], isOne: true });
-      expect(requests.filter((url) => /onnxruntime|ort-wasm/.test(url))).toEqual([]);
-      expect(complaints).toEqual([]);
+      const { address, close } = await serve({ root: output });
+      await expectMoved(page, `${address}/site/`).finally(close);
     });
   }
 });

@@ -198,15 +198,14 @@ class LoadedModel implements InferenceSession {
     } catch (error) {
       throw toldAs("failed to call OrtRun().", error);
     }
-    const answers: Record<string, Tensor> = {};
-    for (const name of outputs) {
+    const answers = outputs.map((name): [string, Tensor] => {
       const result = results[name];
       if (!result) throw new FirebrandError("unsupported", `output '${name}' is an optional that is absent: Reading data from non-tensor typed value is not supported; use load() of firebrand, which gives null for it`);
       const made = toTensor(result, name);
       const given = wanted?.get(name);
-      answers[name] = (given ? writeTo(given, made, name) : made) as Tensor;
-    }
-    return answers;
+      return [name, given ? writeTo(given, made, name) : made];
+    });
+    return Object.fromEntries(answers);
   }
 
   async release(): Promise<void> {
@@ -231,22 +230,22 @@ class LoadedModel implements InferenceSession {
     for (const [name, info] of infos) {
       if (given.get(name) === undefined && !info.optional) throw new FirebrandError("missing_input", `input '${name}' is missing in 'feeds'. The model takes ${this.inputNames.join(", ")}`);
     }
-    const inputs: Record<string, FirebrandTensor | null> = {};
+    const inputs: [string, FirebrandTensor | null][] = [];
     for (const [name, value] of given) {
       if (value === undefined) continue;
       const info = infos.get(name);
       if (!info) throw new FirebrandError("unknown_input", `invalid input '${name}': the model takes ${this.inputNames.join(", ")}`);
       if (info.kind !== undefined) throw notTensor("input", info);
       if (value === null && info.optional) {
-        inputs[name] = null;
+        inputs.push([name, null]);
         continue;
       }
       if (!isTensorLike(value)) throw invalid(`input '${name}': expected a Tensor, got ${typeName(value)}; make one with new Tensor(type, data, dims)`);
       const tensor = fromTensor(value, `input '${name}'`, this.#singleNumbers.has(name));
       checkOverrides(info, tensor.shape, this.#freeDimensions);
-      inputs[name] = tensor;
+      inputs.push([name, tensor]);
     }
-    return inputs;
+    return Object.fromEntries(inputs);
   }
 
   /** Tells fetches and options apart: an object is fetches where it has an output's name with a tensor or null. */
@@ -289,7 +288,7 @@ function sourceOf(first: unknown, second: unknown, third: unknown, fourth: unkno
     if (/\.ort$/i.test(first.split(/[?#]/)[0] ?? "")) throw ortFormat(first);
     return { source: first, options: sessionOptionsOf(second) };
   }
-  if (first instanceof Uint8Array || typeName(first) === "Uint8Array") return { source: checkFormat(first as Uint8Array), options: sessionOptionsOf(second) };
+  if (isBytes(first)) return { source: checkFormat(first), options: sessionOptionsOf(second) };
   if (!isBuffer(first)) throw invalid(`Unexpected argument[0]: must be 'path' or 'buffer'. Got ${typeName(first)}`);
   if (typeof second !== "number") return { source: checkFormat(new Uint8Array(first)), options: sessionOptionsOf(second) };
   const size = first.byteLength;
@@ -331,10 +330,10 @@ function metadataOf(what: string, info: ValueInfo, freeDimensions: SessionPlan["
 }
 
 function typeOf(dtype: AnyTensor["dtype"], where: string): Tensor.Type {
-  if (dtype.startsWith("float8") || dtype === "bfloat16") {
+  if (dtype === "bfloat16" || dtype === "float8e4m3fn" || dtype === "float8e4m3fnuz" || dtype === "float8e5m2" || dtype === "float8e5m2fnuz") {
     throw new FirebrandError("unsupported", `unsupported data type: ${where} is ${dtype}, for which ONNX Runtime's JavaScript has no array; use load() of firebrand, or cast it in the model`);
   }
-  return dtype as Tensor.Type;
+  return dtype;
 }
 
 function checkOverrides({ name, shape }: ValueInfo, lengths: readonly number[], freeDimensions: SessionPlan["freeDimensions"]): void {
@@ -381,6 +380,7 @@ function fromTensor(value: { readonly type: unknown; readonly data: unknown; rea
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     return new FirebrandTensor(type, unpack(type, bytes, dims.reduce((count, axis) => count * axis, 1)), dims);
   }
+  // Which checks that the two belong together.
   return new FirebrandTensor(type, data as never, dims);
 }
 
@@ -446,6 +446,10 @@ function notTensor(what: string, { name, kind }: ValueInfo): FirebrandError {
 
 function unknownOutput(name: string, names: readonly string[]): FirebrandError {
   return new FirebrandError("unknown_output", `'fetches' contains invalid output name: ${name}. The model gives ${names.join(", ")}`);
+}
+
+function isBytes(given: unknown): given is Uint8Array {
+  return typeName(given) === "Uint8Array";
 }
 
 function isBuffer(given: unknown): given is ArrayBufferLike {
