@@ -48,6 +48,8 @@ test("every value that onnxruntime-common exports is there, or refused by name",
   for (const name of Object.keys(common).filter((name) => name in ours)) assert.equal(ours.default[name], ours[name], `${name} is in the default export`);
 });
 
+test("the version that env tells is that of the interface", () => assert.equal(ours.env.versions.common, common.env.versions.common));
+
 test("every member of its classes is there", () => {
   const tensors = [new common.Tensor("float32", [1]), new ours.Tensor("float32", [1])];
   const membersOf = (value) => [...Object.keys(value), ...Object.getOwnPropertyNames(Object.getPrototypeOf(value))];

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { writeModel } from "../web/pages/tiny-model.js";
+import { root } from "../web/places.mjs";
 import { FirebrandError, ours, outcomeOf, plain, theirs } from "./modules.mjs";
 
 /** outputs = Op(inputs), all of one shape unless they say otherwise. */
@@ -240,6 +241,17 @@ test("tensors of another copy of onnxruntime-common are taken", async () => {
   const session = await ours.InferenceSession.create(two);
   const { absolute } = await session.run({ x: x(theirs, -5, 6) });
   assert.deepEqual([...absolute.data], [5, 6]);
+  await session.release();
+});
+
+test("a package's manifest is loaded as a model is", async () => {
+  const manifest = join(root, "tests/package/tiny/manifest.json");
+  const session = await ours.InferenceSession.create(manifest);
+  const [{ name, shape, type }] = session.inputMetadata;
+  const dims = shape.map((axis) => (typeof axis === "number" ? axis : 1));
+  const size = dims.reduce((count, axis) => count * axis, 1);
+  const results = await session.run({ [name]: new ours.Tensor(type, Array.from({ length: size }, () => 0), dims) });
+  assert.deepEqual(Object.keys(results), [...session.outputNames]);
   await session.release();
 });
 
