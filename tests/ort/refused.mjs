@@ -46,4 +46,4 @@ export const types = {
 };
 
 /** Members that their TypeScript calls private. */
-export const privateMembers = ["ensureValid", "handler"];
+export const privateMembers = ["ensureValid"];

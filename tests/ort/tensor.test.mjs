@@ -141,6 +141,11 @@ test("programs may assign to a tensor's dims, as transformers.js does", async ()
   assert.deepEqual(tensor.dims, [1, 2]);
 });
 
+test("programs may copy a tensor with Object.assign, as transformers.js did up to version 2", () => {
+  const { type, dims, data, size } = Object.assign({}, new ours.Tensor("int64", [1n, 2n], [1, 2]));
+  assert.deepEqual({ type, dims, data, size }, { type: "int64", dims: [1, 2], data: BigInt64Array.of(1n, 2n), size: 2 });
+});
+
 test("a picture in Node comes of its pixels", async () => {
   const image = { width: 2, height: 1, data: Uint8ClampedArray.of(255, 0, 51, 255, 0, 102, 255, 0) };
   const of = async (options) => plain(await ours.Tensor.fromImage(image, options));

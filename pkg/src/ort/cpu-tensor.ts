@@ -57,6 +57,7 @@ export class CpuTensor {
   dims: readonly number[];
   type: Tensor.Type;
   size: number;
+  declare readonly data: Tensor.DataType;
   #data: Tensor.DataType | undefined;
   #location: "none" | "cpu" | "cpu-pinned";
 
@@ -67,13 +68,15 @@ export class CpuTensor {
     this.size = sizeOf(dims);
     this.#data = data;
     this.#location = location;
+    // A property of its own, for programs of the time of ONNX Runtime 1.16 and before, which copy tensors with Object.assign.
+    Object.defineProperty(this, "data", { enumerable: true, configurable: true, get: () => this.#elements() });
     const length = isPacked(type) ? Math.ceil(this.size / 2) : this.size;
     if (data.length === length) return;
     const advice = isPacked(type) ? `; ${type} has two elements to a byte, which are ${length} bytes` : "";
     throw new FirebrandError("data_length_mismatch", `Tensor's size(${this.size}) does not match data length(${data.length})${advice}.`);
   }
 
-  get data(): Tensor.DataType {
+  #elements(): Tensor.DataType {
     if (this.#data === undefined) throw new FirebrandError("disposed", "The tensor is disposed.");
     return this.#data;
   }

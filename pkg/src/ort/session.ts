@@ -212,6 +212,11 @@ class LoadedModel implements InferenceSession {
     await this.#session.dispose();
   }
 
+  /** A private part of ONNX Runtime's sessions, by which transformers.js frees them up to version 2. */
+  get handler(): { dispose(): Promise<void> } {
+    return { dispose: () => this.release() };
+  }
+
   startProfiling(): void {
     this.#profiles ??= [];
   }
