@@ -86,6 +86,12 @@ test("free dimensions are overridden in the metadata, and other lengths refused"
   await refused(add, (session, ort) => session.run({ a: pair(ort, 1, 2, 3, 4), b: pair(ort, 1, 2, 3, 4) }), "shape_mismatch", "Got invalid dimensions for input: a", options);
 });
 
+test("axes of one name must have one length, which onnxruntime-web does not ask for", async () => {
+  const [expected, got] = await onBoth(add, (session, ort) => session.run({ a: pair(ort, 1, 2), b: pair(ort, 1, 2, 3, 4) }));
+  assert.deepEqual([...expected.value.sum.data], [2, 4, 4, 6]);
+  assert.equal(got.error.kind, "shape_mismatch");
+});
+
 test("every way to ask for outputs gives the same", async () => {
   const ways = [
     [],

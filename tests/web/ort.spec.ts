@@ -223,6 +223,7 @@ test("@huggingface/transformers gives the same embeddings, and @xenova/transform
   const { theirs, ours } = await onBoth(page, "embeddings", files, { task });
   expect(ours.outcome.dims).toEqual([2, 24]);
   expectNear(ours, theirs, 1e-4);
+  expectNear(await onOurs(page, "embeddings", files, { task: { ...task, device: "webgpu" } }), theirs, 1e-4);
   // Version 2 gives sessions objects that are no tensors, which onnxruntime-web of this version does not take.
   expectNear(await onOurs(page, "embeddings-2", files, { task }), theirs, 1e-4);
 });

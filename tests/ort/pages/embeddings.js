@@ -8,8 +8,8 @@ env.localModelPath = new URL("./models/", location.href).pathname;
 if (globalThis.ownWasm) env.backends.onnx.wasm.wasmPaths = undefined;
 
 async function main() {
-  const { model, sentences } = globalThis.task;
-  const extract = await pipeline("feature-extraction", model, { dtype: "fp32", device: "wasm" });
+  const { model, sentences, device = "wasm" } = globalThis.task;
+  const extract = await pipeline("feature-extraction", model, { dtype: "fp32", device });
   const { dims, data } = await extract(sentences, { pooling: "mean", normalize: true });
   const raw = await extract(sentences);
   await extract.dispose();
