@@ -14,7 +14,7 @@
  */
 export { FirebrandError, type ErrorDetails, type ErrorKind } from "./error.js";
 export type { ImageOptions, ImageSource, PixelSource } from "./image.js";
-export type { AudioPreprocessing, GoldenSample, GoldenTensor, ImagePreprocessing, Manifest, ManifestInput, ManifestOutput, ManifestValue, PackageFile } from "./manifest.js";
+export type { AudioPreprocessing, GoldenSample, GoldenTensor, ImagePreprocessing, Manifest, ManifestInput, ManifestOutput, ManifestTask, ManifestValue, PackageFile, TaskFile } from "./manifest.js";
 export type { Device, GraphOptimizationLevel, MapsInfo, ModelReport, OperatorUse, OtherInfo, Progress, SequenceInfo, SessionInfo, TensorInfo, ValueInfo } from "./protocol.js";
 export { toChromeTrace, type NodeProfile, type Profile } from "./profile.js";
 export { inspect, load, Session, type InputValue, type InspectOptions, type LoadOptions, type OutputValue, type ProfiledRun, type ProfiledRunOptions, type RunOptions, type WarmupOptions } from "./session.js";

@@ -49,6 +49,21 @@ export interface ManifestOutput extends ManifestValue {
   readonly labels?: readonly string[];
 }
 
+/** A file that a task needs beside the model, with what it holds. */
+export interface TaskFile extends PackageFile {
+  readonly data: Uint8Array;
+}
+
+/** What the model of a package is for, and what its user must know for that. */
+export interface ManifestTask {
+  /** Such as `image-classification`. */
+  readonly name: string;
+  /** Numbers, texts, lists, by name; those of the tasks in `firebrand/tasks` are in docs/tasks.md. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** By what they are to the task: a `tokenizer`, for instance. */
+  readonly files?: Readonly<Record<string, TaskFile>>;
+}
+
 /** A tensor of a golden sample. */
 export interface GoldenTensor {
   readonly dtype: DType;
@@ -87,12 +102,14 @@ export interface Manifest {
   readonly opsets: Readonly<Record<string, number>>;
   readonly sizes: { readonly raw: number; readonly brotli?: number };
   readonly golden?: { readonly data?: PackageFile; readonly samples: readonly GoldenSample[] };
+  readonly task?: ManifestTask;
   /** How near the package is to its source, as measured when it was made. */
   readonly accuracy?: Readonly<Record<string, unknown>>;
 }
 
-/** A manifest as its file has it, where labels may be in a file of their own. */
-export type StoredManifest = Omit<Manifest, "outputs"> & {
+/** A manifest as its file has it, where labels, and what a task needs, may be in files of their own. */
+export type StoredManifest = Omit<Manifest, "outputs" | "task"> & {
+  readonly task?: Omit<ManifestTask, "files"> & { readonly files?: Readonly<Record<string, PackageFile>> };
   readonly outputs: readonly (ManifestValue & { readonly labels?: readonly string[] | PackageFile })[];
 };
 
@@ -144,7 +161,12 @@ export function parseManifest(text: string, fail: Fail): StoredManifest {
       if (Array.isArray(labels) ? !labels.every((label) => typeof label === "string") : file(labels, `${where}.labels`)) wrong(`${where}.labels: expected texts`);
     }
   }
-  const { golden } = manifest;
+  const { golden, task } = manifest;
+  if (task !== undefined) {
+    if (!isObject(task) || typeof task.name !== "string") return wrong('task: expected an object with a text "name"');
+    for (const name of ["parameters", "files"]) if (task[name] !== undefined && !isObject(task[name])) wrong(`task.${name}: expected an object`);
+    for (const [name, entry] of Object.entries(task.files ?? {})) file(entry, `task.files.${name}`);
+  }
   if (golden !== undefined) {
     if (!isObject(golden)) return wrong("golden: expected an object");
     if (golden.data !== undefined) file(golden.data, "golden.data");

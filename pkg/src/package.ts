@@ -2,7 +2,7 @@
 //! it is given what it shares with the rest, so that it imports nothing.
 import { download, tidyCache, type Tools } from "./download.js";
 import { compare, inputsOf } from "./golden.js";
-import { parseManifest, type Manifest, type PackageFile, type StoredManifest } from "./manifest.js";
+import { parseManifest, type Manifest, type ManifestTask, type PackageFile, type StoredManifest } from "./manifest.js";
 import type { ReportBytes } from "./progress.js";
 import type { Source, WireValue } from "./protocol.js";
 
@@ -25,7 +25,7 @@ export interface OpenedPackage {
   model: Promise<Uint8Array>;
   /** The weight files of these names. */
   external(names: string[]): Promise<Record<string, Uint8Array>>;
-  /** The manifest, with the labels that are in files of their own. */
+  /** The manifest, with what files of their own hold of it. */
   manifest: Promise<Manifest>;
   /** All its files, for a host that is to open it again without fetching them; `undefined` where they are more than so many bytes. */
   keep(most: number): Promise<{ source: Source; externalData: Record<string, Source> } | undefined>;
@@ -53,7 +53,7 @@ export async function openPackage(request: OpenRequest, tools: Tools): Promise<O
   };
   const sample = request.selfTest && !request.graphOnly ? stored.golden?.samples[0] : undefined;
   const labelFiles = stored.outputs.flatMap(({ labels }) => (isFile(labels) ? [labels] : []));
-  const wanted = request.graphOnly ? [stored.model] : [stored.model, ...stored.weights, ...(sample && stored.golden?.data ? [stored.golden.data] : []), ...labelFiles];
+  const wanted = request.graphOnly ? [stored.model] : [stored.model, ...stored.weights, ...(sample && stored.golden?.data ? [stored.golden.data] : []), ...labelFiles, ...taskFiles(stored)];
   const files = [...new Map(wanted.map((file) => [file.file, file])).values()];
 
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -88,7 +88,7 @@ export async function openPackage(request: OpenRequest, tools: Tools): Promise<O
   const bytesOf = ({ file }: PackageFile) => arrived.get(file)!;
   const golden = sample && (stored.golden?.data ? bytesOf(stored.golden.data) : Promise.resolve(new Uint8Array()));
   golden?.catch(() => {});
-  const manifest = withLabels(stored, bytesOf, request.graphOnly, fail);
+  const manifest = withFiles(stored, bytesOf, request.graphOnly, fail);
   manifest.catch(() => {});
   return {
     model: bytesOf(stored.model),
@@ -128,11 +128,16 @@ function isFile(labels: StoredManifest["outputs"][number]["labels"]): labels is 
   return labels !== undefined && !Array.isArray(labels);
 }
 
-function allFiles({ model, weights, golden, outputs }: StoredManifest): PackageFile[] {
-  return [model, ...weights, ...(golden?.data ? [golden.data] : []), ...outputs.flatMap(({ labels }) => (isFile(labels) ? [labels] : []))];
+function taskFiles({ task }: StoredManifest): PackageFile[] {
+  return Object.values(task?.files ?? {});
 }
 
-async function withLabels(stored: StoredManifest, bytesOf: (file: PackageFile) => Promise<Uint8Array>, graphOnly: boolean, fail: (kind: "invalid_manifest", message: string) => Error): Promise<Manifest> {
+function allFiles(stored: StoredManifest): PackageFile[] {
+  const { model, weights, golden, outputs } = stored;
+  return [model, ...weights, ...(golden?.data ? [golden.data] : []), ...outputs.flatMap(({ labels }) => (isFile(labels) ? [labels] : [])), ...taskFiles(stored)];
+}
+
+async function withFiles(stored: StoredManifest, bytesOf: (file: PackageFile) => Promise<Uint8Array>, graphOnly: boolean, fail: (kind: "invalid_manifest", message: string) => Error): Promise<Manifest> {
   const outputs = stored.outputs.map(async ({ labels, ...output }) => {
     if (labels === undefined || (isFile(labels) && graphOnly)) return output;
     if (!isFile(labels)) return { ...output, labels };
@@ -145,7 +150,14 @@ async function withLabels(stored: StoredManifest, bytesOf: (file: PackageFile) =
     if (!Array.isArray(texts) || !texts.every((text) => typeof text === "string")) throw fail("invalid_manifest", `${labels.file}: expected labels, a JSON array of texts`);
     return { ...output, labels: texts as string[] };
   });
-  return { ...stored, outputs: await Promise.all(outputs) };
+  const { task, ...rest } = stored;
+  return { ...rest, outputs: await Promise.all(outputs), ...(task && { task: await withTaskFiles(task, bytesOf, graphOnly) }) };
+}
+
+async function withTaskFiles({ files, ...task }: NonNullable<StoredManifest["task"]>, bytesOf: (file: PackageFile) => Promise<Uint8Array>, graphOnly: boolean): Promise<ManifestTask> {
+  if (!files || graphOnly) return task;
+  const read = Object.entries(files).map(async ([name, file]) => [name, { ...file, data: await bytesOf(file) }] as const);
+  return { ...task, files: Object.fromEntries(await Promise.all(read)) };
 }
 
 /** The manifest's text. Its host is asked each time, so that a new version is seen. */

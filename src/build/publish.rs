@@ -13,7 +13,7 @@ use crate::import::Imported;
 use crate::kernels::arch::Portable;
 use crate::onnx::Model;
 use crate::package::{
-    File, Metadata, Package, Preprocessing, RandomInput, Sample, SampleInput, Tolerance, WriteOptions,
+    File, Metadata, Package, Preprocessing, RandomInput, Sample, SampleInput, TaskMetadata, Tolerance, WriteOptions,
 };
 use crate::runtime::{Feed, Session, SessionOptions};
 
@@ -28,6 +28,12 @@ pub struct PackageOptions {
     pub licence: Option<String>,
     pub author: Option<String>,
     pub description: Option<String>,
+    /// Samples a second that the first input takes, where that takes sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<u32>,
+    /// What the model is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskMetadata>,
     /// What the places along the last axis of the first output stand for.
     pub classes: Option<Vec<String>>,
     /// How a picture becomes the model's input, where it takes one.
@@ -69,6 +75,9 @@ pub fn publish(
     {
         preprocessing.insert(only.name.clone(), picture);
     }
+    if let (Some(sample_rate), [first, ..]) = (package.sample_rate, &input[..]) {
+        preprocessing.insert(first.name.clone(), Preprocessing::Audio { sample_rate });
+    }
     let labels = package.classes.iter().filter_map(|classes| {
         let output = built.model.graph.outputs.first()?;
         Some((output.name.clone(), classes.clone()))
@@ -84,6 +93,7 @@ pub fn publish(
         precision: built.precision,
         preprocessing,
         labels: labels.collect(),
+        task: package.task.clone(),
         accuracy: Some(accuracy(&built)),
     };
     let samples = golden(&built, data)?;

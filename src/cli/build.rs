@@ -1,5 +1,6 @@
 //! `firebrand build` and `firebrand quantize`: passes over a model, within an accuracy budget.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use firebrand::data::npy;
 use firebrand::data::picture::PictureOptions;
 use firebrand::optimize::calibrate::{CalibrationMethod, Samples};
 use firebrand::optimize::quantize::Precision;
+use firebrand::package::{File, TaskMetadata};
 use firebrand::{Error, ErrorKind, Model, RunOptions, Session, SessionOptions};
 
 use super::convert::{SourceArguments, read};
@@ -98,9 +100,44 @@ struct AboutArguments {
     /// What it does
     #[arg(long)]
     description: Option<String>,
+    /// Samples a second that the first input takes, where that takes sound
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..))]
+    sample_rate: Option<u32>,
+    /// What the model is for, such as image-classification
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// What the task must know, a JSON object
+    #[arg(long, value_name = "JSON", requires = "task")]
+    task_parameters: Option<String>,
+    /// A file that the task needs beside the model
+    #[arg(long, value_name = "NAME=FILE", requires = "task")]
+    task_file: Vec<String>,
     /// A weight file has at most this many MiB, or one tensor
     #[arg(long, value_name = "MIB", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     shard_size: u16,
+}
+
+impl AboutArguments {
+    fn task(&self) -> Outcome<Option<TaskMetadata>> {
+        let Some(name) = &self.task else { return Ok(None) };
+        let parameters = match &self.task_parameters {
+            Some(text) => serde_json::from_str(text)
+                .map_err(|error| Failure::input(format!("--task-parameters: expected a JSON object: {error}")))?,
+            None => serde_json::Map::new(),
+        };
+        let mut files = BTreeMap::new();
+        for given in &self.task_file {
+            let named = given.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
+            let Some((name, path)) = named else {
+                return Err(Failure::input(format!("--task-file: expected NAME=FILE, got {given}")));
+            };
+            let file = File { name: path.to_string(), bytes: model::read(Path::new(path))? };
+            if files.insert(name.to_string(), file).is_some() {
+                return Err(Failure::input(format!("--task-file: \"{name}\" is given twice")));
+            }
+        }
+        Ok(Some(TaskMetadata { name: name.clone(), parameters, files }))
+    }
 }
 
 /// Writes a model with fewer bits as ONNX, where it stays within its accuracy budget
@@ -405,6 +442,8 @@ pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
         description: about.description.clone(),
         classes: arguments.options.classes()?,
         pictures: Some(arguments.options.pictures.clone()),
+        sample_rate: about.sample_rate,
+        task: about.task()?,
         shard_bytes: Some(usize::from(about.shard_size) << 20),
     };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -41,7 +41,13 @@ pub fn expand(arguments: Vec<OsString>) -> Outcome<Vec<OsString>> {
         let values = match value {
             Value::Array(values) if LISTS.contains(&name.as_str()) => values.as_slice(),
             Value::Array(_) => std::slice::from_ref(value),
-            Value::Table(_) => return Err(wrong(format!("[{name}]: expected options at the top, without tables"))),
+            Value::Table(task) if name == "task" => {
+                expanded.extend(task_in_words(task, folder).map_err(wrong)?);
+                continue;
+            }
+            Value::Table(_) => {
+                return Err(wrong(format!("[{name}]: expected options at the top; [task] is the only table")));
+            }
             value => std::slice::from_ref(value),
         };
         for value in values {
@@ -96,6 +102,34 @@ const FLAGS: [&str; 11] = [
     "--",
 ];
 
+/// The options that the table `[task]` stands for: its name, its parameters, and files that its paths name.
+fn task_in_words(task: &Table, folder: &Path) -> Result<Vec<OsString>, String> {
+    let mut words = Vec::new();
+    for (key, value) in task {
+        match (key.as_str(), value) {
+            ("name", Value::String(name)) => words.push(format!("--task={name}").into()),
+            ("parameters", Value::Table(parameters)) => {
+                let json = serde_json::to_string(parameters).map_err(|error| format!("[task.parameters]: {error}"))?;
+                words.push(format!("--task-parameters={json}").into());
+            }
+            ("files", Value::Table(files)) => {
+                for (name, path) in files {
+                    let Value::String(path) = path else {
+                        return Err(format!("[task.files] {name}: expected a path, got {path}"));
+                    };
+                    let mut word = OsString::from(format!("--task-file={name}="));
+                    word.push(folder.join(path));
+                    words.push(word);
+                }
+            }
+            _ => {
+                return Err(format!("[task] {key}: expected a text \"name\", and tables \"parameters\" and \"files\""));
+            }
+        }
+    }
+    Ok(words)
+}
+
 fn in_words(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -148,6 +182,18 @@ mod tests {
         std::fs::write(&file, "quantize = [").unwrap();
         assert_eq!(expand(words(&["firebrand", "build", &config])).unwrap_err().code(), 1);
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_table_of_the_task_is_its_options() {
+        let folder = Path::new("models");
+        let said = |text: &str| task_in_words(&text.parse::<Table>().unwrap(), folder);
+        let terms = format!("--task-file=terms={}", folder.join("terms.json").display());
+        let expected = words(&[&terms, "--task=nothing", "--task-parameters={\"limit\":0.5}"]);
+        let table = "name = \"nothing\"\n[parameters]\nlimit = 0.5\n[files]\nterms = \"terms.json\"\n";
+        assert_eq!(said(table), Ok(expected));
+        assert!(said("name = 1").unwrap_err().contains("expected a text \"name\""));
+        assert!(said("[files]\nterms = 1").unwrap_err().contains("terms: expected a path, got 1"));
     }
 
     #[test]

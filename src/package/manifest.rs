@@ -51,6 +51,9 @@ pub struct Manifest {
     /// What a device must compute before it is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub golden: Option<Golden>,
+    /// What the model is for, and what its user must know for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// How near the package is to its source, as measured when it was made: numbers and texts by name. `cosine` is
     /// the least cosine of any output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,6 +160,20 @@ pub enum Labels {
     File(FileEntry),
 }
 
+/// What a model is for. `docs/tasks.md` has the tasks that npm's `firebrand/tasks` knows; others are as good.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Task {
+    /// Such as `image-classification`.
+    pub name: String,
+    /// Numbers, texts, lists that the task needs, by name.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, serde_json::Value>,
+    /// Files that the task needs beside the model, by what they are to it: a `tokenizer`, for instance.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileEntry>,
+}
+
 /// Bytes that a client fetches before it can run: the graph and the weights.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -259,7 +276,8 @@ impl Manifest {
             _ => None,
         });
         let golden = self.golden.iter().filter_map(|golden| golden.data.as_ref());
-        std::iter::once(&self.model).chain(&self.weights).chain(labels).chain(golden)
+        let task = self.task.iter().flat_map(|task| task.files.values());
+        std::iter::once(&self.model).chain(&self.weights).chain(labels).chain(golden).chain(task)
     }
 
     fn check(&self) -> Result<()> {
@@ -310,6 +328,9 @@ impl Manifest {
             "sizes.raw: the files have {raw} bytes, got {}",
             self.sizes.raw
         );
+        if let Some(task) = &self.task {
+            task.check()?;
+        }
         match &self.golden {
             Some(golden) => golden.check(self),
             None => Ok(()),
@@ -379,6 +400,33 @@ impl FileEntry {
         );
         Ok(())
     }
+}
+
+impl Task {
+    fn check(&self) -> Result<()> {
+        ensure!(
+            is_kebab(&self.name),
+            InvalidManifest,
+            "task.name: expected lower-case letters, digits and \"-\", as in \"image-classification\", got \"{}\"",
+            self.name
+        );
+        for (name, entry) in &self.files {
+            ensure!(
+                is_kebab(name) && entry.file.starts_with(&format!("{name}-{}.", entry.sha256)),
+                InvalidManifest,
+                "task.files: \"{name}\" is lower-case letters, digits and \"-\", and its file is called \"{name}-{}.\" and an ending; got \"{}\"",
+                entry.sha256,
+                entry.file
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is words of lower-case letters and digits, joined by `-`.
+fn is_kebab(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 64 && text.split('-').all(|word| !word.is_empty() && word.chars().all(plain))
 }
 
 impl Value {

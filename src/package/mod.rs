@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256};
 pub use golden::{Expected, Sample, SampleInput, Tolerance, random};
 pub use manifest::{
     Axis, FileEntry, Golden, Labels, Manifest, Preprocessing, RandomInput, Sizes, SourceFile, StoredSample,
-    StoredTensor, Tool, Value, ValueKind,
+    StoredTensor, Task, Tool, Value, ValueKind,
 };
 pub use verify::{Check, Comparison, OutputComparison, Report, VerifyOptions};
-pub use write::{File, Metadata, WriteOptions};
+pub use write::{File, Metadata, TaskMetadata, WriteOptions};
 
 /// The manifest's name in its folder.
 pub const MANIFEST: &str = "manifest.json";

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::golden::{Sample, store};
 use super::manifest::{
-    FileEntry, Golden, Labels, Manifest, Preprocessing, Sizes, SourceFile, Tool, Value, content_name,
+    FileEntry, Golden, Labels, Manifest, Preprocessing, Sizes, SourceFile, Task, Tool, Value, content_name,
 };
 use super::{GRAPH, MANIFEST, Package, SCHEMA, SCHEMA_NAME, sha256};
 use crate::error::{Error, ErrorKind, Result, ensure};
@@ -41,8 +42,23 @@ pub struct Metadata {
     pub preprocessing: BTreeMap<String, Preprocessing>,
     /// What the places along an output's last axis stand for, by the output's name.
     pub labels: BTreeMap<String, Vec<String>>,
+    /// What the model is for.
+    pub task: Option<TaskMetadata>,
     /// How near the model is to its source, as measured.
     pub accuracy: Option<Map<String, serde_json::Value>>,
+}
+
+/// What a model is for, and what its user must know for that.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TaskMetadata {
+    /// Such as `image-classification`.
+    pub name: String,
+    /// Numbers, texts, lists that the task needs, by name.
+    pub parameters: Map<String, serde_json::Value>,
+    /// Files that the task needs beside the model, by what they are to it; their names give the ending alone.
+    #[serde(skip)]
+    pub files: BTreeMap<String, File>,
 }
 
 impl Metadata {
@@ -104,6 +120,7 @@ impl Package {
         let mut outputs = values("output", &model.graph.outputs)?;
         let inputs = with_preprocessing(values("input", &model.graph.inputs)?, &metadata.preprocessing)?;
         files.extend(add_labels(&mut outputs, &metadata.labels)?);
+        let task = metadata.task.as_ref().map(|task| with_files(task, &mut files));
 
         let golden = if samples.is_empty() {
             None
@@ -139,6 +156,7 @@ impl Package {
             opsets: model.graph.opsets.iter().map(|(name, &version)| (domain(name), version)).collect(),
             sizes,
             golden,
+            task,
             accuracy: metadata.accuracy.clone(),
         };
         files.push(File { name: MANIFEST.to_string(), bytes: manifest.to_json()? });
@@ -218,6 +236,18 @@ fn add_labels(outputs: &mut [Value], given: &BTreeMap<String, Vec<String>>) -> R
         output.labels = Some(Labels::File(entry));
     }
     Ok(files)
+}
+
+/// The manifest's part for a task, whose files join those of the package.
+fn with_files(task: &TaskMetadata, files: &mut Vec<File>) -> Task {
+    let mut entries = BTreeMap::new();
+    for (name, File { name: given, bytes }) in &task.files {
+        let ending = given.rsplit_once('.').map_or("bin", |(_, ending)| ending);
+        let entry = FileEntry::of(format!("{name}-{}.{ending}", sha256(bytes)), bytes);
+        files.push(File { name: entry.file.clone(), bytes: bytes.clone() });
+        entries.insert(name.clone(), entry);
+    }
+    Task { name: task.name.clone(), parameters: task.parameters.clone(), files: entries }
 }
 
 fn unknown(what: &str, kind: &str, name: &str) -> Error {
