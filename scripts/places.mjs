@@ -9,6 +9,7 @@ export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"
 export const places = {
   downloads: join(cache, "downloads"),
   models: join(cache, "models"),
+  packages: join(cache, "packages"),
   data: join(cache, "data"),
   licences: join(cache, "licences"),
   tools: join(cache, "tools"),

@@ -54,23 +54,7 @@ export function tensorFromImage(source: ImageSource, options: ImageOptions): { d
   const mean = perChannel("mean", options.mean ?? 0);
   const scale = perChannel("scale", options.scale ?? 1 / 255);
 
-  let crop: Rectangle = { x: 0, y: 0, width: pixels.width, height: pixels.height };
-  let inner = { top: 0, left: 0, height, width };
-  if (fit === "cover") {
-    const ratio = Math.min(pixels.width / width, pixels.height / height);
-    const cut = { width: width * ratio, height: height * ratio };
-    crop = { x: (pixels.width - cut.width) / 2, y: (pixels.height - cut.height) / 2, ...cut };
-  } else if (fit === "contain") {
-    const ratio = Math.min(width / pixels.width, height / pixels.height);
-    const innerHeight = Math.max(1, Math.round(pixels.height * ratio));
-    const innerWidth = Math.max(1, Math.round(pixels.width * ratio));
-    inner = {
-      top: Math.floor((height - innerHeight) / 2),
-      left: Math.floor((width - innerWidth) / 2),
-      height: innerHeight,
-      width: innerWidth,
-    };
-  }
+  const { crop, inner } = placement(pixels, height, width, fit);
   const rgb = resample(pixels, crop, inner.height, inner.width);
 
   const plane = height * width;
@@ -94,6 +78,28 @@ export function tensorFromImage(source: ImageSource, options: ImageOptions): { d
     }
   }
   return { data, shape: layout === "NCHW" ? [1, 3, height, width] : [1, height, width, 3] };
+}
+
+/** Which part of a picture is shown where in a result of `height` × `width`. */
+export function placement(picture: { width: number; height: number }, height: number, width: number, fit: "cover" | "contain" | "fill") {
+  let crop: Rectangle = { x: 0, y: 0, width: picture.width, height: picture.height };
+  let inner = { top: 0, left: 0, height, width };
+  if (fit === "cover") {
+    const ratio = Math.min(picture.width / width, picture.height / height);
+    const cut = { width: width * ratio, height: height * ratio };
+    crop = { x: (picture.width - cut.width) / 2, y: (picture.height - cut.height) / 2, ...cut };
+  } else if (fit === "contain") {
+    const ratio = Math.min(width / picture.width, height / picture.height);
+    const innerHeight = Math.max(1, Math.round(picture.height * ratio));
+    const innerWidth = Math.max(1, Math.round(picture.width * ratio));
+    inner = {
+      top: Math.floor((height - innerHeight) / 2),
+      left: Math.floor((width - innerWidth) / 2),
+      height: innerHeight,
+      width: innerWidth,
+    };
+  }
+  return { crop, inner };
 }
 
 /**
@@ -149,7 +155,7 @@ export function resample(source: PixelSource, crop: Rectangle, height: number, w
 }
 
 /** For each of `count` results along an axis: which source pixels count, and how much. */
-function taps(offset: number, extent: number, count: number, available: number) {
+export function taps(offset: number, extent: number, count: number, available: number) {
   const step = extent / count;
   const reach = Math.max(1, step);
   const stride = Math.ceil(reach * 2) + 2;
@@ -173,7 +179,8 @@ function taps(offset: number, extent: number, count: number, available: number) 
   return { start, count: counts, weights, stride };
 }
 
-function pixelsOf(source: ImageSource): PixelSource {
+/** The pixels of a source; those of anything but `ImageData` and its like are read from a canvas. */
+export function pixelsOf(source: ImageSource): PixelSource {
   if (typeof source !== "object" || source === null) {
     fail(`a picture is an ImageBitmap, image, canvas, video or ImageData, got ${source === null ? "null" : typeof source}`);
   }
