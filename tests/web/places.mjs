@@ -20,6 +20,10 @@ export const cases = join(root, "tests/models");
 export const ownCases = join(root, "tests/conformance/cases");
 /** Stored packages. */
 export const packages = join(root, "tests/package");
+/** Packages of the tasks, which scripts/packages.mjs builds. */
+export const taskPackages = join(cache, "packages");
+/** What the models' own packages say of the tasks' samples. */
+export const taskAnswers = join(root, "tests/tasks");
 /** The built demo page. */
 export const site = process.env.FIREBRAND_SITE ?? join(root, "site");
 

@@ -6,6 +6,7 @@
 //   /own/…      our stored cases (tests/conformance/cases)
 //   /made/…     small models that pages/tiny-model.js writes; /made/many/… one in 40 files, as a model and as a package
 //   /packages/… stored packages (tests/package)
+//   /tasks/…    packages of the tasks (scripts/packages.mjs)   /answers/… what other programs say of them (tests/tasks)
 //
 // Switches are path segments in front of any of these, so that relative URLs keep them:
 //
@@ -34,7 +35,7 @@ import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { addBias, addExternalBias, addMany, biasBytes, unsupported } from "./pages/tiny-model.js";
-import { cases, data, installed, models, ownCases, packages, site } from "./places.mjs";
+import { cases, data, installed, models, ownCases, packages, site, taskAnswers, taskPackages } from "./places.mjs";
 
 const types = {
   ".html": "text/html; charset=utf-8",
@@ -46,6 +47,7 @@ const types = {
   ".svg": "image/svg+xml",
   ".png": "image/png",
   ".jpg": "image/jpeg",
+  ".wav": "audio/wav",
   ".webmanifest": "application/manifest+json",
 };
 
@@ -64,6 +66,8 @@ const mounts = {
   pages: () => pages,
   site: () => site,
   packages: () => packages,
+  tasks: () => taskPackages,
+  answers: () => taskAnswers,
 };
 
 const made = {

@@ -5,9 +5,6 @@ import { Tensor, typeName } from "../tensor.js";
 import { Task, floats, isObject, openTask, type CallOptions, type Description, type TaskOptions } from "./task.js";
 import type { Tokenize } from "./tokenizer.js";
 
-/** Texts of one run; more are run one batch after the other. */
-const batchSize = 16;
-
 /** Makes vectors of texts. Made by {@link textEmbedder}. */
 export class TextEmbedder extends Task {
   readonly #tokenize: Tokenize;
@@ -43,8 +40,9 @@ export class TextEmbedder extends Task {
       if (typeof text !== "string") throw new FirebrandError("invalid_argument", `embed: text ${at} is ${typeName(text)}`);
       return this.#cut(this.#tokenize(text));
     });
+    // One by one: in a batch, quantised activations would make a text's vector depend on what lies beside it.
     const vectors: Float32Array[] = [];
-    for (let at = 0; at < tokens.length; at += batchSize) vectors.push(...(await this.#run(tokens.slice(at, at + batchSize), signal)));
+    for (const one of tokens) vectors.push(await this.#run(one, signal));
     return vectors;
   }
 
@@ -59,18 +57,9 @@ export class TextEmbedder extends Task {
     return tokens.length <= this.#maxTokens ? tokens : [...tokens.slice(0, this.#maxTokens - 1), tokens.at(-1)!];
   }
 
-  async #run(batch: readonly number[][], signal: AbortSignal | undefined): Promise<Float32Array[]> {
-    const length = Math.max(...batch.map((tokens) => tokens.length));
-    const shape = [batch.length, length];
-    const ids = new BigInt64Array(batch.length * length);
-    const mask = new BigInt64Array(ids.length);
-    for (const [row, tokens] of batch.entries()) {
-      for (const [at, token] of tokens.entries()) {
-        ids[row * length + at] = BigInt(token);
-        mask[row * length + at] = 1n;
-      }
-    }
-    const given = { input_ids: ids, attention_mask: mask, token_type_ids: new BigInt64Array(ids.length) };
+  async #run(tokens: readonly number[], signal: AbortSignal | undefined): Promise<Float32Array> {
+    const shape = [1, tokens.length];
+    const given = { input_ids: BigInt64Array.from(tokens, BigInt), attention_mask: new BigInt64Array(tokens.length).fill(1n), token_type_ids: new BigInt64Array(tokens.length) };
     const inputs: Record<string, Tensor> = {};
     for (const [name, data] of Object.entries(given)) {
       if (this.session.inputs.some((input) => input.name === name)) inputs[name] = new Tensor("int64", data, shape);
@@ -78,16 +67,11 @@ export class TextEmbedder extends Task {
     const outputs = await this.session.run(inputs, { outputs: [this.#output], ...(signal && { signal }) });
     const { data, shape: got } = floats(outputs[this.#output], this.#output);
     const width = got.at(-1) ?? 0;
-    if (got.length !== 3 || data.length !== ids.length * width) throw new FirebrandError("invalid_manifest", `textEmbedder: output "${this.#output}" is [batch, tokens, width], got [${got.join(", ")}]`);
-    return batch.map((tokens, row) => {
-      const mean = new Float32Array(width);
-      for (let at = 0; at < tokens.length; at++) {
-        const from = (row * length + at) * width;
-        for (let column = 0; column < width; column++) mean[column]! += data[from + column]! / tokens.length;
-      }
-      const norm = Math.hypot(...mean);
-      return norm > 0 ? mean.map((value) => value / norm) : mean;
-    });
+    if (got.length !== 3 || width === 0 || data.length !== tokens.length * width) throw new FirebrandError("invalid_manifest", `textEmbedder: output "${this.#output}" is [1, tokens, width], got [${got.join(", ")}]`);
+    const mean = new Float32Array(width);
+    for (const [at, value] of data.entries()) mean[at % width]! += value / tokens.length;
+    const norm = Math.hypot(...mean);
+    return norm > 0 ? mean.map((value) => value / norm) : mean;
   }
 }
 
