@@ -1,6 +1,6 @@
 # Every target installs what it needs first; compiled output and downloads live in the user's cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-web models wasm pkg site fuzz bench train
+.PHONY: help setup demo test test-rust test-web models packages wasm pkg site fuzz bench train
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebrand
 export CARGO_TARGET_DIR := $(cache)/target
@@ -32,6 +32,10 @@ test-web: ## the package, the page and the browser tests
 
 models: ## fetch and prepare all models and test data
 	@$(setup) models:all
+
+packages: pkg ## the packages of the tasks, for the page and the tests
+	@$(setup) models:all,minilm
+	@node scripts/packages.mjs
 
 wasm: ## the WebAssembly binaries, with their sizes
 	@$(setup) $(build_tools)

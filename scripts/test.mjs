@@ -19,13 +19,13 @@ const stages = [
   {
     name: "set-up",
     groups: ["all"],
-    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "onnxruntime", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "models:all"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "onnxruntime", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "models:all,minilm"]],
   },
   { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "lints", "nextest", "onnxruntime", "models:all"]] },
   {
     name: "set-up",
     groups: ["web"],
-    command: [node, ["scripts/setup.mjs", "wasm", "lints", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "models:all"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "lints", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "models:all,minilm"]],
   },
   { name: "scripts", groups: ["all"], needs: ["set-up"], command: [node, ["--test", "scripts/test/"]], count: fromNodeTest },
   { name: "format", groups: ["all", "rust"], command: ["cargo", ["fmt", "--all", "--check"]] },
@@ -45,6 +45,7 @@ const stages = [
   })),
   { name: "kernels, wasm", groups: ["all", "web"], needs: ["set-up"], command: [node, ["scripts/kernels.mjs"]] },
   { name: "package", groups: ["all", "web"], needs: ["wasm"], command: npm("pkg", "tarball") },
+  { name: "task packages", groups: ["all", "web"], needs: ["package"], command: [node, ["scripts/packages.mjs"]] },
   { name: "package types", groups: ["all", "web"], needs: ["set-up"], command: npm("pkg", "check") },
   {
     name: "package tests",
@@ -54,12 +55,12 @@ const stages = [
     count: async () => fromVitest(await json("vitest")),
   },
   { name: "page", groups: ["all", "web"], needs: ["package"], command: npm("www", "build") },
-  { name: "node", groups: ["all", "web"], needs: ["package", "kernels, wasm"], command: npm("tests/web", "test:node"), count: fromNodeTest },
+  { name: "node", groups: ["all", "web"], needs: ["package", "task packages", "kernels, wasm"], command: npm("tests/web", "test:node"), count: fromNodeTest },
   { name: "onnxruntime-web", groups: ["all", "web"], needs: ["package"], command: npm("tests/ort", "test"), count: fromNodeTest },
   {
     name: "browser",
     groups: ["all", "web"],
-    needs: ["package", "page"],
+    needs: ["package", "task packages", "page"],
     command: npm("tests/web", "test", "--", "--reporter=list,json"),
     env: { PLAYWRIGHT_JSON_OUTPUT_FILE: report("playwright") },
     count: async () => fromPlaywright(await json("playwright")),

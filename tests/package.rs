@@ -13,7 +13,7 @@ use firebrand::graph::{Attribute, ValueType};
 use firebrand::optimize::quantize::Precision;
 use firebrand::package::{
     Expected, File, MANIFEST, Manifest, Metadata, Package, Preprocessing, RandomInput, Report, Sample, SampleInput,
-    Tolerance, VerifyOptions, WriteOptions,
+    TaskMetadata, Tolerance, VerifyOptions, WriteOptions,
 };
 use firebrand::{DataType, ErrorKind, ExternalData, Model, Session, SessionOptions, Tensor};
 use serde_json::{Value, json};
@@ -169,6 +169,44 @@ impl Files {
 
 fn wrong(report: &Report) -> Vec<String> {
     report.checks.iter().filter(|check| !check.ok).map(|check| format!("{}: {}", check.name, check.detail)).collect()
+}
+
+#[test]
+fn a_task_and_its_files_are_a_part_of_the_package() {
+    let terms = File { name: "elsewhere/terms.json".into(), bytes: b"[\"a\"]\n".to_vec() };
+    let task = TaskMetadata {
+        name: "tea-leaf-reading".into(),
+        parameters: serde_json::from_value(json!({ "threshold": 0.5, "cups": ["small"] })).expect("an object"),
+        files: BTreeMap::from([("terms".to_string(), terms)]),
+    };
+    let metadata = Metadata { task: Some(task), ..metadata() };
+    let files = Files(Package::write(&tiny(), &metadata, &[], &options()).expect("written"));
+    let (manifest, _) = files.open().expect("a package");
+    let task = manifest.task.clone().expect("a task");
+    assert_eq!((task.name.as_str(), &task.parameters["threshold"]), ("tea-leaf-reading", &json!(0.5)));
+    let entry = &task.files["terms"];
+    assert_eq!(entry.file, format!("terms-{}.json", entry.sha256));
+    assert_eq!(files.named("terms-").name, entry.file);
+    assert_eq!(wrong(&files.verify(None)), Vec::<String>::new());
+    let again = Manifest::parse(&manifest.to_json().expect("written")).expect("read");
+    assert_eq!(again, manifest);
+
+    let damaged = files.change("terms-", |bytes| bytes[2] ^= 1);
+    assert!(
+        wrong(&damaged.verify(None)).iter().any(|said| said.contains("terms-")),
+        "{:?}",
+        wrong(&damaged.verify(None))
+    );
+    let edits: [(fn(&mut Value), &str); 3] = [
+        (|manifest| manifest["task"]["name"] = json!("Tea leaf reading"), "task.name"),
+        (|manifest| manifest["task"]["files"]["terms"]["file"] = json!("terms.json"), "task.files"),
+        (|manifest| manifest["task"]["colour"] = json!("red"), "colour"),
+    ];
+    for (edit, said) in edits {
+        let error = files.edit(edit).open().expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::InvalidManifest);
+        assert!(error.to_string().contains(said), "{error}");
+    }
 }
 
 /// Set FIREBRAND_WRITE_PACKAGE to write it afresh, golden outputs of this machine's included.

@@ -51,6 +51,9 @@ test.describe("the JSON Schema", () => {
   });
 
   const wrong: [what: string, edit: (manifest: any) => void][] = [
+    ["a task without a name", (m) => (m.task = {})],
+    ["a task with a name in other letters", (m) => (m.task = { name: "File Typing" })],
+    ["a task's file outside of the folder", (m) => (m.task = { name: "file-typing", files: { config: { ...m.model, file: "../config.json" } } })],
     ["another schema", (m) => (m.schema = 2)],
     ["a field that is not known", (m) => (m.colour = "red")],
     ["no weights", (m) => delete m.weights],

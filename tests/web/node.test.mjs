@@ -128,6 +128,7 @@ describe("types", () => {
   const program = `
     import { load, inspect, Tensor, FirebrandError, toChromeTrace, type AnyTensor, type ErrorKind, type InputValue, type LoadOptions, type Profile, type Session, type SessionInfo } from "firebrand";
     import { build, convert, FirebrandError as SameError, type BuildReport, type BuiltFile, type ConvertOptions } from "firebrand/convert";
+    import { audioDetector, faceDetector, fileTyper, imageClassifier, imageSegmenter, noteTranscriber, objectDetector, tabularPredictor, textEmbedder, watchVideo, type Detection, type ImageClassifier, type Note, type TaskOptions, type WatchSummary } from "firebrand/tasks";
     const options: LoadOptions = { device: "auto", threads: "auto", onProgress: ({ phase, loaded, total }) => void [phase, loaded, total?.toFixed()] };
     const session: Session = await load(new URL("https://x.test/m.onnx"), options);
     const results: Record<string, AnyTensor> = await session.run({ x: new Tensor("float32", new Float32Array(1), [1]) }, { outputs: ["y"] });
@@ -158,6 +159,23 @@ describe("types", () => {
     const same: FirebrandError = new SameError("over_budget", "x");
     // @ts-expect-error no such precision
     await build(model, { quantize: "int3" });
+    const asked: TaskOptions = options;
+    await using classifier: ImageClassifier = await imageClassifier("m/manifest.json", asked);
+    const label: string | undefined = (await classifier.classify({ width: 1, height: 1, data: new Uint8Array(4) }, { topK: 1 }))[0]?.label;
+    const faces = await faceDetector("m/manifest.json");
+    const found: Detection[] = await faces.detect(new ImageData(1, 1), { minScore: 0.5, maxResults: 2 });
+    const summary: WatchSummary = await watchVideo(document.createElement("video"), faces, (now, { time }) => void [now[0]?.box.x, time.toFixed()]);
+    await watchVideo(document.createElement("video"), async (frame) => frame.width, (width) => void width.toFixed());
+    // @ts-expect-error what hears speech sees nothing
+    await watchVideo(document.createElement("video"), await audioDetector("m/manifest.json"), () => {});
+    const notes: Note[] = await (await noteTranscriber("m/manifest.json")).transcribe({ samples: new Float32Array(1), sampleRate: 8000 });
+    const vectors: Float32Array[] = await (await textEmbedder("m/manifest.json")).embed(["a", "b"]);
+    const mime: string = (await (await fileTyper("m/manifest.json")).identify(new Blob())).mime;
+    const probability: number | undefined = (await (await tabularPredictor("m/manifest.json")).predict({ age: 3 })).probabilities["old"];
+    const mask: Float32Array = (await (await imageSegmenter("m/manifest.json")).segment(new ImageData(1, 1))).mask;
+    // @ts-expect-error texts are no pictures
+    await (await objectDetector("m/manifest.json")).detect("a.png");
+    export { found, label, mask, mime, notes, probability, summary, vectors };
     export { file, report, same };
     export { info, kind, inspect, size, given, traced };
   `;

@@ -1,8 +1,10 @@
 // firebrand/tasks in a plain page, against what MediaPipe, ONNX Runtime and the models' own packages say (../tasks/oracle.py).
-import { readFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, type Page } from "@playwright/test";
 import esbuild from "esbuild";
+import * as vite from "vite";
+import webpack from "webpack";
 import { data, installed, taskAnswers } from "./places.mjs";
 import { serve } from "./server.mjs";
 
@@ -444,6 +446,62 @@ test.describe("what is fetched", () => {
       expect(whole).toMatch(without);
       const [entry] = bundled.outputFiles;
       expect(entry!.text).not.toMatch(without);
+    });
+  }
+});
+
+test.describe("bundled without configuration, under a strict policy", () => {
+  const html = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><title>Bundled</title><script type="module" src="./main.js"></script></head></html>\n';
+  const program = `
+    import { audioDetector, textEmbedder } from "firebrand/tasks";
+    globalThis.listen = async () => {
+      const embedder = await textEmbedder("/tasks/text-embedding/manifest.json", { device: "cpu" });
+      const [vector] = await embedder.embed("A text.");
+      const detector = await audioDetector("/tasks/voice-activity-detection/manifest.json", { device: "cpu" });
+      const source = new OscillatorNode(new AudioContext());
+      source.start();
+      await new Promise((done, fail) => void detector.stream(source, done).catch(fail));
+      return vector.length;
+    };
+  `;
+  let folder: string;
+  test.beforeAll(() => {
+    folder = mkdtempSync(join(installed(), "bundled-tasks-"));
+    writeFileSync(join(folder, "index.html"), html);
+    writeFileSync(join(folder, "main.js"), program);
+  });
+  test.afterAll(() => rmSync(folder, { recursive: true }));
+
+  const bundle: Record<string, (output: string) => Promise<void>> = {
+    Vite: async (output) => void (await vite.build({ root: folder, base: "./", logLevel: "warn", build: { outDir: output } })),
+    webpack: async (output) => {
+      const stats = await new Promise<webpack.Stats>((resolve, reject) =>
+        webpack({ mode: "production", performance: { hints: false }, context: folder, entry: "./main.js", output: { path: output, filename: "main.js" } }, (error, stats) => (stats ? resolve(stats) : reject(error))),
+      );
+      expect(stats.toJson({ errors: true, warnings: true })).toMatchObject({ errors: [], warnings: [] });
+      writeFileSync(join(output, "index.html"), html);
+    },
+    "esbuild, with the package's files beside the bundle": async (output) => {
+      mkdirSync(output);
+      cpSync(join(installed(), "node_modules/firebrand/dist"), output, { recursive: true });
+      const { warnings } = await esbuild.build({ absWorkingDir: folder, entryPoints: ["main.js"], bundle: true, format: "esm", outdir: output, logLevel: "silent" });
+      expect(warnings).toEqual([]);
+      writeFileSync(join(output, "index.html"), html);
+    },
+  };
+  for (const [name, make] of Object.entries(bundle)) {
+    test(name, async ({ page }) => {
+      const output = join(folder, name.slice(0, 7));
+      await make(output);
+      const { address, close } = await serve({ root: output });
+      try {
+        await page.goto(`${address}/~csp/site/`);
+        await page.waitForFunction(() => "listen" in globalThis);
+        await page.mouse.click(5, 5);
+        expect(await page.evaluate(() => (globalThis as any).listen())).toBe(384);
+      } finally {
+        await close();
+      }
     });
   }
 });

@@ -20,7 +20,8 @@ export async function capture(source: LiveAudio, onSamples: (samples: Float32Arr
   }
   const context = isStream ? new AudioContext() : source.context;
   try {
-    await context.audioWorklet.addModule(new URL("./capture-worklet.js", import.meta.url));
+    // Vite would make a data: URL of so small a file, which strict policies forbid; nobody else minds the query.
+    await context.audioWorklet.addModule(new URL("./capture-worklet.js?no-inline", import.meta.url));
   } catch (error) {
     if (isStream && context instanceof AudioContext) await context.close();
     throw new FirebrandError("network", `live sound: the package's dist/capture-worklet.js could not be loaded: deploy the package's dist folder as a whole (${describe(error)})`, { cause: error });
@@ -31,6 +32,8 @@ export async function capture(source: LiveAudio, onSamples: (samples: Float32Arr
     if (data instanceof Float32Array) onSamples(data, context.sampleRate);
   };
   if (node instanceof AudioNode) node.connect(worklet);
+  // A context that was made before the user did anything waits; one click later it goes on.
+  if (isStream && context instanceof AudioContext) void context.resume();
   let isStopped = false;
   return {
     async stop() {

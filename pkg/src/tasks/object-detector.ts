@@ -153,7 +153,7 @@ export class ObjectDetector extends Task {
       filled += data.length;
     }
     if (filled !== all.length) {
-      throw new FirebrandError("invalid_manifest", `${this.#labels.join(", ")}: ${this.#anchors.length} anchors take ${all.length} numbers of outputs with ${columns} columns, the model gives ${filled}: check the task's anchors, labels and keypoints`);
+      throw new FirebrandError("invalid_manifest", `object detection: ${this.#anchors.length} anchors take ${all.length} numbers of outputs with ${columns} columns, the model gives ${filled}: check the task's anchors, labels and keypoints`);
     }
     return all;
   }
