@@ -59,7 +59,8 @@ bench: pkg ## measure against other runtimes in one browser, and natively
 	@npm --prefix bench run --silent bench
 	@npm --prefix bench run --silent shapes
 
-train: ## train the network for MNIST digits that the tests use, with Burn
-	@$(setup) rust models:mnist
+train: ## train the network for MNIST digits that the tests use, with Burn, and fit the classifier of rows
+	@$(setup) rust models:mnist,breast-cancer
+	@node train/breast-cancer/train.mjs
 	@cargo run --locked --release --quiet --manifest-path train/mnist/Cargo.toml -- $(cache)/data $(cache)/train/mnist
 	@cp $(cache)/train/mnist/mnist-cnn.onnx train/mnist/

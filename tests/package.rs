@@ -197,13 +197,11 @@ fn a_task_and_its_files_are_a_part_of_the_package() {
         "{:?}",
         wrong(&damaged.verify(None))
     );
-    let edits: [(fn(&mut Value), &str); 3] = [
-        (|manifest| manifest["task"]["name"] = json!("Tea leaf reading"), "task.name"),
-        (|manifest| manifest["task"]["files"]["terms"]["file"] = json!("terms.json"), "task.files"),
-        (|manifest| manifest["task"]["colour"] = json!("red"), "colour"),
-    ];
-    for (edit, said) in edits {
-        let error = files.edit(edit).open().expect_err("refused");
+    let wrong_name = files.edit(|manifest| manifest["task"]["name"] = json!("Tea leaf reading"));
+    let wrong_file = files.edit(|manifest| manifest["task"]["files"]["terms"]["file"] = json!("terms.json"));
+    let wrong_field = files.edit(|manifest| manifest["task"]["colour"] = json!("red"));
+    for (files, said) in [(wrong_name, "task.name"), (wrong_file, "task.files"), (wrong_field, "colour")] {
+        let error = files.open().expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::InvalidManifest);
         assert!(error.to_string().contains(said), "{error}");
     }

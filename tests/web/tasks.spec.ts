@@ -5,7 +5,7 @@ import { expect, test, type Page } from "@playwright/test";
 import esbuild from "esbuild";
 import * as vite from "vite";
 import webpack from "webpack";
-import { data, installed, taskAnswers } from "./places.mjs";
+import { data, installed, root, taskAnswers } from "./places.mjs";
 import { serve } from "./server.mjs";
 
 /* The page's own names; see pages/tasks.js. */
@@ -447,6 +447,27 @@ test.describe("what is fetched", () => {
       const [entry] = bundled.outputFiles;
       expect(entry!.text).not.toMatch(without);
     });
+  }
+});
+
+test("the examples of docs/tasks.md say what stands beside them", async ({ page }) => {
+  test.setTimeout(120_000);
+  const text = readFileSync(join(root, "docs/tasks.md"), "utf8");
+  const examples = [...text.matchAll(/```js\n([^]*?)```/g)].map(([, code]) => code!);
+  expect(examples).toHaveLength(9);
+  const printed: string[] = [];
+  page.on("console", (message) => printed.push(message.text()));
+  for (const example of examples) {
+    await start(page);
+    if (example.includes("video")) await page.evaluate(async () => void (await clip(60)));
+    const code = example.replaceAll('"firebrand/tasks"', '"../pkg/dist/tasks.js"').replaceAll('"/models/', '"../tasks/').replaceAll('"/photos/', '"../data/photos/').replaceAll('"/speech.wav"', '"../data/speech.wav"');
+    const name = /\/\/ (.+)$/m.exec(code)?.[1] ?? "";
+    printed.length = 0;
+    await page.addScriptTag({ type: "module", content: `${code}\nglobalThis.isDone = true;` });
+    if (example.includes("video")) await page.evaluate(() => void setTimeout(() => document.querySelector("video")!.play(), 500));
+    await page.waitForFunction(() => "isDone" in globalThis, undefined, { timeout: 15_000 });
+    for (const word of name.split(" ").filter((word) => !["…", "seconds", "0.76"].includes(word))) expect(printed.join(" "), example).toContain(word);
+    expect(printed.length, example).toBeGreaterThan(0);
   }
 });
 
