@@ -490,6 +490,37 @@ mod program {
     }
 
     #[test]
+    fn build_writes_the_task_of_its_configuration() {
+        let config = "model = \"tiny.onnx\"\nsample-rate = 8000\n\
+            [task]\nname = \"tea-leaf-reading\"\n\
+            [task.parameters]\nthreshold = 0.5\n[task.files]\nterms = \"terms.json\"\n";
+        let file = |name: &str, bytes: &[u8]| File { name: name.into(), bytes: bytes.to_vec() };
+        let model = tiny().to_onnx().expect("written");
+        let files = [file("tiny.onnx", &model), file("tea.toml", config.as_bytes()), file("terms.json", b"[]")];
+        let folder = put("task", &Files(files.to_vec()));
+        let (config, output) = (folder.join("tea.toml"), folder.join("out"));
+        let build = ["build", "--config", path(&config), "-o", path(&output), "--no-report", "--quiet"];
+        let (code, _, err) = firebrand(build);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let manifest = Manifest::parse(&std::fs::read(output.join(MANIFEST)).expect("a manifest")).expect("read");
+        assert_eq!(manifest.inputs[0].preprocessing, Some(Preprocessing::Audio { sample_rate: 8000 }));
+        let task = manifest.task.expect("a task");
+        assert_eq!((task.name.as_str(), &task.parameters["threshold"]), ("tea-leaf-reading", &json!(0.5)));
+        assert_eq!(std::fs::read(output.join(&task.files["terms"].file)).expect("a file"), b"[]");
+
+        let wrong = [
+            (vec!["--task-parameters", "{"], "--task-parameters: expected a JSON object"),
+            (vec!["--task-file", "terms.json"], "--task-file: expected NAME=FILE"),
+            (vec!["--task-file", "terms=nowhere.json"], "nowhere.json"),
+            (vec!["--task", "Tea Leaves"], "task.name"),
+        ];
+        for (more, said) in wrong {
+            let (code, _, err) = firebrand(build.into_iter().chain(more));
+            assert!(code == 1 && err.contains(said), "{code}: {err}");
+        }
+    }
+
+    #[test]
     fn verify_says_what_is_right_and_what_is_not() {
         let stored = Files::stored();
         for package in [folder(), folder().join(MANIFEST)] {

@@ -177,6 +177,21 @@ describe("a package", () => {
     await rm(folder, { recursive: true });
   });
 
+  it("has the files of its task, verified, with what they hold", async () => {
+    const terms = new TextEncoder().encode('["a"]');
+    const entry = { file: `terms-${sha256(terms)}.json`, bytes: terms.byteLength, sha256: sha256(terms) };
+    made.files[entry.file] = terms;
+    made.manifest.task = { name: "tea-leaf-reading", parameters: { threshold: 0.5 }, files: { terms: entry } };
+    const session = await loadMade().loading;
+    expect(session.manifest!.task).toEqual({ name: "tea-leaf-reading", parameters: { threshold: 0.5 }, files: { terms: { ...entry, data: terms } } });
+    made.files[entry.file] = new TextEncoder().encode('["b"]');
+    expect(await rejectionOf(loadMade().loading)).toMatchObject({ kind: "integrity", message: expect.stringContaining(entry.file) });
+    requests.length = 0;
+    runtimeIs(fakeGlue());
+    await inspect(`${base}/manifest.json`, { worker: false });
+    expect(requests.map(({ name }) => name)).toEqual(["manifest.json", "graph.onnx"]);
+  });
+
   it("is inspected by its graph alone", async () => {
     runtimeIs(fakeGlue());
     expect((await inspect(`${base}/manifest.json`, { worker: false })).operators[0]!.name).toBe("Mul");
@@ -548,6 +563,10 @@ describe("a manifest that makes no sense is refused by what is wrong", () => {
     ["inputs[0]: expected a name", (m) => (m.inputs[0] = 1)],
     ["labels: expected texts", (m) => (m.outputs[0].labels = [1])],
     ["outputs[0].labels: expected a file", (m) => (m.outputs[0].labels = "labels.json")],
+    ["task: expected an object", (m) => (m.task = "image-classification")],
+    ["task.parameters: expected an object", (m) => (m.task = { name: "a", parameters: [] })],
+    ["task.files.terms: expected a file", (m) => (m.task = { name: "a", files: { terms: "terms.json" } })],
+    ["is no name of a package's file", (m) => (m.task = { name: "a", files: { terms: { ...m.model, file: "../terms.json" } } })],
     ["golden: expected an object", (m) => (m.golden = [])],
     ["expected inputs, outputs and a tolerance", (m) => delete m.golden.samples[0].tolerance],
     ["tolerance: expected numbers", (m) => (m.golden.samples[0].tolerance.relative = -1)],

@@ -1,6 +1,7 @@
 // firebrand/tasks of the packed tarball in Node: what needs no browser, from paths.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -78,4 +79,46 @@ describe("tasks in Node", () => {
   test("video is a page's", async () => {
     await assert.rejects(tasks.watchVideo({}, () => {}, () => {}), isKind("invalid_argument", /takes a video element/));
   });
+});
+
+describe("packages that lack something", () => {
+  const set = (name, value) => (manifest) => void (manifest.task.parameters[name] = value);
+  const wrong = [
+    ["imageClassifier", "image-classification", (m) => delete m.outputs[0].labels, /has no output with labels/],
+    ["imageClassifier", "image-classification", (m) => delete m.inputs[0].preprocessing, /has no input with preprocessing of pictures/],
+    ["imageClassifier", "image-classification", (m) => (m.inputs[0].preprocessing.size = [0, 1]), /a size of pictures that is none: \[0,1\]/],
+    ["faceDetector", "face-detection", (m) => delete m.task.parameters, /task.parameters.labels: nothing, expected a list of texts/],
+    ["faceDetector", "face-detection", set("labels", []), /an empty list of task.parameters.labels/],
+    ["faceDetector", "face-detection", set("anchors", [{ stride: 8 }]), /anchors: .*expected a list of objects with the numbers stride, perCell/],
+    ["faceDetector", "face-detection", set("anchors", [{ stride: 1, perCell: 1e9 }]), /too many anchors/],
+    ["faceDetector", "face-detection", set("anchors", [{ stride: 8, perCell: -1 }]), /whole number/],
+    ["faceDetector", "face-detection", set("overlapThreshold", "0.3"), /overlapThreshold: "0.3", expected a number from 0 to 1/],
+    ["imageSegmenter", "image-segmentation", set("labels", ["person", "dog"]), /several outputs or labels/],
+    ["imageSegmenter", "image-segmentation", (m) => (m.inputs[0].preprocessing.fit = "cover"), /cuts pictures/],
+    ["audioDetector", "voice-activity-detection", (m) => delete m.inputs[0].preprocessing, /no input with preprocessing of sound/],
+    ["audioDetector", "voice-activity-detection", (m) => (m.inputs[0].preprocessing.sampleRate = 1), /a sample rate that is none: 1/],
+    ["audioDetector", "voice-activity-detection", set("frame", 0.5), /frame: 0.5, expected/],
+    ["noteTranscriber", "note-transcription", (m) => (m.inputs[0].shape = ["batch", "samples", 1]), /no windows of a fixed length/],
+    ["noteTranscriber", "note-transcription", set("overlap", 31), /an overlap of 31 frames/],
+    ["noteTranscriber", "note-transcription", set("notes", 1), /notes: 1, expected a text/],
+    ["textEmbedder", "text-embedding", (m) => delete m.task.files, /no file "tokenizer" among those of its task/],
+    ["textEmbedder", "text-embedding", set("maxTokens", 0), /maxTokens: 0/],
+    ["fileTyper", "file-typing", (m) => (m.task.files.config = m.task.files["content-types"]), /"config" no configuration of Magika's models/],
+    ["fileTyper", "file-typing", (m) => (m.task.files["content-types"] = m.task.files.config), /nothing in its file "content-types" of/],
+    ["tabularPredictor", "tabular-classification", set("features", ["a", "a"]), /no names, or one twice/],
+  ];
+  for (const [factory, name, edit, message] of wrong) {
+    test(`${factory}: ${message.source}`, async () => {
+      const folder = await mkdtemp(join(tmpdir(), "firebrand-task-"));
+      try {
+        for (const file of await readdir(join(taskPackages, name))) if (!file.startsWith("manifest")) await symlink(join(taskPackages, name, file), join(folder, file));
+        const manifest = JSON.parse(await readFile(join(taskPackages, name, "manifest.json"), "utf8"));
+        edit(manifest);
+        await writeFile(join(folder, "manifest.json"), JSON.stringify(manifest));
+        await assert.rejects(tasks[factory](join(folder, "manifest.json"), { selfTest: false }), isKind("invalid_manifest", message));
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+  }
 });

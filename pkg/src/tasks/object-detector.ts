@@ -163,6 +163,7 @@ export class ObjectDetector extends Task {
 function anchorsOf([height, width]: readonly [number, number], grids: readonly { stride: number; perCell: number }[]): Anchor[] {
   const anchors: Anchor[] = [];
   for (const { stride, perCell } of grids) {
+    if (!(stride >= 1) || !Number.isInteger(perCell) || perCell < 1) throw new FirebrandError("invalid_manifest", `task.parameters.anchors: stride is 1 or more, perCell a whole number, 1 or more; got ${stride} and ${perCell}`);
     const rows = Math.ceil(height / stride);
     const columns = Math.ceil(width / stride);
     // What hostile manifests ask for must not fill memory.
