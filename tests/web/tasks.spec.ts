@@ -192,6 +192,39 @@ test.describe("sound", () => {
     expect(wrong).toEqual({ kind: "invalid_argument", message: expect.stringContaining("MediaStream or an AudioNode") });
   });
 
+  test("live sound ends with its signal, with its session, and where onResult fails, which is told", async ({ page }) => {
+    await start(page);
+    await page.mouse.click(5, 5);
+    const { afterAbort, failed, disposed, silent } = await page.evaluate(async () => {
+      const detector = await open("audioDetector", "voice-activity-detection");
+      const context = new AudioContext();
+      const source = new OscillatorNode(context);
+      source.start();
+      const wait = (milliseconds: number) => new Promise((done) => setTimeout(done, milliseconds));
+      const ending = new AbortController();
+      let heard = 0;
+      await new Promise((done) => void detector.stream(source, () => (heard++, done(0)), { signal: ending.signal }));
+      ending.abort();
+      const before = heard;
+      await wait(200);
+      const aborted = await detector.stream(source, () => heard++, { signal: ending.signal });
+      await wait(100);
+      await aborted.stop();
+      const failure = (onResult: () => void, then = () => {}) =>
+        new Promise<any>((done) => void detector.stream(source, onResult, { onError: ({ kind, message }: any) => done({ kind, message }) }).then(then));
+      const failed = await failure(() => {
+        throw new Error("a slip");
+      });
+      const disposed = await failure(() => {}, () => void detector.dispose());
+      const silent = await rejection(tasks.audioDetector("../tasks/voice-activity-detection/manifest.json", { device: "cpu" }).then((other: any) => other.stream(new MediaStream(), () => {})));
+      return { afterAbort: heard - before, failed, disposed, silent };
+    });
+    expect(afterAbort).toBe(0);
+    expect(failed).toEqual({ kind: "invalid_argument", message: "onResult failed: a slip" });
+    expect(disposed.kind).toBe("disposed");
+    expect(silent).toEqual({ kind: "invalid_argument", message: expect.stringContaining("no audio track") });
+  });
+
   test("a tune's notes are Basic Pitch's, and a tone of 440 Hz is A4", async ({ page }) => {
     await start(page);
     const { notes, progress, tone, decoded, aborted } = await page.evaluate(async (melody: number[][]) => {
@@ -347,9 +380,9 @@ test.describe("video", () => {
     expect(closed).toBe(0);
   });
 
-  test("a slow task gets the newest frame, a signal ends it, and what it throws is thrown", async ({ page }) => {
+  test("a slow task gets the newest frame, a signal ends it, hidden pages wait, and what it throws is thrown", async ({ page }) => {
     await start(page);
-    const { slow, times, thrown, wrong, count } = await page.evaluate(async () => {
+    const { slow, times, hidden, thrown, wrong, count } = await page.evaluate(async () => {
       const video = await clip(60);
       video.loop = true;
       await video.play();
@@ -359,13 +392,20 @@ test.describe("video", () => {
       const wait = (milliseconds: number) => new Promise((done) => setTimeout(done, milliseconds));
       setTimeout(() => stop.abort(), 1200);
       const slow = await tasks.watchVideo(video, () => wait(200), (_: unknown, { time }: any) => times.push(time), { signal: stop.signal });
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+      const hiding = new AbortController();
+      setTimeout(() => hiding.abort(), 500);
+      const hidden = await tasks.watchVideo(video, () => wait(1), () => {}, { signal: hiding.signal });
+      Reflect.deleteProperty(document, "hidden");
       const thrown = await tasks.watchVideo(video, () => Promise.reject(new Error("a slip")), () => {}).catch((error: Error) => error.message);
       const wrong = [await rejection(tasks.watchVideo({}, () => {}, () => {})), await rejection(tasks.watchVideo(video, {}, () => {}))];
-      return { slow, times, thrown, wrong, count };
+      return { slow, times, hidden, thrown, wrong, count };
     });
     expect(slow.results).toBe(times.length);
     expect(slow.results).toBeLessThanOrEqual(6);
     expect(slow.frames).toBeGreaterThan(slow.results);
+    expect(hidden.results).toBe(0);
+    expect(hidden.frames).toBeGreaterThan(0);
     expect(thrown).toBe("a slip");
     expect(wrong.map(({ kind }) => kind)).toEqual(["invalid_argument", "invalid_argument"]);
     expect(count).toMatchObject({ open: 0, most: 1 });
