@@ -4,7 +4,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { cache, places, repository } from "./places.mjs";
 
 /** What lies beside each firebrand.toml when it is built, from the cache or the repository. */
@@ -20,7 +20,7 @@ const inputs = {
 };
 
 function program() {
-  const native = process.env.FIREBRAND_CLI;
+  const native = process.env.FIREBRAND_CLI && resolve(process.env.FIREBRAND_CLI);
   if (native) return { command: native, args: [], parts: [native] };
   const dist = join(repository, "pkg/dist");
   const cli = join(dist, "cli.js");
@@ -46,7 +46,7 @@ async function build(name, { command, args, parts }) {
   await mkdir(places.packages, { recursive: true });
   const draft = await mkdtemp(join(places.packages, `.${name}-`));
   try {
-    for (const file of [config, ...inputs[name]]) await copyFile(file, join(draft, file.split("/").at(-1)));
+    for (const file of [config, ...inputs[name]]) await copyFile(file, join(draft, basename(file)));
     execFileSync(command, [...args, "build", "-o", "package", "--no-report", "--quiet"], { cwd: draft, stdio: ["ignore", "ignore", "inherit"] });
     await writeFile(join(draft, "package/.source"), stamp);
     await rm(target, { recursive: true, force: true });

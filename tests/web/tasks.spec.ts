@@ -1,11 +1,12 @@
 // firebrand/tasks in a plain page, against what MediaPipe, ONNX Runtime and the models' own packages say (../tasks/oracle.py).
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, type Page } from "@playwright/test";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import esbuild from "esbuild";
 import * as vite from "vite";
 import webpack from "webpack";
-import { data, installed, root, taskAnswers } from "./places.mjs";
+import { data, installed, root, taskAnswers, taskPackages } from "./places.mjs";
 import { serve } from "./server.mjs";
 
 /* The page's own names; see pages/tasks.js. */
@@ -413,6 +414,18 @@ test.describe("video", () => {
 });
 
 test.describe("packages", () => {
+  test("are what the JSON Schema says", () => {
+    const schema = JSON.parse(readFileSync(join(installed(), "node_modules/firebrand/schema/manifest-1.json"), "utf8"));
+    const validate = new Ajv2020({ allErrors: true, strict: true, strictRequired: false, strictTypes: false }).compile(schema);
+    const names = readdirSync(join(root, "www/models"));
+    expect(names).toHaveLength(8);
+    for (const name of names) {
+      const manifest = JSON.parse(readFileSync(join(taskPackages, name, "manifest.json"), "utf8"));
+      expect(validate(manifest), `${name}: ${JSON.stringify(validate.errors)}`).toBe(true);
+      expect(manifest.task.name).toBe(name);
+    }
+  });
+
   test("of another task, of none and bare models are refused, and leave no worker", async ({ page }) => {
     await start(page);
     const told = await page.evaluate(async () => [
