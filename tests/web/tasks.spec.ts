@@ -226,6 +226,27 @@ test.describe("sound", () => {
     expect(silent).toEqual({ kind: "invalid_argument", message: expect.stringContaining("no audio track") });
   });
 
+  test("live sound that a slow machine cannot follow is dropped, not kept", async ({ page }) => {
+    await start(page);
+    await page.mouse.click(5, 5);
+    const starts = await page.evaluate(async () => {
+      const detector = await open("audioDetector", "voice-activity-detection");
+      const run = detector.session.run.bind(detector.session);
+      detector.session.run = async (...given: unknown[]) => {
+        await new Promise((done) => setTimeout(done, 400));
+        return run(...given);
+      };
+      const source = new OscillatorNode(new AudioContext());
+      source.start();
+      const starts: number[] = [];
+      await new Promise((done) => void detector.stream(source, ({ start, end }: any) => (starts.push(start, end), start > 3 && done(0))));
+      return starts;
+    });
+    const gaps = starts.slice(1).map((at, index) => at - starts[index]!);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(0);
+    expect(gaps.filter((gap) => gap > 3)).toHaveLength(1);
+  });
+
   test("a tune's notes are Basic Pitch's, and a tone of 440 Hz is A4", async ({ page }) => {
     await start(page);
     const { notes, progress, tone, decoded, aborted } = await page.evaluate(async (melody: number[][]) => {

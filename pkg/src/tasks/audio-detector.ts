@@ -112,10 +112,10 @@ export class AudioDetector extends Task {
     const seconds = (frames: number) => (frames * this.#frame) / this.#sampleRate;
     const ending = new AbortController();
     let resampler: Resampler | undefined;
-    let waiting: Float32Array[] = [];
+    let waiting: { index: number; samples: Float32Array }[] = [];
     let isBusy = false;
     let held = new Float32Array(0);
-    let index = 0;
+    let count = 0;
     let isActive = false;
     let quiet = 0;
     let model = this.#start(ending.signal);
@@ -125,11 +125,11 @@ export class AudioDetector extends Task {
       isBusy = true;
       try {
         for (let frame = waiting.shift(); frame && !ending.signal.aborted; frame = waiting.shift()) {
-          const score = await model.score(frame);
+          const score = await model.score(frame.samples);
           if (ending.signal.aborted) return;
           if (score >= threshold) [isActive, quiet] = [true, 0];
           else if (isActive && score < exitThreshold(threshold)) isActive = ++quiet * this.#frame < this.#minSilence * this.#sampleRate;
-          onResult({ start: seconds(index), end: seconds(++index), score, isActive });
+          onResult({ start: seconds(frame.index), end: seconds(frame.index + 1), score, isActive });
         }
       } catch (error) {
         if (ending.signal.aborted) return;
@@ -146,10 +146,9 @@ export class AudioDetector extends Task {
       joined.set(held);
       joined.set(more, held.length);
       let at = 0;
-      for (; at + this.#frame <= joined.length; at += this.#frame) waiting.push(joined.slice(at, at + this.#frame));
+      for (; at + this.#frame <= joined.length; at += this.#frame) waiting.push({ index: count++, samples: joined.slice(at, at + this.#frame) });
       held = joined.slice(at);
       if (seconds(waiting.length) > longestWait) {
-        index += waiting.length;
         waiting = [];
         model = this.#start(ending.signal);
       }
