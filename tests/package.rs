@@ -508,6 +508,9 @@ mod program {
         assert_eq!((task.name.as_str(), &task.parameters["threshold"]), ("tea-leaf-reading", &json!(0.5)));
         assert_eq!(std::fs::read(output.join(&task.files["terms"].file)).expect("a file"), b"[]");
 
+        let (code, out, _) = firebrand(["inspect", path(&output)]);
+        assert!(code == 0 && out.contains("tea-leaf-reading"), "{out}");
+
         let wrong = [
             (vec!["--task-parameters", "{"], "--task-parameters: expected a JSON object"),
             (vec!["--task-file", "terms.json"], "--task-file: expected NAME=FILE"),

@@ -127,6 +127,7 @@ fn about(path: &Path, manifest: &Manifest) -> String {
         ("size", Some(size)),
         ("made of", Some(made(&manifest.source))),
         ("made by", Some(format!("{} {}", manifest.tool.name, manifest.tool.version))),
+        ("task", manifest.task.as_ref().map(|task| task.name.clone())),
         ("licence", manifest.licence.clone()),
         ("author", manifest.author.clone()),
         ("about", manifest.description.clone()),
