@@ -7,6 +7,8 @@
 //! read them. An operator that no stored case passes with and no test beside it names fails the test, and so do the operator tables of
 //! README.md and docs/conformance.md where they are out of date.
 
+#[path = "support/suite.rs"]
+mod suite;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +18,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use firebrand::graph::ValueType;
-use firebrand::onnx::{StoredValue, inspect, optional_from_protobuf, sequence_from_protobuf, tensor_from_protobuf};
+use firebrand::onnx::inspect;
 use firebrand::ops::{OPERATORS, Operator};
-use firebrand::{DataType, ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
+use firebrand::{ErrorKind, Feed, Model, RunOptions, Session, SessionOptions, Tensor};
+use suite::{check, compare, read, stored};
 
 /// As ONNX's own runner, but for a tighter absolute tolerance.
 const RELATIVE: f64 = 1e-3;
@@ -40,65 +43,6 @@ fn known_failures(file: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn read(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-/// The dtype of the tensors in a type.
-fn element(ty: &ValueType) -> Option<DataType> {
-    match ty {
-        ValueType::Tensor { dtype, .. } => Some(*dtype),
-        ValueType::Sequence(inner) | ValueType::Optional(inner) => element(inner),
-        _ => None,
-    }
-}
-
-/// A stored value, read as what it is declared to be.
-fn stored(path: &Path, ty: &ValueType) -> Result<Feed, String> {
-    let place = |e: firebrand::Error| format!("{}: {e}", path.display());
-    match ty {
-        ValueType::Sequence(inner) => {
-            let (dtype, tensors) = sequence_from_protobuf(read(path)).map_err(place)?;
-            match dtype.or(element(inner)) {
-                Some(dtype) => Ok(Feed::Sequence(dtype, tensors)),
-                None => Err("a sequence of unknown type".into()),
-            }
-        }
-        ValueType::Optional(inner) => match optional_from_protobuf(read(path)).map_err(place)? {
-            None => Ok(Feed::Absent),
-            Some(StoredValue::Tensor(tensor)) => Ok(Feed::Tensor(tensor)),
-            Some(StoredValue::Sequence(dtype, tensors)) => match dtype.or(element(inner)) {
-                Some(dtype) => Ok(Feed::Sequence(dtype, tensors)),
-                None => Err("a sequence of unknown type".into()),
-            },
-        },
-        _ => {
-            let tensor = tensor_from_protobuf(read(path)).map_err(place)?;
-            // Some cases have their bfloat16 numbers stored as the bits, in uint16.
-            let bits = tensor.dtype() == DataType::Uint16 && element(ty) == Some(DataType::BFloat16);
-            match tensor.bytes() {
-                Some(bytes) if bits => {
-                    let numbers = Tensor::from_bytes(DataType::BFloat16, tensor.shape().to_vec(), bytes.to_vec());
-                    numbers.map(Feed::Tensor).map_err(place)
-                }
-                _ => Ok(Feed::Tensor(tensor)),
-            }
-        }
-    }
-}
-
-fn compare(got: &Feed, expected: &Feed) -> Result<f64, String> {
-    match (got, expected) {
-        (Feed::Tensor(got), Feed::Tensor(expected)) => support::compare(got, expected, RELATIVE, ABSOLUTE),
-        (Feed::Sequence(_, got), Feed::Sequence(_, expected)) if got.len() == expected.len() => {
-            let each = got.iter().zip(expected).map(|(g, e)| support::compare(g, e, RELATIVE, ABSOLUTE));
-            each.collect::<Result<Vec<_>, _>>().map(|d| d.into_iter().fold(0.0, f64::max))
-        }
-        (Feed::Absent, Feed::Absent) => Ok(0.0),
-        _ => Err(format!("expected {expected:?}, got {got:?}")),
-    }
-}
-
 fn load(model: &Path) -> firebrand::Result<Session> {
     Session::load_blocking(Model::from_onnx(read(model), &Default::default())?, SessionOptions::default())
 }
@@ -106,26 +50,7 @@ fn load(model: &Path) -> firebrand::Result<Session> {
 /// Runs every data set of a case; gives the largest difference.
 fn run_case(folder: &Path) -> Result<f64, String> {
     let session = load(&folder.join("model.onnx")).map_err(|e| format!("load: {} ({})", e, e.kind()))?;
-    let mut largest = 0f64;
-    let mut sets = 0;
-    loop {
-        let set = folder.join(format!("test_data_set_{sets}"));
-        if !set.exists() {
-            break;
-        }
-        sets += 1;
-        let feed = |(i, info): (usize, &firebrand::graph::ValueInfo)| {
-            Ok((info.name.clone(), stored(&set.join(format!("input_{i}.pb")), &info.ty)?))
-        };
-        let inputs = session.inputs().enumerate().map(feed).collect::<Result<Vec<_>, String>>()?;
-        let outputs =
-            session.run_blocking(inputs, RunOptions::default()).map_err(|e| format!("run: {} ({})", e, e.kind()))?;
-        for (i, ((name, got), info)) in outputs.iter().zip(session.outputs()).enumerate() {
-            let expected = stored(&set.join(format!("output_{i}.pb")), &info.ty)?;
-            largest = largest.max(compare(got, &expected).map_err(|e| format!("output \"{name}\": {e}"))?);
-        }
-    }
-    if sets == 0 { Err("no stored data".into()) } else { Ok(largest) }
+    check(&session, folder, RELATIVE, ABSOLUTE)
 }
 
 /// Runs a case; a panic is a failure like another.
@@ -344,7 +269,7 @@ fn light(model: &str) {
     let outputs = session.run_blocking(inputs, RunOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(outputs.len(), 1);
     let expected = stored(&suite.join(format!("light_{model}_output_0.pb")), &ValueType::Unknown).expect("stored");
-    match compare(&outputs[0].1, &expected) {
+    match compare(&outputs[0].1, &expected, RELATIVE, ABSOLUTE) {
         Ok(largest) => println!("light_{model}: largest difference {largest:.1e}"),
         Err(e) => panic!("light_{model}: {e}"),
     }

@@ -61,7 +61,7 @@ fn case(folder: &Path) -> Result<bool, String> {
     }
     let again = Model::from_onnx(written, &Default::default()).map_err(|e| format!("read again: {e}"))?;
     let session = Session::load_blocking(again, SessionOptions::default()).map_err(|e| format!("load: {e}"))?;
-    suite::check(&session, folder, 1e-3, 1e-6).map(|()| false)
+    suite::check(&session, folder, 1e-3, 1e-6).map(|_| false)
 }
 
 /// Cases of opset 7 and later that are refused, with a part of the reason.

@@ -20,7 +20,8 @@ fn element(ty: &ValueType) -> Option<DataType> {
     }
 }
 
-fn stored(path: &Path, ty: &ValueType) -> Result<Feed, String> {
+/// A stored value, read as what it is declared to be.
+pub fn stored(path: &Path, ty: &ValueType) -> Result<Feed, String> {
     let place = |e: firebrand::Error| format!("{}: {e}", path.display());
     let sequence = |dtype: Option<DataType>, tensors, ty| match dtype.or(element(ty)) {
         Some(dtype) => Ok(Feed::Sequence(dtype, tensors)),
@@ -50,31 +51,36 @@ fn stored(path: &Path, ty: &ValueType) -> Result<Feed, String> {
     }
 }
 
-fn compare(got: &Feed, expected: &Feed, relative: f64, absolute: f64) -> Result<(), String> {
+/// As [`support::compare`], of any value.
+pub fn compare(got: &Feed, expected: &Feed, relative: f64, absolute: f64) -> Result<f64, String> {
     match (got, expected) {
-        (Feed::Tensor(got), Feed::Tensor(expected)) => support::compare(got, expected, relative, absolute).map(|_| ()),
+        (Feed::Tensor(got), Feed::Tensor(expected)) => support::compare(got, expected, relative, absolute),
         (Feed::Sequence(_, got), Feed::Sequence(_, expected)) if got.len() == expected.len() => {
-            got.iter().zip(expected).try_for_each(|(g, e)| support::compare(g, e, relative, absolute).map(|_| ()))
+            let each = got.iter().zip(expected).map(|(g, e)| support::compare(g, e, relative, absolute));
+            each.collect::<Result<Vec<_>, _>>().map(|d| d.into_iter().fold(0.0, f64::max))
         }
-        (Feed::Absent, Feed::Absent) => Ok(()),
+        (Feed::Absent, Feed::Absent) => Ok(0.0),
         _ => Err(format!("expected {expected:?}, got {got:?}")),
     }
 }
 
-/// Runs `session` on the data sets of a case, and compares with the outputs stored there.
-pub fn check(session: &Session, folder: &Path, relative: f64, absolute: f64) -> Result<(), String> {
+/// Runs `session` on the data sets of a case, and compares with the outputs stored there; gives the largest difference.
+pub fn check(session: &Session, folder: &Path, relative: f64, absolute: f64) -> Result<f64, String> {
     let sets: Vec<PathBuf> =
         (0..).map(|set| folder.join(format!("test_data_set_{set}"))).take_while(|set| set.exists()).collect();
+    let mut largest = 0f64;
     for set in &sets {
         let feed = |(i, info): (usize, &ValueInfo)| {
             Ok((info.name.clone(), stored(&set.join(format!("input_{i}.pb")), &info.ty)?))
         };
         let inputs = session.inputs().enumerate().map(feed).collect::<Result<Vec<_>, String>>()?;
-        let outputs = session.run_blocking(inputs, RunOptions::default()).map_err(|e| format!("run: {e}"))?;
+        let outputs =
+            session.run_blocking(inputs, RunOptions::default()).map_err(|e| format!("run: {e} ({})", e.kind()))?;
         for (i, ((name, got), info)) in outputs.iter().zip(session.outputs()).enumerate() {
             let expected = stored(&set.join(format!("output_{i}.pb")), &info.ty)?;
-            compare(got, &expected, relative, absolute).map_err(|e| format!("output \"{name}\": {e}"))?;
+            let difference = compare(got, &expected, relative, absolute);
+            largest = largest.max(difference.map_err(|e| format!("output \"{name}\": {e}"))?);
         }
     }
-    if sets.is_empty() { Err("no stored data".into()) } else { Ok(()) }
+    if sets.is_empty() { Err("no stored data".into()) } else { Ok(largest) }
 }
