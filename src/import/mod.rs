@@ -154,7 +154,7 @@ pub fn import(name: &str, bytes: Bytes, beside: &dyn Beside, options: &ImportOpt
         Format::Tflite => made(tflite::read(&bytes)?),
         Format::KerasH5 => made(keras::h5(bytes)?),
         Format::Keras => made(keras::archive(bytes)?),
-        Format::TfjsLayers => made(tfjs::layers::read(&json(name, &bytes)?, beside)?),
+        Format::TfjsLayers => made(tfjs::layers::read(&json(&bytes)?, beside)?),
         Format::TfjsGraph => (self::model(tfjs::graph::read(&bytes, beside)?), Vec::new()),
     };
     refuse_nan(&model.graph)?;
@@ -165,10 +165,10 @@ fn made((graph, notes): (Graph, Vec<String>)) -> (Model, Vec<String>) {
     (model(graph), notes)
 }
 
-fn json(name: &str, bytes: &[u8]) -> Result<serde_json::Value> {
+fn json(bytes: &[u8]) -> Result<serde_json::Value> {
     match serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
         Ok(json) => Ok(json),
-        Err(error) => bail!(Truncated, "{name} is no whole JSON: {error}; the download is probably cut short"),
+        Err(error) => bail!(Truncated, "the JSON is not whole: {error}; the download is probably cut short"),
     }
 }
 

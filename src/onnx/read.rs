@@ -82,6 +82,19 @@ pub(super) fn decode(source: &dyn Source, longest: usize) -> Result<ModelProto> 
     Ok(model)
 }
 
+/// What files open with that are often taken for models by mistake.
+const STRANGERS: [(&[u8], &str); 9] = [
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"RIFF", "a RIFF file (a WebP picture, or sound)"),
+    (b"%PDF", "a PDF document"),
+    (b"\x1f\x8b", "a gzip archive, to be unpacked first"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x89HDF", "an HDF5 file, to be converted first"),
+    (b"\x93NUMPY", "a NumPy array"),
+];
+
 enum Scan {
     Whole,
     CutShort { field_end: u64 },
@@ -102,6 +115,9 @@ fn scan(source: &dyn Source) -> Result<Scan> {
     }
     if text.starts_with(b"{") || text.starts_with(b"version https://git-lfs") {
         bail!(NotAModel, "this is text (JSON or a Git LFS pointer), not an ONNX model; fetch the file itself");
+    }
+    if let Some((_, what)) = STRANGERS.iter().find(|(opening, _)| bytes.starts_with(opening)) {
+        bail!(NotAModel, "this is {what}, not an ONNX model");
     }
     while rest.has_remaining() {
         let at = rest.position();

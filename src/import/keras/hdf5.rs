@@ -56,7 +56,10 @@ impl Hdf5 {
     pub fn strings(&self, path: &str, name: &str) -> Result<Option<Vec<String>>> {
         let attributes = match self.group(path)?.attrs() {
             Ok(attributes) => attributes,
-            Err(error) => bail!(InvalidModel, "the attributes of \"/{path}\" cannot be read: {error}"),
+            Err(error) => bail!(
+                InvalidModel,
+                "the attributes of \"/{path}\" cannot be read: {error}; the file is damaged or cut short"
+            ),
         };
         if let Some(value) = attributes.get(name) {
             return Ok(Some(texts(value)));

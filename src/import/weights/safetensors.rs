@@ -137,6 +137,12 @@ pub fn read(bytes: &[u8]) -> Result<Weights> {
         }
     }
     ensure!(wrong.is_empty(), InvalidModel, "the safetensors header contradicts itself: {}", wrong.join("; "));
-    ensure!(cut.is_empty(), Truncated, "{}, which ends at {}: the file is cut short", cut.join("; "), data.len());
+    if let Some(first) = cut.first() {
+        let others = match cut.len() - 1 {
+            0 => String::new(),
+            others => format!(", and {others} more behind it"),
+        };
+        bail!(Truncated, "{first}, which ends at {}{others}: the file is cut short", data.len());
+    }
     Ok(weights)
 }
