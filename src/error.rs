@@ -118,12 +118,14 @@ struct Inner {
     node: Option<String>,
     operator: Option<String>,
     file: Option<String>,
+    unsupported: Vec<(String, Vec<String>)>,
 }
 
 impl Error {
     /// An error of `kind`; `message` says what was expected, what came and what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), node: None, operator: None, file: None }))
+        let (node, operator, file, unsupported) = (None, None, None, Vec::new());
+        Self(Box::new(Inner { kind, message: message.into(), node, operator, file, unsupported }))
     }
 
     /// Adds the node where it happened; the innermost place is kept.
@@ -139,6 +141,18 @@ impl Error {
     pub fn in_file(mut self, file: impl Into<String>) -> Self {
         self.0.file.get_or_insert_with(|| file.into());
         self
+    }
+
+    /// Adds everything that is not supported, by name, each with the places that have it.
+    pub(crate) fn with_unsupported(mut self, unsupported: Vec<(String, Vec<String>)>) -> Self {
+        self.0.unsupported = unsupported;
+        self
+    }
+
+    /// Of a model that an importer refuses: every operator or layer that is not supported, each with all places that
+    /// have it. Empty for other errors.
+    pub fn unsupported(&self) -> &[(String, Vec<String>)] {
+        &self.0.unsupported
     }
 
     /// What went wrong, to match on.

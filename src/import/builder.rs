@@ -177,5 +177,6 @@ pub fn unsupported(missing: &BTreeMap<String, Vec<String>>) -> Error {
         format!("{what} ({} {}: {shown}{more})", places.len(), if places.len() == 1 { "time" } else { "times" })
     });
     let list = list.collect::<Vec<_>>().join(", ");
-    Error::new(ErrorKind::UnsupportedOperator, format!("not supported by the importer: {list}"))
+    let all = missing.iter().map(|(what, places)| (what.clone(), places.clone())).collect();
+    Error::new(ErrorKind::UnsupportedOperator, format!("not supported by the importer: {list}")).with_unsupported(all)
 }
