@@ -49,6 +49,10 @@ impl Crops {
 }
 
 impl Files for Crops {
+    fn place(&self) -> String {
+        "crops".to_string()
+    }
+
     fn names(&self) -> firebrand::Result<Vec<String>> {
         Ok(self.0.iter().map(|(name, _)| name.clone()).collect())
     }
@@ -147,6 +151,10 @@ fn digits() -> Option<(Model, Inputs, Vec<i64>)> {
         Model::from_onnx(std::fs::read(file).expect("the trained network"), &Default::default()).expect("a model");
     struct One(Bytes);
     impl Files for One {
+        fn place(&self) -> String {
+            "one".to_string()
+        }
+
         fn names(&self) -> firebrand::Result<Vec<String>> {
             Ok(vec!["digits.npy".into()])
         }

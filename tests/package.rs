@@ -54,8 +54,8 @@ fn metadata() -> Metadata {
         layout: Layout::Nchw,
         color: Color::Rgb,
         fit: Fit::Cover,
-        mean: [123.675, 116.28, 103.53],
-        scale: [1.0 / 255.0, 0.017, 0.1],
+        mean: vec![123.675, 116.28, 103.53],
+        scale: vec![1.0 / 255.0, 0.017, 0.1],
     };
     let original = tiny().to_onnx().expect("written");
     Metadata {

@@ -58,8 +58,8 @@ export interface PictureOptions {
   size?: number | readonly [height: number, width: number];
   /** Where the channels are. Default: what the model's declared shape says, else `"NCHW"`. */
   layout?: "NCHW" | "NHWC";
-  /** The order of the channels. Default: `"RGB"`. */
-  color?: "RGB" | "BGR";
+  /** The channels and their order. Default: `"GRAY"` where the model declares one channel, else `"RGB"`. */
+  color?: "RGB" | "BGR" | "GRAY";
   /** Subtracted from each pixel (0 to 255): for all channels, or for each in the order of the result. Default: 0. */
   mean?: number | readonly [number, number, number];
   /** Multiplied after the mean is subtracted. Default: 1/255. */

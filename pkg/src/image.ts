@@ -21,14 +21,17 @@ export interface PixelSource {
 export interface ImageOptions {
   /** The result's size in pixels: `[height, width]`, or one number for both. Default: the source's own. */
   size?: number | readonly [height: number, width: number];
-  /** `"NCHW"` gives shape `[1, 3, height, width]`, `"NHWC"` gives `[1, height, width, 3]`. Default: `"NCHW"`. */
+  /** `"NCHW"` gives shape `[1, channels, height, width]`, `"NHWC"` gives `[1, height, width, channels]`. Default: `"NCHW"`. */
   layout?: "NCHW" | "NHWC";
-  /** The order of the channels. Default: `"RGB"`. Alpha is left out. */
-  color?: "RGB" | "BGR";
+  /**
+   * The channels and their order: three, or with `"GRAY"` one, the luminance (ITU-R BT.601) in whole numbers as Pillow's
+   * `"L"`. Default: `"RGB"`. Alpha is left out.
+   */
+  color?: "RGB" | "BGR" | "GRAY";
   /** Subtracted from each pixel (0…255): one number, or one per channel in the order of `color`. Default: 0. */
-  mean?: number | readonly [number, number, number];
+  mean?: number | readonly [number, number, number] | readonly [number];
   /** Multiplied after `mean` is subtracted, as `mean` is given. Default: 1/255. */
-  scale?: number | readonly [number, number, number];
+  scale?: number | readonly [number, number, number] | readonly [number];
   /**
    * Where the proportions differ: `"cover"` fills the result and cuts off what stands over, evenly;
    * `"contain"` shows the whole picture on black; `"fill"` stretches. Default: `"cover"`.
@@ -49,19 +52,20 @@ export function tensorFromImage(source: ImageSource, options: ImageOptions): { d
   const pixels = pixelsOf(source);
   const [height, width] = sizeOf(options.size, pixels);
   const layout = oneOf("layout", options.layout ?? "NCHW", ["NCHW", "NHWC"]);
-  const color = oneOf("color", options.color ?? "RGB", ["RGB", "BGR"]);
+  const color = oneOf("color", options.color ?? "RGB", ["RGB", "BGR", "GRAY"]);
+  const channels = color === "GRAY" ? 1 : 3;
   const fit = oneOf("fit", options.fit ?? "cover", ["cover", "contain", "fill"]);
-  const mean = perChannel("mean", options.mean ?? 0);
-  const scale = perChannel("scale", options.scale ?? 1 / 255);
+  const mean = perChannel("mean", options.mean ?? 0, channels);
+  const scale = perChannel("scale", options.scale ?? 1 / 255, channels);
 
   const { crop, inner } = placement(pixels, height, width, fit);
-  const rgb = resample(pixels, crop, inner.height, inner.width);
+  const rgb = resample(color === "GRAY" ? luminance(pixels) : pixels, crop, inner.height, inner.width);
 
   const plane = height * width;
-  const data = new Float32Array(3 * plane);
-  const [channelStride, pixelStride] = layout === "NCHW" ? [plane, 1] : [1, 3];
-  for (let channel = 0; channel < 3; channel++) {
-    const from = color === "RGB" ? channel : 2 - channel;
+  const data = new Float32Array(channels * plane);
+  const [channelStride, pixelStride] = layout === "NCHW" ? [plane, 1] : [1, channels];
+  for (let channel = 0; channel < channels; channel++) {
+    const from = color === "BGR" ? 2 - channel : channel;
     const subtract = mean[channel]!;
     const multiply = scale[channel]!;
     const start = channel * channelStride;
@@ -77,7 +81,16 @@ export function tensorFromImage(source: ImageSource, options: ImageOptions): { d
       }
     }
   }
-  return { data, shape: layout === "NCHW" ? [1, 3, height, width] : [1, height, width, 3] };
+  return { data, shape: layout === "NCHW" ? [1, channels, height, width] : [1, height, width, channels] };
+}
+
+/** The same picture in grey: the weights of ITU-R BT.601 in the very integers of Pillow's conversion to `"L"`. */
+function luminance({ width, height, data }: PixelSource): PixelSource {
+  const grey = new Uint8Array(data.length);
+  for (let at = 0; at < data.length; at += 4) {
+    grey.fill((data[at]! * 19595 + data[at + 1]! * 38470 + data[at + 2]! * 7471 + 0x8000) >> 16, at, at + 3);
+  }
+  return { width, height, data: grey };
 }
 
 /** Which part of a picture is shown where in a result of `height` × `width`. */
@@ -236,10 +249,11 @@ function sizeOf(size: ImageOptions["size"], pixels: PixelSource): [number, numbe
   return [height, width];
 }
 
-function perChannel(name: string, value: number | readonly [number, number, number]): readonly number[] {
-  const values = typeof value === "number" ? [value, value, value] : value;
-  if (!Array.isArray(values) || values.length !== 3 || !values.every(Number.isFinite)) {
-    fail(`${name} is one number, or one for each of the three channels; got ${JSON.stringify(value)}`);
+function perChannel(name: string, value: number | readonly number[], channels: 1 | 3): readonly number[] {
+  const values = typeof value === "number" ? Array<number>(channels).fill(value) : value;
+  if (!Array.isArray(values) || values.length !== channels || !values.every(Number.isFinite)) {
+    const each = channels === 1 ? " for the one channel of grey" : ", or one for each of the three channels";
+    fail(`${name} is one number${each}; got ${JSON.stringify(value)}`);
   }
   return values;
 }

@@ -15,10 +15,12 @@ export interface ImagePreprocessing {
   readonly kind: "image";
   readonly size: readonly [height: number, width: number];
   readonly layout: "NCHW" | "NHWC";
-  readonly color: "RGB" | "BGR";
+  /** `"GRAY"` is one channel, the luminance. */
+  readonly color: "RGB" | "BGR" | "GRAY";
   readonly fit: "fill" | "cover" | "contain";
-  readonly mean: readonly [number, number, number];
-  readonly scale: readonly [number, number, number];
+  /** One number per channel, in the order of `color`. */
+  readonly mean: readonly [number, number, number] | readonly [number];
+  readonly scale: readonly [number, number, number] | readonly [number];
 }
 
 /** What sound an input takes. */

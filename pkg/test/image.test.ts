@@ -73,6 +73,18 @@ describe("Tensor.fromImage", () => {
     expect([...data]).toEqual([200, 100, 0, 200, 100, 10, 200, 110, 0, 200, 110, 10]);
   });
 
+  it("gives one channel of grey, as Pillow's L", () => {
+    // Pillow 13.0: Image.new("RGB", (1, 1), rgb).convert("L").getpixel((0, 0))
+    const colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [1, 2, 3], [10, 200, 30], [254, 1, 127], [128, 64, 200], [255, 255, 255]] as const;
+    const row = picture(8, 1, (x) => [...colours[x]!]);
+    const { shape, data } = Tensor.fromImage(row, { color: "GRAY", scale: 1 });
+    expect(shape).toEqual([1, 1, 1, 8]);
+    expect([...data]).toEqual([76, 150, 29, 2, 124, 91, 99, 255]);
+    const last = Tensor.fromImage(row, { color: "GRAY", layout: "NHWC", mean: [76], scale: [0.5] });
+    expect(last.shape).toEqual([1, 1, 8, 1]);
+    expect(last.data[1]).toBe(37);
+  });
+
   it("applies mean and scale by channel, in the order of the result", () => {
     const { data } = Tensor.fromImage(source, { color: "BGR", mean: [200, 100, 0], scale: [1, 0.5, 2] });
     expect([...data]).toEqual([0, 0, 0, 0, 0, 0, 5, 5, 0, 20, 0, 20]);
@@ -114,6 +126,7 @@ describe("Tensor.fromImage", () => {
     ["a size of 0", () => Tensor.fromImage(source, { size: 0 }), /size is \[height, width\]/],
     ["a fractional size", () => Tensor.fromImage(source, { size: [2, 2.5] }), /whole pixels/],
     ["an unknown layout", () => Tensor.fromImage(source, { layout: "CHW" as never }), /layout is one of NCHW, NHWC; got "CHW"/],
+    ["three means of grey", () => Tensor.fromImage(source, { color: "GRAY", mean: [1, 2, 3] }), /mean is one number for the one channel of grey; got \[1,2,3\]/],
     ["two means", () => Tensor.fromImage(source, { mean: [1, 2] as never }), /mean is one number/],
     ["a scale that is no number", () => Tensor.fromImage(source, { scale: Number.NaN }), /scale is one number/],
   ])("refuses %s", (_what, call, message) => {

@@ -42,6 +42,8 @@ const cases: Case[] = [
     mean: [103.939, 116.779, 123.68],
     scale: [1 / 57, 1 / 58, 1 / 59],
   },
+  { name: "grey", width: 11, height: 7, size: [4, 4], color: "GRAY", mean: [12], scale: [1 / 64] },
+  { name: "grey, contained", width: 6, height: 9, size: [7, 7], color: "GRAY", layout: "NHWC", fit: "contain", mean: [0.5], scale: [1] },
 ];
 
 it("prepares pictures as the command line does, whose tests read the same file", async () => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{BuildOptions, Built, Data, OnProgress, build};
-use crate::data::picture::PictureOptions;
+use crate::data::picture::{Layout, PictureOptions, Preparation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{DataType, Dim, ValueInfo, ValueType};
 use crate::import::Imported;
@@ -39,6 +39,9 @@ pub struct PackageOptions {
     /// How a picture becomes the model's input, where it takes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pictures: Option<PictureOptions>,
+    /// Whether the samples are pictures. An input of one channel is taken for one then, or where `pictures` says
+    /// anything; else it may as well be sound.
+    pub samples_are_pictures: bool,
     /// A weight file has at most so many bytes, or one tensor.
     pub shard_bytes: Option<usize>,
 }
@@ -71,7 +74,8 @@ pub fn publish(
     let input = &built.model.graph.inputs;
     let mut preprocessing = BTreeMap::new();
     if let (Some(pictures), [only]) = (&package.pictures, &input[..])
-        && let Some(picture) = preprocessing_of(pictures, only)
+        && let Some(picture) = preprocessing_of(pictures, only)?
+        && (picture.has_colours() || pictures.any() || package.samples_are_pictures)
     {
         preprocessing.insert(only.name.clone(), picture);
     }
@@ -103,22 +107,19 @@ pub fn publish(
 }
 
 /// How a picture becomes an input, where that has the shape of one.
-fn preprocessing_of(pictures: &PictureOptions, info: &ValueInfo) -> Option<Preprocessing> {
-    let ValueType::Tensor { dtype: DataType::Float32, shape: Some(shape) } = &info.ty else { return None };
-    let three = |at: usize| shape.get(at) == Some(&Dim::Size(3));
-    if shape.len() != 4 || !three(1) && !three(3) {
-        return None;
-    }
-    let preparation = pictures.preparation(Some(shape));
-    let (height, width) = preparation.size?;
-    Some(Preprocessing::Image {
-        size: [u32::try_from(height).ok()?, u32::try_from(width).ok()?],
-        layout: preparation.layout,
-        color: preparation.color,
-        fit: preparation.fit,
-        mean: preparation.mean,
-        scale: preparation.scale,
-    })
+fn preprocessing_of(pictures: &PictureOptions, info: &ValueInfo) -> Result<Option<Preprocessing>> {
+    let ValueType::Tensor { dtype: DataType::Float32, shape: Some(shape) } = &info.ty else { return Ok(None) };
+    let wrong = |said: String| Error::new(ErrorKind::InvalidArgument, said);
+    let Preparation { size, layout, color, mean, scale, fit } = pictures.preparation(Some(shape)).map_err(wrong)?;
+    let channels = match (&shape[..], layout) {
+        ([_, channels, _, _], Layout::Nchw) | ([_, _, _, channels], Layout::Nhwc) => channels,
+        _ => return Ok(None),
+    };
+    let size = size.and_then(|(height, width)| Some([u32::try_from(height).ok()?, u32::try_from(width).ok()?]));
+    Ok(size.filter(|_| *channels == Dim::Size(color.channels())).map(|size| {
+        let each = |of: [f64; 3]| of[..color.channels()].to_vec();
+        Preprocessing::Image { size, layout, color, fit, mean: each(mean), scale: each(scale) }
+    }))
 }
 
 /// How the tool was called, so that calling it so again gives the same.

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use firebrand::build::compare::Metric;
 use firebrand::build::publish::{PackageOptions, Source, publish};
 use firebrand::build::report::{Latency, Report};
-use firebrand::build::{BuildOptions, Data, OnProgress, build, random_samples};
-use firebrand::data::dataset::{Dataset, DatasetOptions, Files};
+use firebrand::build::{BuildOptions, OnProgress, build, random_samples};
+use firebrand::data::dataset::{DatasetOptions, Files};
 use firebrand::data::npy;
 use firebrand::data::picture::PictureOptions;
-use firebrand::optimize::calibrate::{CalibrationMethod, Samples};
+use firebrand::data::supply::Supply;
+use firebrand::optimize::calibrate::CalibrationMethod;
 use firebrand::optimize::quantize::Precision;
 use firebrand::package::{File, TaskMetadata};
 use firebrand::{Error, ErrorKind, Model, RunOptions, Session, SessionOptions};
@@ -253,33 +254,19 @@ impl OptimizeArguments {
         original: &Model,
         quantize: Precision,
         quiet: bool,
-        work: impl FnOnce(&Data<'_>, OnProgress<'_>) -> firebrand::Result<T>,
+        work: impl FnOnce(&Supply<'_>, OnProgress<'_>) -> firebrand::Result<T>,
     ) -> Outcome<T> {
         let wrong = |error: Error| Failure::input(error.to_string());
-        let labelled = DatasetOptions {
+        let options = DatasetOptions {
             pictures: self.pictures.clone(),
             labels: self.labels.as_deref().map(read_labels).transpose()?,
             classes: self.classes()?,
         };
-        let unlabelled = DatasetOptions { labels: None, ..labelled.clone() };
         let open = |path: &Option<PathBuf>| path.as_deref().map(Disk::open).transpose();
-        let (data_files, calibration_files) = (open(&self.data)?, open(&self.calibrate)?);
-        let evaluation = dataset(&self.data, &data_files, original, labelled)?;
-        let calibration = dataset(&self.calibrate, &calibration_files, original, unlabelled)?;
-        let none = evaluation.is_none() && calibration.is_none();
-        if none && matches!(quantize, Precision::Int8 | Precision::Mixed) {
-            return Err(Failure::input("int8 needs samples to find the ranges of activations with")
-                .hint("give some with --calibrate or --data; weight-only, dynamic, float16 and int4 need none"));
-        }
-        let random = if none { random_samples(original, 8).map_err(wrong)? } else { Vec::new() };
-        let data = Data {
-            calibration: calibration.as_ref().or(evaluation.as_ref()).map_or(&random, |data| data as &dyn Samples),
-            evaluation: evaluation.as_ref().or(calibration.as_ref()).map_or(&random, |data| data as &dyn Samples),
-            labels: evaluation.as_ref().and_then(Dataset::labels),
-            random: none,
-        };
+        let (data, calibrate) = (open(&self.data)?, open(&self.calibrate)?);
+        let supply = Supply::open(original, quantize, data.as_ref(), calibrate.as_ref(), options).map_err(wrong)?;
         let mut bars = Bars { quiet, current: None };
-        let done = work(&data, &mut |step, done, total| {
+        let done = work(&supply, &mut |step, done, total| {
             bars.at(step, done, total);
             Ok(())
         });
@@ -295,19 +282,6 @@ impl OptimizeArguments {
     fn classes(&self) -> Outcome<Option<Vec<String>>> {
         self.classes.as_deref().map(read_classes).transpose()
     }
-}
-
-/// The samples in the files at `path`, where one is given.
-fn dataset<'a>(
-    path: &Option<PathBuf>,
-    files: &'a Option<Disk>,
-    model: &Model,
-    options: DatasetOptions,
-) -> Outcome<Option<Dataset<'a>>> {
-    let (Some(path), Some(files)) = (path, files) else { return Ok(None) };
-    Dataset::open(files, model.graph.inputs.clone(), options)
-        .map(Some)
-        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
 }
 
 /// A bar for each step.
@@ -348,6 +322,10 @@ impl Disk {
 }
 
 impl Files for Disk {
+    fn place(&self) -> String {
+        self.file.as_ref().map_or(self.root.clone(), |file| self.root.join(file)).display().to_string()
+    }
+
     fn names(&self) -> firebrand::Result<Vec<String>> {
         if let Some(file) = &self.file {
             return Ok(vec![file.clone()]);
@@ -403,7 +381,7 @@ pub fn quantize(arguments: &QuantizeArguments) -> Outcome<()> {
         &imported.model,
         arguments.precision,
         arguments.quiet,
-        |data, on_progress| build(&imported.model, &options, data, on_progress),
+        |supply, on_progress| build(&imported.model, &options, &supply.data(), on_progress),
     )?;
     let before = imported.model.to_onnx().map_err(|error| model::bad(path, error))?;
     let after = built.model.to_onnx().map_err(|error| model::bad(path, error))?;
@@ -434,7 +412,7 @@ pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
         ..arguments.options.options(arguments.quantize)
     };
     let about = &arguments.about;
-    let package = PackageOptions {
+    let mut package = PackageOptions {
         name: about.name.clone(),
         package_version: about.package_version.clone(),
         licence: about.licence.clone(),
@@ -445,6 +423,7 @@ pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
         sample_rate: about.sample_rate,
         task: about.task()?,
         shard_bytes: Some(usize::from(about.shard_size) << 20),
+        ..PackageOptions::default()
     };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let output = match &arguments.output {
@@ -457,7 +436,10 @@ pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
         &imported.model,
         arguments.quantize,
         arguments.quiet,
-        |data, on_progress| publish(source, &imported, &options, &package, data, on_progress),
+        |supply, on_progress| {
+            package.samples_are_pictures = supply.are_pictures();
+            publish(source, &imported, &options, &package, &supply.data(), on_progress)
+        },
     )?;
     let mut report = Report::of_package(&built, &name, &imported, &files).map_err(|error| model::bad(path, error))?;
     package::write(&output, &files)?;

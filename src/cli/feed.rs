@@ -147,7 +147,7 @@ impl Reader<'_> {
                     return Err(failure.hint("give the pixels as a .npy file"));
                 }
                 let pixels = picture::decode(&bytes).map_err(wrong)?;
-                picture::prepare(&pixels, &self.pictures.preparation(shape)).map_err(wrong)
+                self.pictures.preparation(shape).and_then(|how| picture::prepare(&pixels, &how)).map_err(wrong)
             }
             Some(Format::Json) => json::read(&bytes, dtype).map_err(wrong),
             None => Err(wrong("expected a NumPy array (.npy), a picture (.png, .jpg) or JSON (.json)".to_string())),

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use firebrand::data::dataset::{Dataset, DatasetOptions};
-use firebrand::data::picture::PictureOptions;
 use firebrand::optimize::calibrate::Samples;
-use firebrand::package::{Comparison, MANIFEST, Package, Preprocessing, Report, VerifyOptions};
+use firebrand::package::{Comparison, MANIFEST, Package, Report, VerifyOptions};
 use firebrand::{Feed, Model, Tensor};
 use serde::Serialize;
 
@@ -77,20 +76,10 @@ pub fn verify(arguments: &Arguments) -> Outcome<()> {
 
 /// The inputs that the files at `data` hold, pictures made as the package's manifest says.
 fn samples(data: &Path, package: &Path) -> Outcome<Vec<Vec<(String, Tensor)>>> {
-    let wrong = |error: firebrand::Error| Failure::input(format!("{}: {error}", data.display()));
+    let wrong = |error: firebrand::Error| Failure::input(error.to_string());
     let (manifest, model) = model::open(package)?;
-    let pictures =
-        manifest.into_iter().flat_map(|manifest| manifest.inputs).find_map(|input| match input.preprocessing {
-            Some(Preprocessing::Image { size, layout, color, fit, mean, scale }) => Some(PictureOptions {
-                image_size: Some((size[0] as usize, size[1] as usize)),
-                image_layout: Some(layout),
-                image_color: Some(color),
-                image_mean: Some(mean),
-                image_scale: Some(scale),
-                image_fit: Some(fit),
-            }),
-            _ => None,
-        });
+    let inputs = manifest.into_iter().flat_map(|manifest| manifest.inputs);
+    let pictures = inputs.filter_map(|input| input.preprocessing?.pictures()).next();
     let options = DatasetOptions { pictures: pictures.unwrap_or_default(), ..DatasetOptions::default() };
     let files = Disk::open(data)?;
     let dataset = Dataset::open(&files, model.graph.inputs, options).map_err(wrong)?;

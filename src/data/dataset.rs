@@ -14,6 +14,9 @@ use crate::runtime::Feed;
 
 /// Files by name, wherever they are.
 pub trait Files {
+    /// What errors call all of them together: a folder's path, an option's name.
+    fn place(&self) -> String;
+
     /// The names of all files, folders before them with `/`, in any order.
     ///
     /// Errors: `Io`.
@@ -46,6 +49,8 @@ pub struct Dataset<'a> {
     options: DatasetOptions,
     content: Content,
     labels: Option<Vec<i64>>,
+    /// How many folders there are, where their order alone makes the labels.
+    ordered_folders: Option<usize>,
 }
 
 enum Content {
@@ -66,6 +71,10 @@ impl<'a> Dataset<'a> {
     ///
     /// Errors: `InvalidArgument` for anything else, and for data that do not fit; `Io`.
     pub fn open(files: &'a dyn Files, inputs: Vec<ValueInfo>, options: DatasetOptions) -> Result<Self> {
+        Self::read(files, inputs, options).map_err(|error| error.in_file(files.place()))
+    }
+
+    fn read(files: &'a dyn Files, inputs: Vec<ValueInfo>, options: DatasetOptions) -> Result<Self> {
         let mut names = files.names()?;
         names.retain(|name| !name.split('/').any(|part| part.starts_with('.')));
         names.sort_unstable();
@@ -73,9 +82,11 @@ impl<'a> Dataset<'a> {
             |name: &str| name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
         let pictures: Vec<String> =
             names.iter().filter(|name| matches!(ending(name).as_str(), "png" | "jpg" | "jpeg")).cloned().collect();
+        let mut ordered_folders = None;
         let (content, found) = if !pictures.is_empty() {
             only_input(&inputs)?;
-            let labels = folder_labels(&pictures, options.classes.as_deref())?;
+            let (labels, ordered) = folder_labels(&pictures, options.classes.as_deref())?;
+            ordered_folders = ordered.filter(|_| options.labels.is_none());
             (Content::Pictures(pictures), labels)
         } else {
             let Some(name) = names.iter().find(|name| matches!(ending(name).as_str(), "npz" | "npy" | "csv")) else {
@@ -85,8 +96,10 @@ impl<'a> Dataset<'a> {
                     if names.is_empty() { "no file".to_string() } else { names.join(", ") }
                 );
             };
-            let bytes = files.read(name)?;
-            let (arrays, labels) = match ending(name).as_str() {
+            let (bytes, kind) = (files.read(name)?, ending(name));
+            // Where there is no other file, the place says its name.
+            let name = if names.len() == 1 && files.place().ends_with(name.as_str()) { "" } else { name };
+            let (arrays, labels) = match kind.as_str() {
                 "npz" => npz(&bytes)?,
                 "npy" => (BTreeMap::from([(only_input(&inputs)?.name.clone(), numpy(name, &bytes)?)]), None),
                 _ => csv(name, &bytes, only_input(&inputs)?)?,
@@ -95,7 +108,7 @@ impl<'a> Dataset<'a> {
             (Content::Arrays(arrays, count), labels)
         };
         let labels = options.labels.clone().or(found);
-        let dataset = Self { files, inputs, options, content, labels };
+        let dataset = Self { files, inputs, options, content, labels, ordered_folders };
         ensure!(!dataset.is_empty(), InvalidArgument, "there are no samples in the data");
         if let Some(labels) = &dataset.labels {
             ensure!(
@@ -112,6 +125,37 @@ impl<'a> Dataset<'a> {
     /// The right answer of each sample, where it is known.
     pub fn labels(&self) -> Option<&[i64]> {
         self.labels.as_deref()
+    }
+
+    /// Checks the labels against a model that gives `scores` of them.
+    ///
+    /// Errors: `InvalidArgument`.
+    pub fn check_labels(&self, scores: usize) -> Result<()> {
+        self.labels_fit(scores).map_err(|error| error.in_file(self.files.place()))
+    }
+
+    fn labels_fit(&self, scores: usize) -> Result<()> {
+        if let Some(folders) = self.ordered_folders.filter(|&folders| folders != scores) {
+            bail!(
+                InvalidArgument,
+                "expected {scores} folders, one for each of the model's scores in alphabetical order, got {folders}: \
+                 name the classes (classes), or call the folders by their numbers"
+            );
+        }
+        let wrong = |label: &&i64| usize::try_from(**label).map_or(true, |label| label >= scores);
+        if let Some(label) = self.labels().and_then(|labels| labels.iter().find(wrong)) {
+            bail!(
+                InvalidArgument,
+                "expected labels from 0 to {}, as the model gives {scores} scores, got {label}",
+                scores - 1
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the samples are pictures.
+    pub fn are_pictures(&self) -> bool {
+        matches!(self.content, Content::Pictures(_))
     }
 
     /// What sample `index` is called.
@@ -132,6 +176,12 @@ impl Samples for Dataset<'_> {
     }
 
     fn get(&self, index: usize) -> Result<Vec<(String, Feed)>> {
+        self.sample(index).map_err(|error| error.in_file(self.files.place()))
+    }
+}
+
+impl Dataset<'_> {
+    fn sample(&self, index: usize) -> Result<Vec<(String, Feed)>> {
         match &self.content {
             Content::Pictures(names) => {
                 let name = &names[index];
@@ -145,7 +195,8 @@ impl Samples for Dataset<'_> {
                 );
                 let wrong = |said: String| Error::new(ErrorKind::InvalidArgument, format!("{name}: {said}"));
                 let pixels = picture::decode(&self.files.read(name)?).map_err(wrong)?;
-                let tensor = picture::prepare(&pixels, &self.options.pictures.preparation(shape)).map_err(wrong)?;
+                let preparation = self.options.pictures.preparation(shape);
+                let tensor = preparation.and_then(|how| picture::prepare(&pixels, &how)).map_err(wrong)?;
                 Ok(vec![(input.name.clone(), tensor.into())])
             }
             Content::Arrays(arrays, _) => self
@@ -158,9 +209,7 @@ impl Samples for Dataset<'_> {
                 .collect(),
         }
     }
-}
 
-impl Dataset<'_> {
     /// Sample `index` of an array, as the input wants it.
     fn row(&self, input: &ValueInfo, array: &Tensor, index: usize) -> Result<Tensor> {
         let (dtype, shape) = declared(input)?;
@@ -172,7 +221,7 @@ impl Dataset<'_> {
             Some(dims) => fit(dims, &inner).ok_or_else(|| {
                 Error::new(
                     ErrorKind::InvalidArgument,
-                    format!("input \"{}\" is {}: a sample of shape {inner:?} does not fit", input.name, input.ty),
+                    format!("input \"{}\": expected samples for {}, got one of shape {inner:?}", input.name, input.ty),
                 )
             })?,
         };
@@ -192,7 +241,8 @@ impl Dataset<'_> {
         );
         let mut values = row.to_f64s()?;
         if pixels {
-            let preparation = self.options.pictures.preparation(shape);
+            let wrong = |said: String| Error::new(ErrorKind::InvalidArgument, said);
+            let preparation = self.options.pictures.preparation(shape).map_err(wrong)?;
             let one = |of: [f64; 3]| of[0] == of[1] && of[1] == of[2];
             ensure!(
                 one(preparation.mean) && one(preparation.scale),
@@ -250,32 +300,42 @@ fn only_input(inputs: &[ValueInfo]) -> Result<&ValueInfo> {
     }
 }
 
-/// The class of each picture, where all lie in folders.
-fn folder_labels(pictures: &[String], classes: Option<&[String]>) -> Result<Option<Vec<i64>>> {
+/// The class of each picture, where all lie in folders; and how many folders there are, where their order makes it.
+fn folder_labels(pictures: &[String], classes: Option<&[String]>) -> Result<(Option<Vec<i64>>, Option<usize>)> {
     let Some(folders) =
         pictures.iter().map(|name| name.split_once('/').map(|(folder, _)| folder)).collect::<Option<Vec<&str>>>()
     else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let mut all: Vec<&str> = folders.clone();
     all.sort_unstable();
     all.dedup();
     let numbers: Option<Vec<i64>> = folders.iter().map(|folder| folder.parse().ok()).collect();
     if numbers.is_some() {
-        return Ok(numbers);
+        return Ok((numbers, None));
     }
     let place = |folder: &&str| match classes {
         Some(classes) => match classes.iter().position(|class| class == folder) {
             Some(at) => Ok(at as i64),
-            None => bail!(InvalidArgument, "the folder \"{folder}\" is named after none of the classes"),
+            None => bail!(
+                InvalidArgument,
+                "the folder \"{folder}\" is named after none of the classes: expected one of {}",
+                classes.join(", ")
+            ),
         },
         None => Ok(all.iter().position(|name| name == folder).unwrap_or(0) as i64),
     };
-    folders.iter().map(place).collect::<Result<Vec<i64>>>().map(Some)
+    let labels = folders.iter().map(place).collect::<Result<Vec<i64>>>()?;
+    Ok((Some(labels), classes.is_none().then_some(all.len())))
 }
 
 fn numpy(name: &str, bytes: &[u8]) -> Result<Tensor> {
-    npy::read(bytes, None).map_err(|said| Error::new(ErrorKind::InvalidArgument, format!("{name}: {said}")))
+    npy::read(bytes, None).map_err(|said| Error::new(ErrorKind::InvalidArgument, format!("{}{said}", before(name))))
+}
+
+/// A file's name before what is said of it; nothing for none.
+fn before(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("{name}: ") }
 }
 
 /// Arrays by name, and labels.
@@ -307,13 +367,23 @@ fn npz(bytes: &Bytes) -> Result<Arrays> {
 const LABEL_COLUMNS: [&str; 4] = ["label", "class", "target", "y"];
 
 fn csv(name: &str, bytes: &[u8], input: &ValueInfo) -> Result<Arrays> {
-    let bad = |error: csv::Error| Error::new(ErrorKind::InvalidArgument, format!("{name}: {error}"));
+    let name = before(name);
+    let bad = |error: csv::Error| {
+        let said = match error.kind() {
+            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+                let line = pos.as_ref().map_or(0, csv::Position::line);
+                format!("line {line}: expected {expected_len} cells, as the first line has, got {len}")
+            }
+            _ => error.to_string(),
+        };
+        Error::new(ErrorKind::InvalidArgument, format!("{name}{said}"))
+    };
     let mut table = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
     let header: Vec<String> = table.headers().map_err(bad)?.iter().map(str::to_string).collect();
     ensure!(
         header.iter().any(|cell| cell.parse::<f64>().is_err()),
         InvalidArgument,
-        "{name}: the first line has numbers: expected the columns' names"
+        "{name}line 1: expected the columns' names, got numbers alone: put a line of names before them"
     );
     let label = header.iter().position(|cell| LABEL_COLUMNS.contains(&cell.to_ascii_lowercase().as_str()));
     let (mut values, mut labels) = (Vec::new(), Vec::new());
@@ -323,7 +393,7 @@ fn csv(name: &str, bytes: &[u8], input: &ValueInfo) -> Result<Arrays> {
         for (column, cell) in record.iter().enumerate() {
             let Ok(number) = cell.parse::<f64>() else {
                 let column = header.get(column).map_or("", String::as_str);
-                bail!(InvalidArgument, "{name}, line {line}, column \"{column}\": expected a number, got \"{cell}\"");
+                bail!(InvalidArgument, "{name}line {line}, column \"{column}\": expected a number, got \"{cell}\"");
             };
             if Some(column) == label {
                 labels.push(number as i64);
@@ -353,6 +423,13 @@ fn check_arrays(arrays: &BTreeMap<String, Tensor>, inputs: &[ValueInfo]) -> Resu
         missing.join(", "),
         names.join(", ")
     );
+    if let Some(input) = inputs.iter().find(|input| arrays[&input.name].shape().is_empty()) {
+        bail!(
+            InvalidArgument,
+            "input \"{}\": expected samples along the first axis of its array, got a scalar",
+            input.name
+        );
+    }
     let count = |array: &Tensor| array.shape().first().copied().unwrap_or(0);
     let counts: Vec<usize> = inputs.iter().map(|input| count(&arrays[&input.name])).collect();
     let first = counts.first().copied().unwrap_or(0);

@@ -4,3 +4,4 @@ pub mod dataset;
 pub mod npy;
 pub mod picture;
 pub mod sample;
+pub mod supply;

@@ -5,22 +5,22 @@ use std::io::Cursor;
 
 use crate::Tensor;
 use crate::graph::Dim;
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 /// Where the channels are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Layout {
-    /// [1, 3, height, width]
+    /// [1, channels, height, width]
     #[serde(rename = "NCHW", alias = "nchw")]
     Nchw,
-    /// [1, height, width, 3]
+    /// [1, height, width, channels]
     #[serde(rename = "NHWC", alias = "nhwc")]
     Nhwc,
 }
 
-/// The order of the channels.
+/// The channels and their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
@@ -31,6 +31,17 @@ pub enum Color {
     /// Blue, green, red
     #[serde(rename = "BGR", alias = "bgr")]
     Bgr,
+    /// One channel, the luminance
+    #[serde(rename = "GRAY", alias = "gray")]
+    #[cfg_attr(feature = "cli", value(alias = "grey"))]
+    Gray,
+}
+
+impl Color {
+    /// How many channels there are.
+    pub fn channels(self) -> usize {
+        if self == Self::Gray { 1 } else { 3 }
+    }
 }
 
 /// What happens where the proportions differ.
@@ -53,7 +64,7 @@ pub struct Preparation {
     pub size: Option<(usize, usize)>,
     pub layout: Layout,
     pub color: Color,
-    /// Subtracted from each pixel (0…255), per channel in the order of `color`.
+    /// Subtracted from each pixel (0…255), per channel in the order of `color`; three equal numbers for the one of grey.
     pub mean: [f64; 3],
     /// Multiplied after that.
     pub scale: [f64; 3],
@@ -74,7 +85,7 @@ pub struct PictureOptions {
     #[cfg_attr(feature = "cli", arg(long, value_enum, ignore_case = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_layout: Option<Layout>,
-    /// The order of the channels [default: rgb]
+    /// The channels and their order [default: gray where the model declares one channel, else rgb]
     #[cfg_attr(feature = "cli", arg(long, value_enum, ignore_case = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_color: Option<Color>,
@@ -92,8 +103,7 @@ pub struct PictureOptions {
     pub image_fit: Option<Fit>,
 }
 
-/// Canvases and tensors end well below this; it keeps a slip of the hand from filling memory.
-#[cfg(feature = "cli")]
+/// Canvases and tensors end well below this; it keeps a slip of the hand, and a hostile file, from filling memory.
 const LARGEST_SIDE: usize = 32_768;
 const MOST_PIXELS: usize = 1 << 26;
 
@@ -133,26 +143,58 @@ impl PictureOptions {
             || self.image_fit.is_some()
     }
 
+    /// What is said here, and, where nothing is, what `others` say.
+    pub fn or(&self, others: &Self) -> Self {
+        Self {
+            image_size: self.image_size.or(others.image_size),
+            image_layout: self.image_layout.or(others.image_layout),
+            image_color: self.image_color.or(others.image_color),
+            image_mean: self.image_mean.or(others.image_mean),
+            image_scale: self.image_scale.or(others.image_scale),
+            image_fit: self.image_fit.or(others.image_fit),
+        }
+    }
+
     /// What the arguments say, and, where they are silent, what the declared shape says.
-    pub fn preparation(&self, declared: Option<&[Dim]>) -> Preparation {
-        let three = |dim: &Dim| *dim == Dim::Size(3);
-        let layout = self.image_layout.unwrap_or(match declared {
-            Some([_, c, _, last]) if three(last) && !three(c) => Layout::Nhwc,
-            _ => Layout::Nchw,
+    ///
+    /// The error says which arguments contradict each other.
+    pub fn preparation(&self, declared: Option<&[Dim]>) -> Result<Preparation, String> {
+        let has = |dim: &Dim, channels: usize| *dim == Dim::Size(channels);
+        let is_last =
+            |channels: usize| matches!(declared, Some([_, c, _, last]) if has(last, channels) && !has(c, channels));
+        let layout = self.image_layout.unwrap_or_else(|| {
+            let last = match self.image_color {
+                Some(color) => is_last(color.channels()),
+                // A 3 says more than a 1, which may be a picture's height.
+                None => is_last(3) || is_last(1) && !matches!(declared, Some([_, c, ..]) if has(c, 3)),
+            };
+            if last { Layout::Nhwc } else { Layout::Nchw }
         });
         let size = self.image_size.or(match (declared, layout) {
             (Some([_, _, Dim::Size(height), Dim::Size(width)]), Layout::Nchw)
             | (Some([_, Dim::Size(height), Dim::Size(width), _]), Layout::Nhwc) => Some((*height, *width)),
             _ => None,
         });
-        Preparation {
+        let is_grey = match (declared, layout) {
+            (Some([_, channels, _, _]), Layout::Nchw) | (Some([_, _, _, channels]), Layout::Nhwc) => has(channels, 1),
+            _ => false,
+        };
+        let color = self.image_color.unwrap_or(if is_grey { Color::Gray } else { Color::Rgb });
+        for (name, given) in [("mean", self.image_mean), ("scale", self.image_scale)] {
+            if let Some([a, b, c]) = given.filter(|[a, b, c]| color == Color::Gray && (a != b || b != c)) {
+                return Err(format!(
+                    "--image-{name}: expected one number for the one channel of grey, got {a},{b},{c}: give one, or --image-color rgb"
+                ));
+            }
+        }
+        Ok(Preparation {
             size,
             layout,
-            color: self.image_color.unwrap_or(Color::Rgb),
+            color,
             mean: self.image_mean.unwrap_or([0.0; 3]),
             scale: self.image_scale.unwrap_or([1.0 / 255.0; 3]),
             fit: self.image_fit.unwrap_or(Fit::Cover),
-        }
+        })
     }
 }
 
@@ -165,17 +207,36 @@ pub struct Pixels {
 
 /// Decodes a PNG or JPEG file, turned upright as its EXIF data says; transparency is left out.
 ///
-/// The error says what is wrong with the file.
+/// The error says what is wrong with the file. Its size is looked at before memory is taken for its pixels.
 pub fn decode(bytes: &[u8]) -> Result<Pixels, String> {
-    let wrong = |error: image::ImageError| format!("it cannot be read as PNG or JPEG: {error}");
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| wrong(error.into()))?;
+    let larger = |got: String| {
+        format!(
+            "expected a picture of at most {LARGEST_SIDE} pixels a side and {MOST_PIXELS} in all, got {got}: make it smaller first"
+        )
+    };
+    let wrong = |error: ImageError| match error {
+        ImageError::Limits(_) => larger("a larger one".to_string()),
+        ImageError::Unsupported(_) => {
+            "expected a picture, PNG or JPEG, got other bytes: save it as one of them".to_string()
+        }
+        error => format!("it cannot be read as PNG or JPEG: {error}; the file is damaged or cut short"),
+    };
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| wrong(ImageError::IoError(error)))?;
+    let mut limits = Limits::default();
+    // 16 bits for each of four channels, and what a decoder needs beside.
+    limits.max_alloc = Some(MOST_PIXELS as u64 * 8 + (1 << 26));
+    reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(wrong)?;
     let (width, height) = decoder.dimensions();
-    let possible = (bytes.len() as u64).saturating_mul(MOST_UNPACKED);
-    if u64::from(width) * u64::from(height) > MOST_PIXELS as u64 || decoder.total_bytes() > possible {
+    let fits = |side: u32| side as usize <= LARGEST_SIDE;
+    if !fits(width) || !fits(height) || width as usize * height as usize > MOST_PIXELS {
+        return Err(larger(format!("{width} × {height}")));
+    }
+    if decoder.total_bytes() > (bytes.len() as u64).saturating_mul(MOST_UNPACKED) {
         return Err(format!(
-            "it says that it has {width} by {height} pixels, in {} bytes: at most {MOST_PIXELS} are read, and no file \
-             holds {MOST_UNPACKED} times its size",
+            "it says that it has {width} × {height} pixels, in {} bytes, and no picture unpacks to {MOST_UNPACKED} times its size: the file is damaged",
             bytes.len()
         ));
     }
@@ -186,7 +247,20 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, String> {
     Ok(Pixels { width: image.width() as usize, height: image.height() as usize, rgb: image.into_raw() })
 }
 
-/// A picture prepared: float32, `[1, 3, height, width]` or `[1, height, width, 3]`.
+impl Pixels {
+    /// The luminance (ITU-R BT.601: 0.299 red, 0.587 green, 0.114 blue) of each pixel, in the very integers of Pillow's
+    /// conversion to "L", which most networks of one channel were trained on.
+    fn luminance(&self) -> Vec<u8> {
+        let of = |pixel: &[u8]| {
+            let [red, green, blue] = [0, 1, 2].map(|channel| u32::from(pixel[channel]));
+            ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
+        };
+        self.rgb.chunks_exact(3).map(of).collect()
+    }
+}
+
+/// A picture prepared: float32, `[1, channels, height, width]` or `[1, height, width, channels]`, with three channels, or
+/// one of grey.
 ///
 /// The error says what does not fit.
 pub fn prepare(picture: &Pixels, preparation: &Preparation) -> Result<Tensor, String> {
@@ -218,16 +292,21 @@ pub fn prepare(picture: &Pixels, preparation: &Preparation) -> Result<Tensor, St
         }
         Fit::Fill => {}
     }
-    let rgb = resample(picture, crop, inner.height, inner.width);
+    let channels = preparation.color.channels();
+    let (sides, inner_sides) = ((picture.height, picture.width), (inner.height, inner.width));
+    let resampled = match preparation.color {
+        Color::Gray => resample::<1>(&picture.luminance(), sides, crop, inner_sides),
+        Color::Rgb | Color::Bgr => resample::<3>(&picture.rgb, sides, crop, inner_sides),
+    };
 
     let plane = height * width;
-    let mut data = vec![0f32; 3 * plane];
+    let mut data = vec![0f32; channels * plane];
     let (channel_stride, pixel_stride) = match preparation.layout {
         Layout::Nchw => (plane, 1),
-        Layout::Nhwc => (1, 3),
+        Layout::Nhwc => (1, channels),
     };
-    for channel in 0..3 {
-        let from = if preparation.color == Color::Rgb { channel } else { 2 - channel };
+    for channel in 0..channels {
+        let from = if preparation.color == Color::Bgr { 2 - channel } else { channel };
         let (subtract, multiply) = (preparation.mean[channel], preparation.scale[channel]);
         let start = channel * channel_stride;
         let black = (-subtract * multiply) as f32;
@@ -237,14 +316,14 @@ pub fn prepare(picture: &Pixels, preparation: &Preparation) -> Result<Tensor, St
         for y in 0..inner.height {
             for x in 0..inner.width {
                 let pixel = (y + inner.top) * width + x + inner.left;
-                let value = f64::from(rgb[(y * inner.width + x) * 3 + from]);
+                let value = f64::from(resampled[(y * inner.width + x) * channels + from]);
                 data[start + pixel * pixel_stride] = ((value - subtract) * multiply) as f32;
             }
         }
     }
     let shape = match preparation.layout {
-        Layout::Nchw => vec![1, 3, height, width],
-        Layout::Nhwc => vec![1, height, width, 3],
+        Layout::Nchw => vec![1, channels, height, width],
+        Layout::Nhwc => vec![1, height, width, channels],
     };
     Tensor::from_vec(shape, data).map_err(|error| error.to_string())
 }
@@ -266,31 +345,37 @@ struct Rectangle {
     height: f64,
 }
 
-/// Resamples a rectangle of the picture with a triangle filter at half-pixel centres: bilinear
-/// where it enlarges, widened by the factor where it shrinks, so that every source pixel counts.
+/// Resamples a rectangle of a picture of `C` channels, whose sides are `height` and `width` as those of the result, with
+/// a triangle filter at half-pixel centres: bilinear where it enlarges, widened by the factor where it shrinks, so that
+/// every source pixel counts.
 ///
 /// The sums are double and the two passes meet in single precision, as in JavaScript.
-fn resample(picture: &Pixels, crop: Rectangle, height: usize, width: usize) -> Vec<f32> {
-    let columns = taps(crop.x, crop.width, width, picture.width);
-    let rows = taps(crop.y, crop.height, height, picture.height);
+fn resample<const C: usize>(
+    pixels: &[u8],
+    (source_height, source_width): (usize, usize),
+    crop: Rectangle,
+    (height, width): (usize, usize),
+) -> Vec<f32> {
+    let columns = taps(crop.x, crop.width, width, source_width);
+    let rows = taps(crop.y, crop.height, height, source_height);
     let first_row = rows[0].start;
     let last_row = rows[height - 1].start + rows[height - 1].weights.len();
 
-    let mut narrow = Vec::with_capacity((last_row - first_row) * width * 3);
+    let mut narrow = Vec::with_capacity((last_row - first_row) * width * C);
     for y in first_row..last_row {
-        let line = &picture.rgb[y * picture.width * 3..][..picture.width * 3];
+        let line = &pixels[y * source_width * C..][..source_width * C];
         for tap in &columns {
-            let mut sum = [0f64; 3];
-            for (share, pixel) in tap.weights.iter().zip(line[tap.start * 3..].chunks_exact(3)) {
-                for channel in 0..3 {
-                    sum[channel] += share * f64::from(pixel[channel]);
+            let mut sum = [0f64; C];
+            for (share, pixel) in tap.weights.iter().zip(line[tap.start * C..].chunks_exact(C)) {
+                for (sum, &value) in sum.iter_mut().zip(pixel) {
+                    *sum += share * f64::from(value);
                 }
             }
             narrow.extend(sum.map(|value| value as f32));
         }
     }
 
-    let line = width * 3;
+    let line = width * C;
     let mut result = Vec::with_capacity(height * line);
     let mut sum = vec![0f64; line];
     for tap in &rows {
@@ -341,8 +426,8 @@ mod tests {
         size: Option<(usize, usize)>,
         layout: Layout,
         color: Color,
-        mean: [f64; 3],
-        scale: [f64; 3],
+        mean: Vec<f64>,
+        scale: Vec<f64>,
         fit: Fit,
         shape: Vec<usize>,
         data: Vec<f32>,
@@ -358,6 +443,10 @@ mod tests {
         Pixels { width, height, rgb: (0..width * height * 3).map(|_| next()).collect() }
     }
 
+    fn per_channel(given: &[f64]) -> [f64; 3] {
+        if let [one] = given { [*one; 3] } else { given.try_into().unwrap() }
+    }
+
     #[test]
     fn agrees_with_javascript() {
         let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/pictures/prepared.json")).unwrap();
@@ -367,8 +456,8 @@ mod tests {
                 size: case.size,
                 layout: case.layout,
                 color: case.color,
-                mean: case.mean,
-                scale: case.scale,
+                mean: per_channel(&case.mean),
+                scale: per_channel(&case.scale),
                 fit: case.fit,
             };
             let tensor = prepare(&pixels(case.width, case.height), &preparation).unwrap();
@@ -434,12 +523,90 @@ mod tests {
     fn the_declared_shape_fills_in() {
         let silent = PictureOptions::default();
         let (n, s) = (|| Dim::Name("?".into()), Dim::Size);
-        let nhwc = silent.preparation(Some(&[n(), s(128), s(160), s(3)]));
+        let of = |dims: [Dim; 4]| silent.preparation(Some(&dims)).unwrap();
+        let nhwc = of([n(), s(128), s(160), s(3)]);
         assert_eq!((nhwc.layout, nhwc.size), (Layout::Nhwc, Some((128, 160))));
-        let nchw = silent.preparation(Some(&[s(1), s(3), s(224), s(192)]));
+        let nchw = of([s(1), s(3), s(224), s(192)]);
         assert_eq!((nchw.layout, nchw.size), (Layout::Nchw, Some((224, 192))));
-        let open = silent.preparation(Some(&[s(1), s(3), n(), n()]));
+        let open = of([s(1), s(3), n(), n()]);
         assert_eq!((open.layout, open.size), (Layout::Nchw, None));
-        assert_eq!(silent.preparation(None).scale, [1.0 / 255.0; 3]);
+        assert_eq!(silent.preparation(None).unwrap().scale, [1.0 / 255.0; 3]);
+    }
+
+    #[test]
+    fn one_declared_channel_is_grey() {
+        let silent = PictureOptions::default();
+        let (n, s) = (|| Dim::Name("N".into()), Dim::Size);
+        for (dims, layout, color, size) in [
+            ([n(), s(64), s(48), s(1)], Layout::Nhwc, Color::Gray, Some((64, 48))),
+            ([s(1), s(1), s(28), s(28)], Layout::Nchw, Color::Gray, Some((28, 28))),
+            ([s(1), s(1), n(), n()], Layout::Nchw, Color::Gray, None),
+            ([s(1), s(1), s(1), s(1)], Layout::Nchw, Color::Gray, Some((1, 1))),
+            // Pictures of one row or column.
+            ([s(1), s(3), s(64), s(1)], Layout::Nchw, Color::Rgb, Some((64, 1))),
+            ([s(1), s(1), s(64), s(3)], Layout::Nhwc, Color::Rgb, Some((1, 64))),
+        ] {
+            let got = silent.preparation(Some(&dims)).unwrap();
+            assert_eq!((got.layout, got.color, got.size), (layout, color, size), "{dims:?}");
+        }
+        let grey = [s(1), s(1), s(64), s(3)];
+        let told = PictureOptions { image_color: Some(Color::Gray), ..PictureOptions::default() };
+        assert_eq!(told.preparation(Some(&grey)).unwrap().layout, Layout::Nchw);
+        let three = PictureOptions { image_mean: Some([1.0, 2.0, 3.0]), ..told.clone() };
+        assert!(
+            three.preparation(Some(&grey)).is_err_and(|said| said.contains("--image-mean") && said.contains("1,2,3"))
+        );
+        let over = PictureOptions { image_scale: Some([1.0; 3]), ..PictureOptions::default() }.or(&three);
+        assert_eq!((over.image_scale, over.image_mean), (Some([1.0; 3]), Some([1.0, 2.0, 3.0])));
+    }
+
+    /// Pillow 13.0: `Image.new("RGB", (1, 1), rgb).convert("L").getpixel((0, 0))`.
+    #[test]
+    fn grey_is_what_pillow_makes_of_colours() {
+        for (rgb, grey) in [
+            ([0, 0, 0], 0),
+            ([255, 255, 255], 255),
+            ([255, 0, 0], 76),
+            ([0, 255, 0], 150),
+            ([0, 0, 255], 29),
+            ([1, 2, 3], 2),
+            ([10, 200, 30], 124),
+            ([254, 1, 127], 91),
+            ([128, 64, 200], 99),
+            ([3, 0, 250], 29),
+        ] {
+            let picture = Pixels { width: 1, height: 1, rgb: rgb.to_vec() };
+            assert_eq!(picture.luminance(), [grey], "{rgb:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_sizes_are_refused_before_memory_is_taken() {
+        // A PNG's header alone: its length, "IHDR", width, height, 8 bits, RGB; and the check sum.
+        let png = |width: u32, height: u32| {
+            let mut header = b"IHDR".to_vec();
+            header.extend(width.to_be_bytes());
+            header.extend(height.to_be_bytes());
+            header.extend([8, 2, 0, 0, 0]);
+            let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+            bytes.extend(&header);
+            bytes.extend(crc(&header).to_be_bytes());
+            bytes.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
+            bytes
+        };
+        for (width, height) in [(100_000, 100_000), (100_000, 1), (1, 32_769), (32_768, 32_768)] {
+            let said = decode(&png(width, height)).err().unwrap();
+            let sides = format!("got {width} × {height}");
+            assert!(said.contains("at most 32768") && said.contains(&sides), "{said}");
+        }
+        let said = decode(&png(u32::MAX >> 1, 1)).err().unwrap();
+        assert!(said.contains("at most 32768") && said.contains("got a larger one"), "{said}");
+        assert!(decode(&png(4, 4)).is_err_and(|said| said.contains("cannot be read")));
+    }
+
+    /// PNG's check sum.
+    fn crc(bytes: &[u8]) -> u32 {
+        let bit = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 };
+        !bytes.iter().fold(!0u32, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), bit))
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use super::{GRAPH, SCHEMA};
-use crate::data::picture::{Color, Fit, Layout};
+use crate::data::picture::{Color, Fit, Layout, PictureOptions};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Dim, ValueInfo, ValueType, element_count};
 use crate::optimize::quantize::Precision;
@@ -143,13 +143,37 @@ pub enum Preprocessing {
         layout: Layout,
         color: Color,
         fit: Fit,
-        /// Per channel, in the order of `color`.
-        mean: [f64; 3],
-        scale: [f64; 3],
+        /// Per channel, in the order of `color`: three numbers, or one of grey.
+        mean: Vec<f64>,
+        scale: Vec<f64>,
     },
     Audio {
         sample_rate: u32,
     },
+}
+
+impl Preprocessing {
+    /// Whether it is a picture of three channels.
+    pub fn has_colours(&self) -> bool {
+        matches!(self, Self::Image { color: Color::Rgb | Color::Bgr, .. })
+    }
+
+    /// The same in the words of options, for an image.
+    pub fn pictures(&self) -> Option<PictureOptions> {
+        let Self::Image { size: [height, width], layout, color, fit, mean, scale } = self else { return None };
+        let three = |given: &[f64]| match given {
+            [one] => Some([*one; 3]),
+            given => given.try_into().ok(),
+        };
+        Some(PictureOptions {
+            image_size: Some((*height as usize, *width as usize)),
+            image_layout: Some(*layout),
+            image_color: Some(*color),
+            image_mean: three(mean),
+            image_scale: three(scale),
+            image_fit: Some(*fit),
+        })
+    }
 }
 
 /// Labels, or the file of the package that has them as a JSON array of strings.
@@ -476,8 +500,17 @@ impl Value {
         ensure!(is_input || self.preprocessing.is_none(), InvalidManifest, "{at}: an output has no preprocessing");
         ensure!(!is_input || self.labels.is_none(), InvalidManifest, "{at}: an input has no labels");
         match &self.preprocessing {
-            Some(Preprocessing::Image { size, mean, scale, .. }) => {
+            Some(Preprocessing::Image { size, color, mean, scale, .. }) => {
                 ensure!(!size.contains(&0), InvalidManifest, "{at}: a picture of size {size:?} has no pixels");
+                for (name, given) in [("mean", mean), ("scale", scale)] {
+                    let channels = color.channels();
+                    ensure!(
+                        given.len() == channels,
+                        InvalidManifest,
+                        "{at}: {name}: expected a number for each channel ({channels}), got {}",
+                        given.len()
+                    );
+                }
                 ensure!(
                     mean.iter().chain(scale).all(|number| number.is_finite()),
                     InvalidManifest,

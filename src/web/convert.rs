@@ -6,15 +6,14 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use super::{invalid, set};
+use crate::build::BuildOptions;
 use crate::build::publish::{PackageOptions, Source, publish};
 use crate::build::report::Report;
-use crate::build::{BuildOptions, Data, random_samples};
-use crate::data::dataset::{Dataset, DatasetOptions, Files};
+use crate::data::dataset::{DatasetOptions, Files};
 use crate::data::picture::PictureOptions;
+use crate::data::supply::Supply;
 use crate::import::{ImportOptions, Imported, import};
 use crate::onnx::ExternalData;
-use crate::optimize::calibrate::Samples;
-use crate::optimize::quantize::Precision;
 use crate::package::WriteOptions;
 use crate::{Error, ErrorKind};
 
@@ -34,29 +33,37 @@ fn options(json: &str) -> Result<Options, JsValue> {
 }
 
 /// The files of an object, by name.
-struct JsFiles(Vec<(String, Uint8Array)>);
+struct JsFiles {
+    /// The option that has them.
+    option: &'static str,
+    files: Vec<(String, Uint8Array)>,
+}
 
 impl JsFiles {
-    fn new(files: &Object) -> Self {
+    fn new(option: &'static str, files: &Object) -> Self {
         let file = |entry: JsValue| {
             let entry: Array = entry.unchecked_into();
             Some((entry.get(0).as_string()?, entry.get(1).dyn_into::<Uint8Array>().ok()?))
         };
-        Self(Object::entries(files).iter().filter_map(file).collect())
+        Self { option, files: Object::entries(files).iter().filter_map(file).collect() }
     }
 
     fn external(&self) -> ExternalData {
-        self.0.iter().map(|(name, bytes)| (name.clone(), bytes.to_vec().into())).collect()
+        self.files.iter().map(|(name, bytes)| (name.clone(), bytes.to_vec().into())).collect()
     }
 }
 
 impl Files for JsFiles {
+    fn place(&self) -> String {
+        self.option.to_string()
+    }
+
     fn names(&self) -> crate::Result<Vec<String>> {
-        Ok(self.0.iter().map(|(name, _)| name.clone()).collect())
+        Ok(self.files.iter().map(|(name, _)| name.clone()).collect())
     }
 
     fn read(&self, name: &str) -> crate::Result<Bytes> {
-        match self.0.iter().find(|(known, _)| known == name) {
+        match self.files.iter().find(|(known, _)| known == name) {
             Some((_, bytes)) => Ok(bytes.to_vec().into()),
             None => Err(Error::new(ErrorKind::Io, format!("there is no file \"{name}\""))),
         }
@@ -65,7 +72,8 @@ impl Files for JsFiles {
 
 fn read(name: &str, bytes: &Bytes, beside: &Object, options: &Options) -> Result<Imported, JsValue> {
     let options = ImportOptions { arch: options.arch.clone() };
-    Ok(import(name, bytes.clone(), &JsFiles::new(beside).external(), &options).map_err(|error| error.in_file(name))?)
+    Ok(import(name, bytes.clone(), &JsFiles::new("externalData", beside).external(), &options)
+        .map_err(|error| error.in_file(name))?)
 }
 
 /// Reads a model of any format: `{ model, format, notes }`, the model as ONNX.
@@ -95,31 +103,18 @@ pub fn build(
     let mut options = options(json)?;
     let bytes = Bytes::from(model.to_vec());
     let imported = read(name, &bytes, beside, &options)?;
-    let inputs = &imported.model.graph.inputs;
-
-    let labelled = DatasetOptions {
+    let about_samples = DatasetOptions {
         pictures: options.pictures.clone(),
         labels: options.labels.take(),
         classes: options.package.classes.clone(),
     };
-    let unlabelled = DatasetOptions { labels: None, ..labelled.clone() };
-    let (data, calibrate) = (data.as_ref().map(JsFiles::new), calibrate.as_ref().map(JsFiles::new));
-    let open = |files, options| Dataset::open(files, inputs.clone(), options);
-    let evaluation = data.as_ref().map(|files| open(files, labelled)).transpose()?;
-    let calibration = calibrate.as_ref().map(|files| open(files, unlabelled)).transpose()?;
-    let none = evaluation.is_none() && calibration.is_none();
-    if none && matches!(options.build.quantize, Precision::Int8 | Precision::Mixed) {
-        return Err(invalid("int8 needs samples to find the ranges of activations with: give data or calibrate"));
-    }
-    let random = if none { random_samples(&imported.model, 8)? } else { Vec::new() };
-    let samples = Data {
-        calibration: calibration.as_ref().or(evaluation.as_ref()).map_or(&random, |data| data as &dyn Samples),
-        evaluation: evaluation.as_ref().or(calibration.as_ref()).map_or(&random, |data| data as &dyn Samples),
-        labels: evaluation.as_ref().and_then(Dataset::labels),
-        random: none,
-    };
+    let data = data.as_ref().map(|files| JsFiles::new("data", files));
+    let calibrate = calibrate.as_ref().map(|files| JsFiles::new("calibrate", files));
+    let supply =
+        Supply::open(&imported.model, options.build.quantize, data.as_ref(), calibrate.as_ref(), about_samples)?;
     // What the command line says where it is told nothing, so that both give the same package.
     options.package.pictures = Some(options.pictures);
+    options.package.samples_are_pictures = supply.are_pictures();
     options.package.shard_bytes.get_or_insert(WriteOptions::default().shard_bytes);
     let mut told = |step: &str, done: usize, total: usize| -> crate::Result<()> {
         let answer = on_progress.call3(&JsValue::NULL, &step.into(), &(done as f64).into(), &(total as f64).into());
@@ -129,7 +124,7 @@ pub fn build(
         }
     };
     let source = Source { name, bytes: &bytes };
-    let (built, files) = publish(source, &imported, &options.build, &options.package, &samples, &mut told)?;
+    let (built, files) = publish(source, &imported, &options.build, &options.package, &supply.data(), &mut told)?;
 
     let report = Report::of_package(&built, name, &imported, &files)?;
     let in_json = serde_json::to_string(&report)

@@ -48,6 +48,9 @@ test.describe("the JSON Schema", () => {
   test("holds for what is written", () => {
     expect(validate(manifest), JSON.stringify(validate.errors)).toBe(true);
     expect(manifest.$schema).toBe(schema.$id);
+    const grey = structuredClone(manifest);
+    Object.assign(grey.inputs[0].preprocessing, { color: "GRAY", mean: [9], scale: [1] });
+    expect(validate(grey), JSON.stringify(validate.errors)).toBe(true);
   });
 
   const wrong: [what: string, edit: (manifest: any) => void][] = [
@@ -62,6 +65,8 @@ test.describe("the JSON Schema", () => {
     ["a hash that is none", (m) => (m.model.sha256 = "abc")],
     ["a dtype that is none", (m) => (m.inputs[0].dtype = "float99")],
     ["a picture without a layout", (m) => delete m.inputs[0].preprocessing.layout],
+    ["three means for the one channel of grey", (m) => (m.inputs[0].preprocessing.color = "GRAY")],
+    ["one mean for three channels", (m) => (m.inputs[0].preprocessing.mean = [9])],
     ["a golden output of a seed", (m) => (m.golden.samples[0].outputs.probabilities = m.golden.samples[0].inputs.pixels)],
     ["a negative tolerance", (m) => (m.golden.samples[0].tolerance.relative = -1)],
   ];
