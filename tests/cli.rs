@@ -795,7 +795,7 @@ fn wrong_use_exits_with_1() {
     let run = |more: &[&str]| firebrand(["run", &model].iter().chain(more));
 
     firebrand(["run", "absent.onnx"]).fails(1, &["absent.onnx: there is no such file"]);
-    firebrand(["run", folder.to_str().expect("text")]).fails(1, &["this is a folder"]);
+    firebrand(["run", folder.to_str().expect("text")]).fails(1, &["got a folder without manifest.json"]);
     run(&[]).fails(1, &["not given: input \"x\" (float32 [1, 3])"]);
     run(&["-i", "X=a.npy"]).fails(1, &["there is no input \"X\"", "\"x\" (float32 [1, 3])"]);
     run(&["-i", "x=absent.npy"]).fails(1, &["absent.npy: there is no such file"]);
@@ -1011,4 +1011,338 @@ fn prune_refuses_what_makes_no_sense() {
     prune(&["--sparsity", "0.5", "--channel-multiple", "4"]).fails(1, &["cannot be used with"]);
     firebrand(["prune", &model, "-o", &model, "--sparsity", "0.5"]).fails(1, &["the output is the input itself"]);
     assert!(!folder.join("out.onnx").exists());
+}
+
+/// A classifier of pictures of one channel whose scores are the picture's very elements.
+fn grey_scores(height: u64, width: u64) -> Vec<u8> {
+    let graph = model::Graph::default().input("face", model::tensor(1, Some(&[1, 1, height, width])));
+    let graph = graph.node("Flatten", &["face"], &["scores"]);
+    graph.output("scores", model::tensor(1, Some(&[1, height * width]))).file()
+}
+
+fn png(width: u32, height: u32, rgb: &[[u8; 3]]) -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(width, height, |x, y| image::Rgb(rgb[(y * width + x) as usize]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).expect("written");
+    bytes.into_inner()
+}
+
+/// Colours, and what Pillow 13.0 makes of them: `Image.new("RGB", (1, 1), rgb).convert("L").getpixel((0, 0))`.
+const COLOURS: [[u8; 3]; 6] = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [10, 200, 30], [254, 1, 127], [128, 64, 200]];
+const GREYS: [f64; 6] = [76.0, 150.0, 29.0, 124.0, 91.0, 99.0];
+
+#[test]
+fn a_package_says_how_a_picture_is_made_and_what_scores_mean() {
+    let folder = folder("package-run");
+    let model = write(&folder, "scores.onnx", grey_scores(3, 2));
+    let classes = write(&folder, "classes.txt", "red\ngreen\nblue\nmoss\npink\nviolet\n");
+    std::fs::create_dir(folder.join("pictures")).expect("a folder");
+    let picture = write(&folder.join("pictures"), "a.png", png(2, 3, &COLOURS));
+    let pictures = folder.join("pictures").display().to_string();
+    let package = folder.join("package").display().to_string();
+    let build = |more: &[&str]| {
+        let options =
+            ["build", &model, "-o", &package, "--data", &pictures, "--classes", &classes, "--no-report", "-q"];
+        assert_eq!(firebrand(options.iter().chain(more)).code, 0);
+        let manifest = std::fs::read(folder.join("package/manifest.json")).expect("a manifest");
+        serde_json::from_slice::<Value>(&manifest).expect("JSON")
+    };
+    let manifest = build(&["--image-scale", "1", "--image-mean", "9"]);
+    let expected = json!({
+        "kind": "image", "size": [3, 2], "layout": "NCHW", "color": "GRAY", "fit": "cover", "mean": [9.0], "scale": [1.0]
+    });
+    assert_eq!(manifest["inputs"][0]["preprocessing"], expected);
+
+    let run = |more: &[&str]| firebrand(["run", &package, "--input", &picture, "--json"].iter().chain(more)).json();
+    let values = |report: &Value| -> Vec<f64> {
+        report["outputs"][0]["values"].as_array().expect("values").iter().filter_map(Value::as_f64).collect()
+    };
+    let report = run(&[]);
+    assert_eq!(values(&report), GREYS.map(|grey| grey - 9.0));
+    let top = report["outputs"][0]["top"].as_array().expect("the largest");
+    assert_eq!((top.len(), &top[0]), (5, &json!({"index": 1, "label": "green", "value": 141.0})));
+    // What the command line says counts more, each option by itself.
+    assert_eq!(values(&run(&["--image-mean", "0"])), GREYS);
+    assert_eq!(values(&run(&["--image-scale", "2"])), GREYS.map(|grey| (grey - 9.0) * 2.0));
+    assert_eq!(run(&["--top", "1"])["outputs"][0]["top"].as_array().expect("one").len(), 1);
+    let others = write(&folder, "others.txt", "a\nb\nc\nd\ne\nf\n");
+    assert_eq!(run(&["--labels", &others])["outputs"][0]["top"][0]["label"], json!("b"));
+    let said = firebrand(["run", &package, "--input", &picture]);
+    assert!(said.out.contains("green  ") && !said.out.contains("blue"), "{}", said.out);
+    let timed = firebrand(["bench", &package, "--input", &picture, "--runs", "1", "--warmup", "0", "--json"]).json();
+    assert_eq!(timed["runs"], json!(1));
+
+    firebrand(["run", &package, "--input", &picture, "--image-color", "rgb"])
+        .fails(1, &["expected float32 [1, 1, 3, 2], got float32 [1, 3, 3, 2]"]);
+    firebrand(["run", &package, "--input", &picture, "--image-mean", "1,2,3"])
+        .fails(1, &["--image-mean: expected one number for the one channel of grey, got 1,2,3"]);
+}
+
+/// An input of one channel may be sound: only pictures, or options for them, make it one.
+#[test]
+fn one_channel_without_pictures_has_no_preprocessing() {
+    let folder = folder("one-channel");
+    let model = write(&folder, "scores.onnx", grey_scores(3, 2));
+    for (more, is_picture) in [(&[][..], false), (&["--image-fit", "fill"], true)] {
+        let package = folder.join("package").display().to_string();
+        assert_eq!(firebrand(["build", &model, "-o", &package, "--no-report", "-q"].iter().chain(more)).code, 0);
+        let manifest = std::fs::read_to_string(folder.join("package/manifest.json")).expect("a manifest");
+        assert_eq!(manifest.contains("\"preprocessing\""), is_picture, "{more:?}");
+    }
+}
+
+#[test]
+fn hostile_pictures_are_refused_by_their_size() {
+    let folder = folder("hostile-picture");
+    let model = write(&folder, "scores.onnx", grey_scores(3, 2));
+    let mut header = png(1, 1, &[[0; 3]]);
+    // The width and the height in IHDR, and the check sum over both and what follows.
+    header[16..24].copy_from_slice(&[100_000u32.to_be_bytes(), 100_000u32.to_be_bytes()].concat());
+    let bit = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 };
+    let sum = !header[12..29].iter().fold(!0u32, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), bit));
+    header[29..33].copy_from_slice(&sum.to_be_bytes());
+    let picture = write(&folder, "hostile.png", &header);
+    let expected = ["hostile.png: expected a picture of at most 32768 pixels a side", "got 100000 × 100000"];
+    firebrand(["run", &model, "--input", &picture]).fails(1, &expected);
+    std::fs::create_dir(folder.join("data")).expect("a folder");
+    write(&folder.join("data"), "hostile.png", &header);
+    let (data, out) = (folder.join("data").display().to_string(), folder.join("out").display().to_string());
+    firebrand(["build", &model, "--data", &data, "-o", &out]).fails(1, &expected);
+    assert!(!folder.join("out").exists());
+}
+
+#[test]
+fn every_format_is_inspected() {
+    let inspect = |path: &Path, more: &[&str]| {
+        firebrand([OsStr::new("inspect"), path.as_os_str()].into_iter().chain(more.iter().map(OsStr::new)))
+    };
+    // Layers and weights of the Keras file: tests/keras.rs.
+    if let Some(keras) = support::data("models/emotion_model.hdf5") {
+        let report = inspect(&keras, &["--json", "--plan"]).json();
+        assert_eq!(report["format"], json!("keras-h5"));
+        assert_eq!(report["inputs"], json!([{"name": "input_1", "dtype": "float32", "shape": ["N", 64, 64, 1]}]));
+        assert_eq!(report["outputs"][0]["shape"], json!(["N", 7]));
+        assert_eq!(report["fileBytes"], json!(std::fs::metadata(&keras).expect("the model").len()));
+        assert_eq!((&report["unsupported"], &report["notes"]), (&json!([]), &json!([])));
+        let conv = report["operators"].as_array().expect("operators").iter().find(|o| o["name"] == "Conv");
+        assert!(conv.is_some_and(|conv| conv["count"] == json!(23)), "{report}");
+        assert!(report["plan"].as_array().is_some_and(|nodes| nodes.len() == 56));
+        let said = inspect(&keras, &[]);
+        assert!(said.code == 0 && said.out.contains("keras-h5, converted to opset 21"), "{}", said.out);
+    }
+    if let Some(tfjs) = support::data("models/esrgan-slim/model.json") {
+        let report = inspect(&tfjs, &["--json"]).json();
+        assert_eq!(report["format"], json!("tfjs-layers"));
+        let shard = std::fs::metadata(tfjs.with_file_name("group1-shard1of1.bin")).expect("a shard").len();
+        assert_eq!(report["files"], json!([{"location": "group1-shard1of1.bin", "bytes": shard}]));
+    }
+    if let Some(weights) = support::data("models/squeezenet.pkl") {
+        inspect(&weights, &[]).fails(1, &["weights alone", "--arch"]);
+        inspect(&weights, &["--arch", "nosuchnet"]).fails(1, &["\"nosuchnet\" is not known"]);
+    }
+    if let Some(safetensors) = support::data("models/minilm.safetensors") {
+        let report = inspect(&safetensors, &["--arch", "bert", "--json"]).json();
+        assert_eq!(report["format"], json!("safetensors"));
+        assert_eq!(report["outputs"][0]["shape"], json!(["batch_size", "sequence_length", 384]));
+    }
+    if let Some(refused) = support::data("models/face-landmark-attention.tflite") {
+        let expected = [
+            "Landmarks2TransformMatrix (3 nodes: ",
+            "TransformLandmarks (5 nodes: ",
+            "TransformTensorBilinear (3 nodes: ",
+            "\"transform_landmarks_v2_4\"",
+        ];
+        let said = inspect(&refused, &[]);
+        assert_eq!(said.code, 2);
+        said.says(&expected);
+        assert!(said.out.contains("TransformLandmarks         5  not supported"), "{}", said.out);
+        let said = inspect(&refused, &["--json"]);
+        assert_eq!(said.code, 2);
+        let report: Value = serde_json::from_str(&said.out).expect("JSON all the same");
+        let names = json!(["Landmarks2TransformMatrix", "TransformLandmarks", "TransformTensorBilinear"]);
+        assert_eq!((&report["format"], &report["unsupported"]), (&json!("tflite"), &names));
+        assert_eq!(report["operators"][1]["count"], json!(5));
+        assert_eq!(report["operators"][1]["nodes"].as_array().expect("places").len(), 5);
+    }
+}
+
+#[test]
+fn files_that_are_no_models_are_told_by_what_they_are() {
+    let folder = folder("strangers");
+    let picture = write(&folder, "picture.onnx", png(1, 1, &[[0; 3]]));
+    let zipped = write(&folder, "model.onnx.gz", b"\x1f\x8b\x08\0\0\0\0\0");
+    let noise = write(&folder, "noise.keras", b"\xff\xfe\xfd\xfc\xfb");
+    let out = folder.join("out").display().to_string();
+    for command in ["inspect", "run", "build", "convert", "bench"] {
+        let with = |file: &str| match command {
+            "build" | "convert" => firebrand([command, file, "-o", &out]),
+            _ => firebrand([command, file]),
+        };
+        with(&picture)
+            .fails(2, &["picture.onnx: this is a PNG picture, not an ONNX model", "hint: models are ONNX, Keras"]);
+        with(&zipped).fails(2, &["gzip archive, to be unpacked first"]);
+        with(&noise).fails(2, &["noise.keras", "hint: models are"]);
+        with(folder.to_str().expect("text"))
+            .fails(1, &["expected a model's file, or a package", "without manifest.json"]);
+    }
+    std::fs::write(folder.join("saved_model.pb"), b"").expect("written");
+    firebrand(["inspect", folder.to_str().expect("text")]).fails(1, &["hint: a SavedModel"]);
+    assert!(!Path::new(&out).exists());
+}
+
+/// A model in another format than its name says is read as what it is; a shard that is missing is named.
+#[test]
+fn names_do_not_make_formats() {
+    let folder = folder("formats");
+    if let Some(tflite) = support::data("models/hand-landmark-lite.tflite") {
+        let named = write(&folder, "hand.h5", std::fs::read(tflite).expect("the model"));
+        assert_eq!(firebrand(["inspect", &named, "--json"]).json()["format"], json!("tflite"));
+    }
+    if let Some(tfjs) = support::data("models/esrgan-slim/model.json") {
+        let text = std::fs::read(tfjs).expect("the model");
+        let cut = write(&folder, "cut.json", &text[..text.len() / 2]);
+        firebrand(["inspect", &cut]).fails(2, &["cut.json: the JSON is not whole", "cut short"]);
+        let alone = write(&folder, "model.json", text);
+        let expected = ["needs its file \"group1-shard1of1.bin\" beside it: there is no such file"];
+        firebrand(["inspect", &alone]).fails(2, &expected);
+        firebrand(["convert", &alone, "-o", &format!("{alone}.onnx")]).fails(2, &expected);
+    }
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_named() {
+    let folder = folder("nan");
+    let weight = support::f32s(&[2, 2], vec![1.0, f32::NAN, 2.0, f32::NAN]);
+    let builder = support::Builder::new(17).input("x", support::tensor_type(DataType::Float32, &["1", "2"]));
+    let builder = builder.constant("fc.weight", weight).node("MatMul", &["x", "fc.weight"], &["y"], &[]).output("y");
+    let model = write(&folder, "nan.onnx", builder.model().to_onnx().expect("written"));
+    let out = folder.join("out").display().to_string();
+    for command in ["build", "convert", "quantize"] {
+        firebrand([command, &model, "-o", &out]).fails(2, &["nan.onnx", "\"fc.weight\" (2 of 4)"]);
+    }
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn samples_that_do_not_fit_are_refused_by_what_is_wrong() {
+    let folder = folder("samples");
+    let model = write(&folder, "relu.onnx", one_node("Relu", 1, Some(&[1, 3])));
+    let build = |data: &str, more: &[&str]| {
+        let out = folder.join("out").display().to_string();
+        let done = firebrand(["build", &model, "--data", data, "-o", &out].iter().chain(more));
+        assert!(!Path::new(&out).exists());
+        done
+    };
+    let two = write(&folder, "two.npy", f32_npy("(4, 2)", &[0.0; 8]));
+    build(&two, &[]).fails(1, &["two.npy: input \"x\": expected samples for float32 [1, 3], got one of shape [2]"]);
+    let scalar = write(&folder, "scalar.npy", f32_npy("()", &[0.0]));
+    build(&scalar, &[]).fails(1, &["scalar.npy: input \"x\": expected samples along the first axis", "got a scalar"]);
+    let none = write(&folder, "none.npy", f32_npy("(0, 3)", &[]));
+    build(&none, &[]).fails(1, &["none.npy: there are no samples"]);
+    let csv = write(&folder, "columns.csv", "a,b,label\n1,2,0\n");
+    build(&csv, &[]).fails(1, &["columns.csv: input \"x\": expected samples for float32 [1, 3], got one of shape [2]"]);
+    let ragged = write(&folder, "ragged.csv", "a,b,c\n1,2,3\n1,2\n");
+    build(&ragged, &[]).fails(1, &["ragged.csv: line 3: expected 3 cells", "got 2"]);
+    let words = write(&folder, "words.csv", "a,b,c\n1,2,x\n");
+    build(&words, &[]).fails(1, &["words.csv: line 2, column \"c\": expected a number, got \"x\""]);
+    let bare = write(&folder, "bare.csv", "1,2,3\n4,5,6\n");
+    build(&bare, &[]).fails(1, &["bare.csv: line 1: expected the columns' names, got numbers"]);
+    build(&format!("{bare}.gone"), &[]).fails(1, &["there is no such file or folder"]);
+    std::fs::create_dir(folder.join("empty")).expect("a folder");
+    build(folder.join("empty").to_str().expect("text"), &[]).fails(1, &["empty: there are no samples", "got no file"]);
+    let labels = write(&folder, "labels.csv", "a,b,c,label\n1,2,3,0\n1,2,3,3\n");
+    build(&labels, &[]).fails(1, &["labels.csv: expected labels from 0 to 2", "3 scores, got 3"]);
+    build(&two, &["--quantize", "int8"]).fails(1, &["two.npy"]);
+    let out = folder.join("out").display().to_string();
+    firebrand(["quantize", &model, "-o", &out]).fails(1, &["int8 needs samples", "got none"]);
+}
+
+#[test]
+fn folders_are_classes_only_where_they_are_all_of_them() {
+    let folder = folder("folders");
+    let model = write(&folder, "scores.onnx", grey_scores(3, 1));
+    for class in ["b", "c"] {
+        std::fs::create_dir_all(folder.join("data").join(class)).expect("a folder");
+        write(&folder.join("data").join(class), "p.png", png(1, 3, &COLOURS[..3]));
+    }
+    let (data, out) = (folder.join("data").display().to_string(), folder.join("out").display().to_string());
+    let build = |more: &[&str]| {
+        firebrand(["build", &model, "--data", &data, "-o", &out, "--no-report", "-q"].iter().chain(more))
+    };
+    build(&[]).fails(1, &["data: expected 3 folders", "got 2", "name the classes"]);
+    let classes = write(&folder, "classes.txt", "a\nb\nc\n");
+    assert_eq!(build(&["--classes", &classes]).code, 0);
+    let others = write(&folder, "others.txt", "x\ny\nz\n");
+    build(&["--classes", &others]).fails(1, &["the folder \"b\"", "expected one of x, y, z"]);
+}
+
+#[test]
+fn outputs_go_where_they_may() {
+    let folder = folder("outputs");
+    let model = write(&folder, "relu.onnx", one_node("Relu", 1, Some(&[1, 3])));
+    let file = write(&folder, "mine.txt", "mine");
+    let inside = format!("{file}/out");
+    for command in ["build", "convert"] {
+        firebrand([command, &model, "-o", &inside]).fails(1, &["mine.txt/out"]);
+    }
+    let nowhere = folder.join("no/where.onnx").display().to_string();
+    firebrand(["convert", &model, "-o", &nowhere]).fails(1, &["where.onnx: there is no folder", "no"]);
+    firebrand(["convert", &model, "-o", folder.to_str().expect("text")])
+        .fails(1, &["this is a folder; expected a file"]);
+    firebrand(["build", &model, "-o", &file]).fails(1, &["this is a file, which is not overwritten", "hint: "]);
+    assert_eq!(std::fs::read(&file).expect("the file"), b"mine");
+    for command in ["convert", "quantize"] {
+        let options: &[&str] = if command == "quantize" { &["--to", "float16"] } else { &[] };
+        firebrand([command, &model, "-o", &model].iter().chain(options)).fails(1, &["the output is the input itself"]);
+    }
+    // A link stays one, as those of /dev do.
+    #[cfg(unix)]
+    {
+        let link = folder.join("link.onnx");
+        std::os::unix::fs::symlink(folder.join("target.onnx"), &link).expect("a link");
+        assert_eq!(firebrand(["convert", &model, "-o", link.to_str().expect("text"), "-q"]).code, 0);
+        assert!(link.is_symlink() && folder.join("target.onnx").is_file());
+    }
+}
+
+/// Whenever it is killed, there is a whole package under its name, or what was there before.
+#[test]
+fn a_build_that_is_killed_leaves_no_half_package() {
+    let folder = folder("killed");
+    let model = write(&folder, "scores.onnx", grey_scores(64, 64));
+    let package = folder.join("package");
+    let build = || {
+        let options = ["build", &model, "--no-report", "-q", "-o"];
+        Command::new(env!("CARGO_BIN_EXE_firebrand")).args(options).arg(&package).stdin(Stdio::null()).spawn()
+    };
+    for milliseconds in (0..40).step_by(2) {
+        let mut child = build().expect("the program starts");
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        if package.exists() {
+            let said = firebrand([OsStr::new("verify"), package.as_os_str()]);
+            assert_eq!(said.code, 0, "after {milliseconds} ms: {}{}", said.out, said.err);
+        }
+    }
+    assert!(build().expect("the program starts").wait().expect("ended").success());
+    assert_eq!(firebrand([OsStr::new("verify"), package.as_os_str()]).code, 0);
+    let left: Vec<_> =
+        std::fs::read_dir(&folder).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn a_file_of_options_is_named_where_it_is_wrong() {
+    let folder = folder("options");
+    let model = write(&folder, "relu.onnx", one_node("Relu", 1, Some(&[1, 3])));
+    for (text, expected) in [
+        ("quantise = \"int8\"\n", &["--quantise", "similar", "hint: options come from "][..]),
+        ("quantize = \"int9\"\n", &["'int9'", "hint: options come from "]),
+        ("strict = true\nquantize \"int8\"\n", &["wrong.toml: line 2: "]),
+        ("[build]\nquantize = \"int8\"\n", &["wrong.toml: [build]: expected options at the top"]),
+    ] {
+        let config = write(&folder, "wrong.toml", text);
+        firebrand(["build", &model, "--config", &config]).fails(1, expected);
+    }
 }

@@ -338,6 +338,12 @@ fn manifests_that_make_no_sense_are_refused_by_what_is_wrong() {
     refused("inputs: they are not those", &|m| m["inputs"][0]["shape"][2] = json!(9));
     refused("no dtype \"float99\"", &|m| m["inputs"][0]["dtype"] = json!("float99"));
     refused("has no pixels", &|m| m["inputs"][0]["preprocessing"]["size"] = json!([0, 8]));
+    refused("mean: expected a number for each channel (1), got 3", &|m| {
+        m["inputs"][0]["preprocessing"]["color"] = json!("GRAY");
+    });
+    refused("scale: expected a number for each channel (3), got 1", &|m| {
+        m["inputs"][0]["preprocessing"]["scale"] = json!([1]);
+    });
     refused("golden.samples[0]: the model has no input \"x\"", &|m| {
         let input = m["golden"]["samples"][0]["inputs"]["pixels"].clone();
         m["golden"]["samples"][0]["inputs"]["x"] = input;
@@ -575,6 +581,15 @@ mod program {
         std::fs::write(&input, json!([vec![vec![row; 8]; 3]]).to_string()).expect("written");
         let (code, out, err) = firebrand(["run", path(&folder().join(MANIFEST)), "--input", path(&input), "--json"]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        // The labels are a file of the package.
+        let report: Value = serde_json::from_str(&out).expect("JSON");
+        let output = report["outputs"].as_array().expect("outputs").iter().find(|o| o["name"] == "probabilities");
+        let top = output.expect("probabilities")["top"].as_array().expect("the largest");
+        assert_eq!(top.len(), 5);
+        assert!(top.iter().all(|one| one["label"] == json!(format!("thing {}", one["index"]))), "{out}");
+        let renamed = put("other-labels", &Files::stored().change("labels", |bytes| bytes[3] ^= 1));
+        let (code, _, err) = firebrand(["run", path(&renamed), "--input", path(&input)]);
+        assert!(code == 2 && err.contains("labels-") && err.contains("expected SHA-256"), "{err}");
         let bad = put("bad-to-run", &Files::stored().change("weights", |bytes| bytes[0] ^= 1));
         let (code, out, err) = firebrand(["run", path(&bad), "--input", path(&input)]);
         assert!(code == 2 && out.is_empty() && err.contains("expected SHA-256"), "{err}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use firebrand::data::picture::PictureOptions;
 use firebrand::data::sample::{Sizes, parse_dim};
+use firebrand::package::Manifest;
 use firebrand::runtime::{NodeProfile, Peak, Profile};
 use firebrand::{Feed, RunOptions, Session};
 use serde::Serialize;
@@ -30,7 +31,7 @@ Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// An ONNX file, with the weight files it refers to beside it, or a package's folder or manifest
+    /// A model of any format, with the weight files it refers to beside it, or a package's folder or manifest
     model: PathBuf,
     /// An input, as for run [default: seeded numbers of the declared shape]
     #[arg(short, long, value_name = "NAME=FILE")]
@@ -106,9 +107,9 @@ struct NodeTime {
 /// Times the model, and prints what came out.
 pub fn bench(arguments: &Arguments) -> Outcome<()> {
     let started = Clock::start();
-    let session = model::load(&arguments.model, &arguments.loading)?;
+    let (manifest, session) = model::load(&arguments.model, &arguments.loading)?;
     let load = started.elapsed();
-    let feeds = feeds(arguments, &session)?;
+    let feeds = feeds(arguments, &session, manifest.as_ref())?;
 
     let profiled = if arguments.profile || arguments.trace.is_some() { arguments.runs } else { 0 };
     let progress = Progress::new("runs");
@@ -161,8 +162,8 @@ pub fn bench(arguments: &Arguments) -> Outcome<()> {
 }
 
 /// What is given, and samples of the rest.
-fn feeds(arguments: &Arguments, session: &Session) -> Outcome<Vec<(String, Feed)>> {
-    let mut feeds = feed::read_all(&arguments.input, session, &arguments.pictures)?;
+fn feeds(arguments: &Arguments, session: &Session, manifest: Option<&Manifest>) -> Outcome<Vec<(String, Feed)>> {
+    let mut feeds = feed::read_all(&arguments.input, session, &arguments.pictures, manifest)?;
     let wrong = |error: firebrand::Error| Failure::input(error.to_string());
     let sizes = Sizes::new(&arguments.dim, session.inputs()).map_err(wrong)?;
     for info in session.inputs() {

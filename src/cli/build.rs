@@ -17,7 +17,7 @@ use firebrand::optimize::quantize::Precision;
 use firebrand::package::{File, TaskMetadata};
 use firebrand::{Error, ErrorKind, Model, RunOptions, Session, SessionOptions};
 
-use super::convert::{SourceArguments, read};
+use super::convert::{Folder, SourceArguments, read, refuse_same};
 use super::failure::{Failure, Outcome};
 use super::host::{self, Clock};
 use super::progress::Progress;
@@ -312,7 +312,7 @@ pub struct Disk {
 
 impl Disk {
     pub fn open(path: &Path) -> Outcome<Self> {
-        let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
+        let failed = |error: std::io::Error| Failure::io(path, &error);
         if host::metadata(path).map_err(failed)?.is_dir {
             return Ok(Self { root: path.to_path_buf(), file: None });
         }
@@ -373,8 +373,9 @@ fn read_classes(path: &Path) -> Outcome<Vec<String>> {
 
 /// Quantises, and says what came of it.
 pub fn quantize(arguments: &QuantizeArguments) -> Outcome<()> {
-    let imported = read(&arguments.source)?;
     let path = &arguments.source.model;
+    refuse_same(&arguments.output, path)?;
+    let imported = read(&arguments.source)?;
     let options = arguments.options.options(arguments.precision);
     let built = arguments.options.with_data(
         path,
@@ -401,8 +402,8 @@ fn tell(output: &Path, report: &Report<'_>, json: bool, quiet: bool) -> Outcome<
 /// Builds a package, and says what came of it.
 pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
     let path = &arguments.source.model;
-    let bytes = model::read(path)?;
-    let imported = read(&arguments.source)?;
+    let bytes = model::read_model(path)?;
+    let imported = model::import(path, bytes.clone(), arguments.source.arch.as_deref(), &Folder(path))?;
     let options = BuildOptions {
         prune: arguments.prune,
         prune_each_layer: arguments.prune_each_layer,
@@ -425,7 +426,7 @@ pub fn build_package(arguments: &BuildArguments) -> Outcome<()> {
         shard_bytes: Some(usize::from(about.shard_size) << 20),
         ..PackageOptions::default()
     };
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = model::file_name(path);
     let output = match &arguments.output {
         Some(output) => output.clone(),
         None => PathBuf::from(path.file_stem().unwrap_or(path.as_os_str())),

@@ -16,11 +16,11 @@ const PATHS: [&str; 7] = ["model", "output", "data", "calibrate", "labels", "cla
 
 /// The arguments with those of the configuration before them, so that what the command line says counts more.
 ///
-/// Only `build` has a configuration. `model` is the model to build, where the command line names none.
-pub fn expand(arguments: Vec<OsString>) -> Outcome<Vec<OsString>> {
+/// The path is that of the configuration. Only `build` has one. `model` is the model to build, where the command line names none.
+pub fn expand(arguments: Vec<OsString>) -> Outcome<(Vec<OsString>, Option<PathBuf>)> {
     let text = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
     if text(1) != Some("build") || (2..arguments.len()).any(|at| matches!(text(at), Some("-h" | "--help"))) {
-        return Ok(arguments);
+        return Ok((arguments, None));
     }
     let named = (2..arguments.len()).find_map(|at| match text(at)? {
         "--config" => arguments.get(at + 1).map(PathBuf::from),
@@ -29,11 +29,15 @@ pub fn expand(arguments: Vec<OsString>) -> Outcome<Vec<OsString>> {
     let path = match named {
         Some(path) => path,
         None if host::is_file(Path::new(NAME)) => PathBuf::from(NAME),
-        None => return Ok(arguments),
+        None => return Ok((arguments, None)),
     };
     let wrong = |said: String| Failure::input(format!("{}: {said}", path.display()));
     let content = String::from_utf8(model::read(&path)?).map_err(|_| wrong("expected text in UTF-8".to_string()))?;
-    let table: Table = content.parse().map_err(|error: toml::de::Error| wrong(error.message().to_string()))?;
+    let table: Table = content.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| content.get(..span.start));
+        let line = before.map_or(String::new(), |before| format!("line {}: ", before.matches('\n').count() + 1));
+        wrong(format!("{line}{}", error.message()))
+    })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut expanded: Vec<OsString> = arguments[..2].to_vec();
     let mut positional = None;
@@ -81,7 +85,7 @@ pub fn expand(arguments: Vec<OsString>) -> Outcome<Vec<OsString>> {
     if let Some(model) = positional.filter(|_| !own) {
         expanded.push(model);
     }
-    Ok(expanded)
+    Ok((expanded, Some(path)))
 }
 
 /// Options that may be given several times.
@@ -176,9 +180,9 @@ mod tests {
             "float16",
             model.to_str().unwrap(),
         ];
-        assert_eq!(expanded, words(&expected));
+        assert_eq!(expanded.0, words(&expected));
         let own = expand(words(&["firebrand", "build", "other.onnx", &config])).unwrap();
-        assert!(!own.contains(&model.clone().into_os_string()));
+        assert!(!own.0.contains(&model.clone().into_os_string()));
         std::fs::write(&file, "quantize = [").unwrap();
         assert_eq!(expand(words(&["firebrand", "build", &config])).unwrap_err().code(), 1);
         std::fs::remove_dir_all(folder).unwrap();
@@ -199,6 +203,6 @@ mod tests {
     #[test]
     fn other_commands_have_no_configuration() {
         let arguments = words(&["firebrand", "run", "--config=nowhere.toml"]);
-        assert_eq!(expand(arguments.clone()).unwrap(), arguments);
+        assert_eq!(expand(arguments.clone()).unwrap(), (arguments, None));
     }
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use firebrand::import::{Beside, ImportOptions, Imported, import};
+use firebrand::import::{Beside, Imported};
 use firebrand::{Error, ErrorKind};
 
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome, io_in_words};
 use super::{bytes_in_words, host, model, print, print_json, write};
 
 /// Writes a model of any format as ONNX
@@ -55,7 +55,10 @@ impl Beside for Folder<'_> {
         let path = model::beside(self.0, name).map_err(|failure| missing(failure.message().to_string()))?;
         match host::read(&path) {
             Ok(bytes) => Ok(bytes.into()),
-            Err(error) => Err(missing(format!("the model needs its file \"{name}\" beside it: {error}"))),
+            Err(error) => {
+                let why = io_in_words(&path, &error);
+                Err(missing(format!("the model needs its file \"{name}\" beside it: {why}")))
+            }
         }
     }
 }
@@ -63,14 +66,11 @@ impl Beside for Folder<'_> {
 /// Reads the model that the arguments name.
 pub fn read(source: &SourceArguments) -> Outcome<Imported> {
     let path = &source.model;
-    let bytes = Bytes::from(model::read(path)?);
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let options = ImportOptions { arch: source.arch.as_deref().map(architecture).transpose()? };
-    import(&name, bytes, &Folder(path), &options).map_err(|error| model::bad(path, error))
+    model::import(path, model::read_model(path)?, source.arch.as_deref(), &Folder(path))
 }
 
 /// An architecture's name, or the JSON of the file that describes one.
-fn architecture(given: &str) -> Outcome<String> {
+pub fn architecture(given: &str) -> Outcome<String> {
     let path = Path::new(given);
     let toml = match path.extension().and_then(std::ffi::OsStr::to_str) {
         Some("json") => false,
@@ -87,6 +87,15 @@ fn architecture(given: &str) -> Outcome<String> {
     Ok(value.to_string())
 }
 
+/// Refuses to write over the model that is read.
+pub fn refuse_same(output: &Path, model: &Path) -> Outcome<()> {
+    match host::same_file(output, model) {
+        true => Err(Failure::input(format!("{}: the output is the input itself", output.display()))
+            .hint("name another file with -o")),
+        false => Ok(()),
+    }
+}
+
 /// Converts, and says what was written.
 pub fn convert(arguments: &Arguments) -> Outcome<()> {
     let imported = read(&arguments.source)?;
@@ -94,10 +103,7 @@ pub fn convert(arguments: &Arguments) -> Outcome<()> {
     let written = imported.model.to_onnx().map_err(|error| model::bad(path, error))?;
     let stem = path.file_stem().unwrap_or(path.as_os_str());
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from(stem).with_extension("onnx"));
-    if host::same_file(&output, path) {
-        return Err(Failure::input(format!("{}: the output is the input itself", output.display()))
-            .hint("name another file with -o"));
-    }
+    refuse_same(&output, path)?;
     write(&output, &written)?;
     let format = imported.format.as_str();
     if arguments.json {

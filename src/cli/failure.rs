@@ -1,8 +1,12 @@
 //! Why a command failed: the message, what to do about it, and the exit code.
 
 use std::any::Any;
+use std::io;
+use std::path::Path;
 
 use firebrand::{Error, ErrorKind};
+
+use super::host;
 
 /// What a part of a command gives.
 pub type Outcome<T> = Result<T, Failure>;
@@ -17,6 +21,19 @@ pub struct Failure {
     whole: bool,
 }
 
+/// What `error` means for who named `path`.
+pub fn io_in_words(path: &Path, error: &io::Error) -> String {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match (error.kind(), parent) {
+        (io::ErrorKind::NotFound, Some(parent)) if !host::is_dir(parent) => {
+            format!("there is no folder {}", parent.display())
+        }
+        (io::ErrorKind::NotFound, _) => "there is no such file or folder".to_string(),
+        (io::ErrorKind::IsADirectory, _) => "this is a folder; expected a file".to_string(),
+        _ => error.to_string(),
+    }
+}
+
 const WRONG_USE: u8 = 1;
 const BAD_MODEL: u8 = 2;
 const OVER_BUDGET: u8 = 3;
@@ -29,6 +46,11 @@ impl Failure {
     /// Wrong use, or an input that does not fit: exit code 1.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(WRONG_USE, message.into())
+    }
+
+    /// A file or folder that cannot be read or written: exit code 1.
+    pub fn io(path: &Path, error: &io::Error) -> Self {
+        Self::input(format!("{}: {}", path.display(), io_in_words(path, error)))
     }
 
     /// A model that is bad or that this version cannot run: exit code 2.
@@ -58,11 +80,12 @@ impl Failure {
 
     /// What `run` reports: a model's fault where it says so, else the fault of the inputs.
     pub fn of_run(error: Error) -> Self {
-        use ErrorKind::{InvalidModel, Unsupported, UnsupportedOperator};
+        use ErrorKind::{InvalidModel, MissingInput, Unsupported, UnsupportedOperator};
         let message = error.to_string();
         match error.kind() {
             ErrorKind::Internal => Self::defect(&message),
             InvalidModel | Unsupported | UnsupportedOperator => Self::model(message),
+            MissingInput => Self::input(message).hint("give it as --input NAME=FILE"),
             _ => Self::input(message),
         }
     }

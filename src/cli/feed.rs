@@ -6,15 +6,21 @@ use firebrand::data::npy;
 use firebrand::data::picture::{self, PictureOptions};
 use firebrand::graph::{Dim, ValueInfo, ValueType};
 use firebrand::onnx::{IoDim, IoInfo};
+use firebrand::package::Manifest;
 use firebrand::{DataType, Feed, Session, Tensor};
 
 use super::failure::{Failure, Outcome};
 use super::{host, json, model};
 
-/// Reads every `NAME=FILE` for `session`.
-pub fn read_all(given: &[String], session: &Session, pictures: &PictureOptions) -> Outcome<Vec<(String, Feed)>> {
+/// Reads every `NAME=FILE` for `session`. Where the options are silent, pictures are made as the manifest says.
+pub fn read_all(
+    given: &[String],
+    session: &Session,
+    pictures: &PictureOptions,
+    manifest: Option<&Manifest>,
+) -> Outcome<Vec<(String, Feed)>> {
     let infos: Vec<&ValueInfo> = session.inputs().collect();
-    let mut reader = Reader { pictures, met_a_picture: false };
+    let mut reader = Reader { pictures, manifest, met_a_picture: false };
     let mut feeds = Vec::with_capacity(given.len());
     for argument in given {
         let (info, value) = find(argument, &infos)?;
@@ -67,6 +73,7 @@ pub fn shape_in_words(shape: &[IoDim]) -> String {
 
 struct Reader<'a> {
     pictures: &'a PictureOptions,
+    manifest: Option<&'a Manifest>,
     met_a_picture: bool,
 }
 
@@ -114,6 +121,14 @@ impl Reader<'_> {
         }
     }
 
+    /// How a picture becomes the input of this name.
+    fn options(&self, name: &str) -> PictureOptions {
+        let inputs = self.manifest.map_or(&[][..], |manifest| &manifest.inputs);
+        let input = inputs.iter().find(|input| input.name == name);
+        let own = input.and_then(|input| input.preprocessing.as_ref()?.pictures());
+        self.pictures.or(&own.unwrap_or_default())
+    }
+
     fn tensor(&mut self, name: &str, file: &str, dtype: DataType, shape: Option<&[Dim]>) -> Outcome<Tensor> {
         let path = Path::new(file);
         let bytes = model::read(path)?;
@@ -147,7 +162,7 @@ impl Reader<'_> {
                     return Err(failure.hint("give the pixels as a .npy file"));
                 }
                 let pixels = picture::decode(&bytes).map_err(wrong)?;
-                self.pictures.preparation(shape).and_then(|how| picture::prepare(&pixels, &how)).map_err(wrong)
+                self.options(name).preparation(shape).and_then(|how| picture::prepare(&pixels, &how)).map_err(wrong)
             }
             Some(Format::Json) => json::read(&bytes, dtype).map_err(wrong),
             None => Err(wrong("expected a NumPy array (.npy), a picture (.png, .jpg) or JSON (.json)".to_string())),

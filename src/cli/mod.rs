@@ -79,7 +79,8 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
 }
 
 fn perform(arguments: Vec<OsString>) -> Outcome<()> {
-    match Arguments::try_parse_from(config::expand(arguments)?) {
+    let (arguments, config) = config::expand(arguments)?;
+    match Arguments::try_parse_from(arguments) {
         Ok(arguments) => match arguments.command {
             Command::Build(arguments) => build::build_package(&arguments),
             Command::Inspect(arguments) => inspect::inspect(&arguments),
@@ -92,7 +93,10 @@ fn perform(arguments: Vec<OsString>) -> Outcome<()> {
             Command::Diff(arguments) => diff::diff(&arguments),
             Command::Completions { shell } => completions(shell),
         },
-        Err(usage) => explain(&usage),
+        Err(usage) => explain(&usage).map_err(|failure| match config {
+            Some(path) => failure.hint(format!("options come from {} too", path.display())),
+            None => failure,
+        }),
     }
 }
 
@@ -126,7 +130,11 @@ fn print(text: &str) -> Outcome<()> {
 
 /// Writes a file whole or not at all: aside first, then under its name.
 fn write(path: &std::path::Path, bytes: &[u8]) -> Outcome<()> {
-    let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
+    let failed = |error: std::io::Error| Failure::io(path, &error);
+    // A device or a pipe, or a link to one, is written to; a file would take its place.
+    if host::is_symlink(path) || host::exists(path) && !host::is_file(path) {
+        return host::write(path, bytes).map_err(failed);
+    }
     let Some(name) = path.file_name() else {
         return Err(Failure::input(format!("{}: expected a file's name", path.display())));
     };

@@ -2,25 +2,34 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use firebrand::import::{self, Beside, Format, ImportOptions, Imported};
 use firebrand::onnx::{self, Inspection};
-use firebrand::package::{Manifest, Package};
+use firebrand::package::{MANIFEST, Manifest, Package};
 use firebrand::{Error, ExternalData, GraphOptimizationLevel, Model, Session, SessionOptions};
 
-use super::convert::Folder;
+use super::convert::{Folder, architecture};
 use super::failure::{Failure, Outcome};
 use super::host;
 use super::package::manifest_of;
 
 /// Reads a file that the user named. The failure says which one and why.
 pub fn read(path: &Path) -> Outcome<Vec<u8>> {
-    host::read(path).map_err(|error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_string(),
-            std::io::ErrorKind::IsADirectory => "this is a folder; expected a file".to_string(),
-            _ => error.to_string(),
-        };
-        Failure::input(format!("{}: {why}", path.display()))
-    })
+    host::read(path).map_err(|error| Failure::io(path, &error))
+}
+
+/// Reads a model's file.
+pub fn read_model(path: &Path) -> Outcome<bytes::Bytes> {
+    if host::is_dir(path) {
+        let failure = Failure::input(format!(
+            "{}: expected a model's file, or a package, got a folder without {MANIFEST}",
+            path.display()
+        ));
+        return Err(match host::exists(&path.join("saved_model.pb")) {
+            true => failure.hint("a SavedModel of TensorFlow is to be saved as .keras or .tflite, or exported as ONNX"),
+            false => failure,
+        });
+    }
+    read(path).map(Into::into)
 }
 
 /// What the model in `bytes`, read from `path`, says of itself.
@@ -50,25 +59,65 @@ impl LoadArguments {
     }
 }
 
-/// Reads the model at `path`, an ONNX file or a package, and gets it ready to run.
-pub fn load(path: &Path, arguments: &LoadArguments) -> Outcome<Session> {
-    let (_, model) = open(path)?;
+/// Reads the model at `path`, a file or a package, and gets it ready to run.
+pub fn load(path: &Path, arguments: &LoadArguments) -> Outcome<(Option<Manifest>, Session)> {
+    let (manifest, model) = open(path)?;
+    Ok((manifest, session(path, model, arguments)?))
+}
+
+/// Gets the model that was read from `path` ready to run.
+pub fn session(path: &Path, model: Model, arguments: &LoadArguments) -> Outcome<Session> {
     Session::load_blocking(model, arguments.options()).map_err(|error| bad(path, error))
 }
 
-/// Reads the model at `path`: an ONNX file, or a package, whose files are all verified.
+/// Reads the model at `path`: a file of any format, or a package, whose files are all verified.
 pub fn open(path: &Path) -> Outcome<(Option<Manifest>, Model)> {
     match manifest_of(path) {
         Some(manifest) => {
             let opened = Package::open(&read(&manifest)?, &Folder(&manifest));
             opened.map(|(manifest, model)| (Some(manifest), model)).map_err(|error| bad(path, error))
         }
-        None => onnx(path).map(|model| (None, model)),
+        None => {
+            let bytes = read_model(path)?;
+            let model = match format(path, &bytes)? {
+                Format::Onnx => onnx(path, bytes)?,
+                _ => import(path, bytes, None, &Folder(path))?.model,
+            };
+            Ok((None, model))
+        }
     }
 }
 
-fn onnx(path: &Path) -> Outcome<Model> {
-    let bytes = bytes::Bytes::from(read(path)?);
+/// The format of the file at `path`.
+pub fn format(path: &Path, bytes: &[u8]) -> Outcome<Format> {
+    Format::of(&file_name(path), bytes).map_err(|error| bad(path, error))
+}
+
+/// Reads the model in `bytes`, of whatever format, with the files beside it.
+pub fn import(path: &Path, bytes: bytes::Bytes, arch: Option<&str>, beside: &dyn Beside) -> Outcome<Imported> {
+    let imported = import::import(&file_name(path), bytes, beside, &import_options(arch)?);
+    imported.map_err(|error| of_import(path, error))
+}
+
+/// Why the model at `path` cannot be converted: the model's fault, but for an architecture that is missing or unknown.
+pub fn of_import(path: &Path, error: Error) -> Failure {
+    match error.kind() {
+        firebrand::ErrorKind::InvalidArgument => Failure::input(error.in_file(path.display().to_string()).to_string()),
+        _ => bad(path, error),
+    }
+}
+
+/// What an importer is told.
+pub fn import_options(arch: Option<&str>) -> Outcome<ImportOptions> {
+    Ok(ImportOptions { arch: arch.map(architecture).transpose()? })
+}
+
+/// A path's last part; empty where it has none.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn onnx(path: &Path, bytes: bytes::Bytes) -> Outcome<Model> {
     let mut external = ExternalData::new();
     for location in inspect(path, &bytes)?.external_files {
         let beside = beside(path, &location)?;
@@ -103,8 +152,16 @@ pub fn bad(path: &Path, error: Error) -> Failure {
     if error.kind() == firebrand::ErrorKind::Internal {
         return Failure::defect(&error.to_string());
     }
-    Failure::model(error.in_file(path.display().to_string()).to_string())
+    let kind = error.kind();
+    let failure = Failure::model(error.in_file(path.display().to_string()).to_string());
+    match kind {
+        firebrand::ErrorKind::NotAModel => failure.hint(FORMATS),
+        _ => failure,
+    }
 }
+
+const FORMATS: &str = "models are ONNX, Keras (.h5, .keras), TFLite, TensorFlow.js (model.json), or weights with --arch \
+    (.safetensors, .pth, .npz)";
 
 #[cfg(test)]
 mod tests {

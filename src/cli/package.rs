@@ -1,11 +1,13 @@
 //! Packages in folders: found, read, and written whole or not at all.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use firebrand::package::{File, MANIFEST, Manifest};
+use firebrand::package::{File, MANIFEST, Manifest, Package};
 
+use super::convert::Folder;
 use super::failure::{Failure, Outcome};
-use super::host;
+use super::{host, model};
 
 /// Where the manifest is, if `path` is a package's folder or its manifest.
 pub fn manifest_of(path: &Path) -> Option<PathBuf> {
@@ -25,16 +27,23 @@ pub fn names(manifest: &Path) -> Outcome<Vec<String>> {
     Ok(host::read_dir(folder).map_err(failed)?.into_iter().map(|entry| entry.name).collect())
 }
 
+/// The labels of the outputs of the package at `path`, by the outputs' names.
+pub fn labels(path: &Path, manifest: &Manifest) -> Outcome<BTreeMap<String, Vec<String>>> {
+    let labels = Package::labels(manifest, &Folder(&manifest_of(path).unwrap_or(path.to_path_buf())));
+    labels.map_err(|error| model::bad(path, error))
+}
+
 /// Writes a package: aside first, then in the place of what is there, which must be a package or nothing.
 pub fn write(folder: &Path, files: &[File]) -> Outcome<()> {
-    let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", folder.display()));
+    let failed = |error: std::io::Error| Failure::io(folder, &error);
     let Some(name) = folder.file_name() else {
         return Err(Failure::input(format!("{}: expected a folder's name", folder.display())));
     };
     let is_there = check_target(folder)?;
     let beside = |ending: &str| folder.with_file_name(format!(".{}.{ending}", name.to_string_lossy()));
     let (aside, before) = (beside("part"), beside("old"));
-    // What an earlier run left that was cut short.
+    // What an earlier run left that was cut short: between two names, the package itself.
+    let is_there = is_there || host::rename(&before, folder).is_ok();
     remove(&aside).and_then(|()| remove(&before)).map_err(failed)?;
     let written = host::create_dir_all(&aside).and_then(|()| {
         files.iter().try_for_each(|file| host::write(aside.join(&file.name), &file.bytes))?;
@@ -73,7 +82,7 @@ fn check_target(folder: &Path) -> Outcome<bool> {
     match host::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(_) if host::exists(folder) => return refused("this is a file"),
-        Err(error) => return Err(Failure::input(format!("{}: {error}", folder.display()))),
+        Err(error) => return Err(Failure::io(folder, &error)),
         Ok(entries) => {
             if entries.is_empty() {
                 return Ok(true);
@@ -104,7 +113,7 @@ mod tests {
     use firebrand::DataType;
     use firebrand::graph::Dim;
     use firebrand::import::{builder::Builder, model};
-    use firebrand::package::{Metadata, Package, WriteOptions};
+    use firebrand::package::{Metadata, WriteOptions};
 
     fn package(name: &str) -> Vec<File> {
         let mut builder = Builder::new("same");
@@ -140,6 +149,11 @@ mod tests {
         fs::create_dir(&empty).unwrap();
         write(&empty, &package("third")).unwrap();
         assert_eq!(read(&empty), "third");
+
+        // An earlier run was killed between its two renames.
+        fs::rename(&folder, base.join(".model.old")).unwrap();
+        write(&folder, &package("second")).unwrap();
+        assert_eq!((read(&folder), fs::read_dir(&base).unwrap().count()), ("second".to_string(), 2));
 
         fs::write(folder.join("notes.txt"), "mine").unwrap();
         let refused = write(&folder, &package("fourth")).unwrap_err();

@@ -7,9 +7,9 @@ use firebrand::optimize::prune::{Amount, PruneOptions, PruneReport, prune as pru
 use firebrand::optimize::structured::{ChannelOptions, ChannelReport, Norm, prune_channels};
 use serde::Serialize;
 
-use super::convert::{SourceArguments, read};
+use super::convert::{SourceArguments, read, refuse_same};
 use super::failure::{Failure, Outcome};
-use super::{FAINT, HEADING, bytes_in_words, host, model, print, print_json, styled, thousands, width, write};
+use super::{FAINT, HEADING, bytes_in_words, model, print, print_json, styled, thousands, width, write};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,10 +80,7 @@ struct Written<'a, R> {
 pub fn prune(arguments: &Arguments) -> Outcome<()> {
     let path = &arguments.source.model;
     let output = &arguments.output;
-    if host::same_file(output, path) {
-        return Err(Failure::input(format!("{}: the output is the input itself", output.display()))
-            .hint("name another file with -o"));
-    }
+    refuse_same(output, path)?;
     let mut imported = read(&arguments.source)?;
     let graph = &mut imported.model.graph;
     let excluded = arguments.exclude.clone();

@@ -1,5 +1,6 @@
 //! `firebrand run`: tensors and photos in, tensors and answers out.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,13 +13,14 @@ use super::host::Clock;
 use super::output::{Entry, Writer};
 use super::progress::Progress;
 use super::ranking::{Ranked, bar, rank, read_labels};
-use super::{FAINT, HEADING, feed, model, output, print, print_json, styled};
+use super::{FAINT, HEADING, feed, model, output, package, print, print_json, styled};
 
 const EXAMPLES: &str = "\
 Examples:
   firebrand run squeezenet1.1.onnx --input data=coffee.png --image-color bgr \\
       --image-mean 103.939,116.779,123.68 --image-scale 1 --image-fit fill \\
       --top 5 --labels imagenet-labels.json
+  firebrand run emotions/ --input face.jpg
   firebrand run model.onnx --input x=x.npy --input mask=mask.json --output-dir out --json
   firebrand run sequence.onnx --input 'parts=[a.npy,b.npy]' --output whole
 
@@ -28,7 +30,7 @@ Exit codes: 0 done; 1 wrong use or input; 2 a bad or unsupported model.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// An ONNX file, with the weight files it refers to beside it, or a package's folder or manifest
+    /// A model of any format, with the weight files it refers to beside it, or a package's folder or manifest
     model: PathBuf,
     /// An input: NAME=FILE with .npy, .json, .png or .jpg; NAME=[A,B] for a sequence. A model's only input needs no NAME
     #[arg(short, long, value_name = "NAME=FILE")]
@@ -39,10 +41,10 @@ pub struct Arguments {
     /// Write each output to DIR/NAME.npy
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
-    /// Show the N largest values of an output that is a vector [default with --labels: 5]
+    /// Show the N largest values of an output that is a vector [default where labels are known: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
-    /// What the values stand for: a JSON array of strings, or one label a line
+    /// What the values stand for: a JSON array of strings, or one label a line [default: what a package says]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Print JSON
@@ -65,9 +67,12 @@ struct Report<'a> {
 /// Runs the model and prints what it gave.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let labels = arguments.labels.as_deref().map(read_labels).transpose()?;
-    let top = arguments.top.map(|top| top as usize).or(labels.is_some().then_some(5));
-    let session = model::load(&arguments.model, &arguments.loading)?;
-    let feeds = feed::read_all(&arguments.input, &session, &arguments.pictures)?;
+    let (manifest, session) = model::load(&arguments.model, &arguments.loading)?;
+    let feeds = feed::read_all(&arguments.input, &session, &arguments.pictures, manifest.as_ref())?;
+    let own_labels = match &manifest {
+        Some(manifest) => package::labels(&arguments.model, manifest)?,
+        None => BTreeMap::new(),
+    };
     let mut writer = Writer::new(arguments.output_dir.as_deref())?;
 
     let wanted = (!arguments.output.is_empty()).then(|| arguments.output.clone());
@@ -79,10 +84,16 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let milliseconds = started.elapsed().as_secs_f64() * 1e3;
     drop(progress);
 
-    let largest = |tensor: &_| rank(tensor, top?, labels.as_deref());
-    let write = |(name, feed): &(String, Feed)| writer.write(name, feed, largest);
+    let top = arguments.top.map(|top| top as usize);
+    let write = |(name, feed): &(String, Feed)| {
+        let labels = labels.as_ref().or(own_labels.get(name));
+        let top = top.or(labels.is_some().then_some(5));
+        writer.write(name, feed, |tensor| rank(tensor, top?, labels.map(Vec::as_slice)))
+    };
     let entries = outputs.iter().map(write).collect::<Outcome<Vec<Entry>>>()?;
-    if top.is_some() && !entries.iter().any(|e| matches!(e, Entry::Tensor { tensor, .. } if tensor.top.is_some())) {
+    if (top.is_some() || labels.is_some())
+        && !entries.iter().any(|e| matches!(e, Entry::Tensor { tensor, .. } if tensor.top.is_some()))
+    {
         return Err(Failure::input("--top: no output is a vector of numbers"));
     }
     let device = session.info().device.as_str();

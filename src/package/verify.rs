@@ -1,12 +1,12 @@
 //! Opening a package, every byte of it checked; and telling whether one is right, and how near it is to its source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::golden::{Sample, SampleInput, restore};
-use super::manifest::{FileEntry, Manifest, RandomInput, Value};
+use super::manifest::{FileEntry, Labels, Manifest, RandomInput, Value};
 use super::{MANIFEST, Package};
 use crate::error::{Error, ErrorKind, Result, bail, ensure};
 use crate::graph::{DataType, Dim, Tensor, ValueInfo, ValueType};
@@ -104,6 +104,25 @@ impl Package {
             None => Bytes::new(),
         };
         restore(&golden.samples, &data)
+    }
+
+    /// The labels of a package's outputs, by the outputs' names.
+    ///
+    /// Errors: `Integrity`, `MissingExternalData`; `InvalidManifest` for a file that has no labels.
+    pub fn labels(manifest: &Manifest, beside: &dyn Beside) -> Result<BTreeMap<String, Vec<String>>> {
+        let mut labels = BTreeMap::new();
+        for output in &manifest.outputs {
+            let texts = match &output.labels {
+                None => continue,
+                Some(Labels::Here(texts)) => texts.clone(),
+                Some(Labels::File(entry)) => serde_json::from_slice(&read(entry, beside)?).map_err(|error| {
+                    let expected = format!("expected a JSON array of strings: {error}");
+                    Error::new(ErrorKind::InvalidManifest, expected).in_file(&entry.file)
+                })?,
+            };
+            labels.insert(output.name.clone(), texts);
+        }
+        Ok(labels)
     }
 
     /// Looks at everything a package promises, and goes on after what is wrong as far as that makes sense: the
