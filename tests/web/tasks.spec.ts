@@ -545,7 +545,7 @@ test("the examples of docs/tasks.md say what stands beside them", async ({ page 
   }
 });
 
-test.describe("bundled without configuration, under a strict policy", () => {
+test.describe("bundled without configuration; what is built runs under a strict policy", () => {
   const html = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><title>Bundled</title><script type="module" src="./main.js"></script></head></html>\n';
   const program = `
     import { audioDetector, textEmbedder } from "firebrand/tasks";
@@ -584,6 +584,19 @@ test.describe("bundled without configuration, under a strict policy", () => {
       writeFileSync(join(output, "index.html"), html);
     },
   };
+  test("Vite, while developing", async ({ page }) => {
+    const development = await vite.createServer({ root: folder, logLevel: "error", cacheDir: join(folder, ".vite"), server: { host: "127.0.0.1", port: 0, proxy: { "/tasks": server.address } } });
+    try {
+      await development.listen();
+      await page.goto(development.resolvedUrls!.local[0]!);
+      await page.waitForFunction(() => "listen" in globalThis);
+      await page.mouse.click(5, 5);
+      expect(await page.evaluate(() => (globalThis as any).listen())).toBe(384);
+    } finally {
+      await development.close();
+    }
+  });
+
   for (const [name, make] of Object.entries(bundle)) {
     test(name, async ({ page }) => {
       const output = join(folder, name.slice(0, 7));
