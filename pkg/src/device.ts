@@ -37,8 +37,8 @@ export interface Choice {
 /** What every adapter that follows the standard has, and the kernels need; no optional features are needed. */
 const needed = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupStorageSize: 16384, maxStorageBuffersPerShaderStage: 8 };
 
-/** A browser whose GPU process hangs must not keep a page waiting. */
-const patienceMs = 5000;
+/** A browser whose GPU process hangs must not keep a page waiting that may do without it. */
+const patienceMs = { auto: 3000, webgpu: 30_000 };
 
 export function surroundings(): Surroundings {
   const scope = globalThis as { navigator?: { gpu?: Gpu }; isSecureContext?: boolean };
@@ -61,8 +61,8 @@ export async function chooseDevice(asked: "auto" | Device, around: Surroundings,
       ? without(asked, "there is no WebGPU here (navigator.gpu is missing)", "use a browser that has it")
       : without(asked, "browsers give WebGPU only to secure pages", "serve the page over HTTPS or from localhost");
   }
-  const adapter = await requestAdapter(gpu);
-  if (adapter === "late") return without(asked, `the browser did not answer within ${patienceMs / 1000} s when asked for a WebGPU adapter`, "restart the browser, and see chrome://gpu or about:support");
+  const adapter = await requestAdapter(gpu, patienceMs[asked]);
+  if (adapter === "late") return without(asked, `the browser did not answer within ${patienceMs[asked] / 1000} s when asked for a WebGPU adapter`, "restart the browser, and see chrome://gpu or about:support");
   if (!adapter) return without(asked, "the browser has WebGPU but gives no adapter on this machine", "see chrome://gpu or about:support for why");
   const name = nameOf(adapter);
   const called = name && ` (${name})`;
@@ -93,9 +93,9 @@ export function without(asked: "auto" | Device, reason: string, advice: string):
   throw new FirebrandError("device_unavailable", `device "webgpu": ${reason}: ${advice}, or use device "auto" or "cpu"`);
 }
 
-async function requestAdapter(gpu: Gpu): Promise<Adapter | null | "late"> {
+async function requestAdapter(gpu: Gpu, patience: number): Promise<Adapter | null | "late"> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<"late">((resolve) => (timer = setTimeout(() => resolve("late"), patienceMs)));
+  const late = new Promise<"late">((resolve) => (timer = setTimeout(() => resolve("late"), patience)));
   try {
     return await Promise.race([gpu.requestAdapter({ powerPreference: "high-performance" }), late]);
   } catch {

@@ -34,8 +34,8 @@ describe("chooseDevice", () => {
     vi.useFakeTimers();
     try {
       const choosing = chooseDevice("auto", page({ requestAdapter: () => new Promise(() => {}) }));
-      await vi.advanceTimersByTimeAsync(5000);
-      expect(await choosing).toEqual({ device: "cpu", reason: expect.stringMatching(/did not answer within 5 s/) });
+      await vi.advanceTimersByTimeAsync(3000);
+      expect(await choosing).toEqual({ device: "cpu", reason: expect.stringMatching(/did not answer within 3 s/) });
     } finally {
       vi.useRealTimers();
     }

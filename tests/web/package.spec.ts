@@ -1,7 +1,7 @@
 // The packed tarball in a browser, as a plain page without a bundler uses it.
 import { expect, test, type Page } from "@playwright/test";
 import { serve } from "./server.mjs";
-import { hardware, openStubbed, quickGpu } from "./stubs.ts";
+import { hardware, openPage, quickGpu } from "./stubs.ts";
 
 /* The page's own names; see pages/page.js. */
 declare const load: any, Tensor: any, tiny: any, rejection: any, runCase: any, pixels: any, answers: any, longestStall: any, firebrand: any;
@@ -549,7 +549,7 @@ test.describe("the page stays live", () => {
 
   test("while a session moves to the GPU", async ({ page }) => {
     test.setTimeout(120_000);
-    await openStubbed(page, `${server.address}/pages/blank.html`, [hardware, quickGpu]);
+    await openPage(page, `${server.address}/pages/blank.html`, [hardware, quickGpu]);
     await page.waitForTimeout(500);
     let device = "";
     const longest = await longestTask(page, async () => {

@@ -11,6 +11,7 @@
 // Switches are path segments in front of any of these, so that relative URLs keep them:
 //
 //   ~isolated        COOP and COEP headers, for cross-origin isolation
+//   ~cors            Access-Control-Allow-Origin: *
 //   ~csp             script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; no eval, no blob
 //   ~html            answers every file with an HTML page and 200, as a single-page host does
 //   ~html-wasm       the same for .wasm files alone; ~html-data for .bin; and for one script each: ~html-worker for worker.js,
@@ -27,7 +28,7 @@
 //   ~flip            changes one bit of every .bin
 //   ~gzip            Content-Encoding: gzip, with the encoded Content-Length; ~br the same with Brotli
 //   ~chunked         no Content-Length
-//   ~slow-100000     sends that many bytes a second
+//   ~slow-100000     sends that many bytes a second; ~slow-data-100 of every .bin alone
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -140,6 +141,7 @@ async function answer(request, response) {
     headers["Cross-Origin-Opener-Policy"] = "same-origin";
     headers["Cross-Origin-Embedder-Policy"] = "require-corp";
   }
+  if (switches.has("cors")) headers["Access-Control-Allow-Origin"] = "*";
   if (switches.has("csp")) {
     headers["Content-Security-Policy"] =
       "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self' data:";
@@ -170,7 +172,7 @@ async function answer(request, response) {
   headers["Content-Type"] =
     asText ? "text/plain" : (types[extension || extname(file)] ?? "application/octet-stream");
 
-  const hostile = ["cut", "cut-data", "empty-data", "drop", "resume", "trickle", "once", "flip", "gzip", "br", "chunked", "slow"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
+  const hostile = ["cut", "cut-data", "empty-data", "drop", "resume", "trickle", "once", "flip", "gzip", "br", "chunked", "slow", "slow-data"].some((name) => switches.has(name)) && !isPage && extension !== ".js";
   if (!hostile && !made[path]) {
     response.writeHead(200, { ...headers, "Content-Length": statSync(file).size });
     return createReadStream(file).pipe(response);
@@ -213,7 +215,7 @@ async function answer(request, response) {
     await wait(50);
     return response.destroy();
   }
-  const perSecond = switches.get("slow");
+  const perSecond = switches.get("slow") ?? (extension === ".bin" ? switches.get("slow-data") : undefined);
   if (!perSecond) return response.end(body);
   const step = Math.max(1, Math.ceil(perSecond / 20));
   let at = 0;
