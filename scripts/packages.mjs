@@ -15,7 +15,7 @@ const inputs = {
   "image-segmentation": [join(places.models, "selfie-segmentation.tflite")],
   "note-transcription": [join(places.models, "basic-pitch.onnx")],
   "tabular-classification": [join(repository, "train/breast-cancer/breast-cancer.onnx"), join(repository, "train/breast-cancer/classes.json")],
-  "text-embedding": [join(places.models, "minilm.safetensors"), join(places.data, "minilm-tokenizer.json")],
+  "text-embedding": [join(places.models, "minilm.safetensors"), join(places.models, "minilm/tokenizer.json")],
   "voice-activity-detection": [join(places.models, "silero-vad.onnx"), join(repository, "www/models/voice-activity-detection/samples.npz")],
 };
 

@@ -103,7 +103,7 @@ test("texts become the tokens that Hugging Face's tokenizers make of them", asyn
   const cache = process.env.XDG_CACHE_HOME ?? `${process.env.HOME}/.cache`;
   let json: object;
   try {
-    json = JSON.parse(readFileSync(`${cache}/firebrand/data/minilm-tokenizer.json`, "utf8"));
+    json = JSON.parse(readFileSync(`${cache}/firebrand/models/minilm/tokenizer.json`, "utf8"));
   } catch {
     return skip("needs node scripts/models.mjs minilm");
   }

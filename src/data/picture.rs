@@ -601,6 +601,8 @@ mod tests {
         }
         let said = decode(&png(u32::MAX >> 1, 1)).err().unwrap();
         assert!(said.contains("at most 32768") && said.contains("got a larger one"), "{said}");
+        let said = decode(&png(4096, 4096)).err().unwrap();
+        assert!(said.contains("no picture unpacks to 2048 times its size"), "{said}");
         assert!(decode(&png(4, 4)).is_err_and(|said| said.contains("cannot be read")));
     }
 

@@ -185,7 +185,7 @@ texts = [
 
 
 def tokens():
-    tokenizer = Tokenizer.from_file(str(cache / "data/minilm-tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(cache / "models/minilm/tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return [{"text": text, "ids": tokenizer.encode(text).ids} for text in texts]
