@@ -219,7 +219,7 @@ export class Session {
     return this.#loaded.outputs;
   }
 
-  /** What the session runs on, why, and how long things took. It changes where the session has to start afresh. */
+  /** What the session runs on, why, and how long things took. It changes where the session moves to the GPU, or has to start afresh. */
   get info(): SessionInfo {
     return this.#loaded.info;
   }
@@ -247,8 +247,9 @@ export class Session {
    *   other kinds
    * @throws {@link FirebrandError}: `unknown_input` (the message names the nearest right one),
    *   `missing_input`, `unknown_output`, `dtype_mismatch`, `shape_mismatch`,
-   *   `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`, `out_of_memory`,
-   *   `device_lost`, `internal`. The session answers the next call after any of them but `disposed`.
+   *   `data_length_mismatch`, `invalid_argument`, `aborted`, `disposed`, `out_of_memory`, `limit_exceeded`,
+   *   `device_lost`, `internal`. The session answers the next call after any of them but `disposed`. Under
+   *   `device: "auto"` what a GPU fails at is answered by the CPU.
    */
   async run<Outputs extends Record<string, OutputValue> = Record<string, AnyTensor>>(inputs: Record<string, InputValue>, options?: RunOptions): Promise<Outputs>;
   /**
@@ -411,7 +412,7 @@ export class Session {
     this.#move = this.#moveTo(candidate)
       .then(
         (reason) => {
-          if (reason !== undefined) this.#stay(reason);
+          if (reason !== undefined && !this.#isDisposed) this.#stay(reason);
         },
         (error: unknown) => {
           if (this.#isDisposed) return;
