@@ -25,8 +25,6 @@ const groups = [
   { name: "platform", test: /src\/(platform|error)\.ts$/ },
   { name: "runtime", test: /src\/(runtime|source|protocol|progress|version)\.ts$/ },
 ];
-// Bundlers and people read what pages fetch as it is, so that names stay; what is between them goes.
-const minify = { compress: false, mangle: false, codegen: { removeWhitespace: true } };
 /** Some bundlers know these expressions with plain quotes only. */
 const plainQuotes = {
   name: "plain-quotes",
@@ -43,10 +41,10 @@ const bundle = await rolldown({
   treeshake: { moduleSideEffects: [{ test: /(worker|worklet|thread|cli)\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] },
   plugins: [plainQuotes],
 });
-// Documentation is in the types; bundlers read other comments.
-await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: false, annotation: true, jsdoc: false }, minify, codeSplitting: { groups } });
+// Documentation is in the types, names are in the source maps; bundlers read other comments.
+await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: false, annotation: true, jsdoc: false }, minify: true, codeSplitting: { groups } });
 await bundle.close();
-// The part that opens packages stands alone: bundlers copy it as it is, so it imports nothing, and is minified here.
+// The part that opens packages stands alone: bundlers copy it as it is, so it imports nothing.
 const licence = readFileSync(join(here, "node_modules/@noble/hashes/LICENSE"), "utf8").trim();
 const packages = await rolldown({ cwd: here, input: { package: "src/package.ts" }, platform: "neutral", treeshake: { moduleSideEffects: false } });
 await packages.write({ dir: dist, format: "esm", entryFileNames: "[name].js", sourcemap: true, minify: true, banner: `/*! With SHA-256 of @noble/hashes:\n${licence}\n*/` });
