@@ -1,12 +1,15 @@
 //! Getting the WebAssembly: which build fits this machine, fetching, compiling, and what to say when
 //! a host sends something else.
+import { adviceForScripts } from "./deployment.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
+import { importPart } from "./parts.js";
 import { builtin } from "./platform.js";
 import type { Profile } from "./profile.js";
 import type { Device, GraphOptimizationLevel, ModelReport, SessionInfo, ValueInfo, WireValue } from "./protocol.js";
 import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
+import { runtimeVersion } from "./version.js";
 
-/** The module that wasm-bindgen writes beside the WebAssembly. */
+/** An instance of the module that wasm-bindgen writes beside the WebAssembly. */
 export interface Glue {
   default(options: { module_or_path: WebAssembly.Module }): Promise<{ memory: WebAssembly.Memory }>;
   inspect(model: Uint8Array): ModelReport;
@@ -117,11 +120,10 @@ function filesOf(build: Build): { glue: URL; wasm: URL } {
 }
 
 const opened = new Map<Build, Promise<Runtime>>();
-const instances = new Map<Build, number>();
 
 /** The part that opens packages: a file of its own, which bundlers find and copy by this very expression. */
 export function importPackages(): Promise<typeof import("./package.js")> {
-  return importFile(new URL("./package.js", import.meta.url).href);
+  return openPart("package", new URL("./package.js", import.meta.url));
 }
 
 /** Starts a build, once for this page, worker or process, until {@link abandonRuntime}. */
@@ -155,17 +157,14 @@ export function abandonRuntime(build: Build, glue: Glue): void {
 
 async function start(build: Build, options: ReadOptions): Promise<Runtime> {
   const files = filesOf(build);
-  const instance = instances.get(build) ?? 0;
-  instances.set(build, instance + 1);
-  // A module is evaluated once per address, and holds one instance.
-  if (instance > 0) files.glue.searchParams.set("instance", String(instance));
-  const { glue, module, exports } = await startModule<Glue>(files, options);
+  const { glue, module, exports } = await startModule<Glue>(build, files, options);
   return { glue, url: files.glue.href, module, memory: exports.memory };
 }
 
-/** Fetches, compiles and starts WebAssembly with the module that wasm-bindgen wrote beside it. */
-export async function startModule<Module extends { default(options: { module_or_path: WebAssembly.Module }): Promise<unknown> }>(files: { glue: URL; wasm: URL }, options: ReadOptions): Promise<{ glue: Module; module: WebAssembly.Module; exports: Awaited<ReturnType<Module["default"]>> }> {
-  const [glue, module] = await Promise.all([importFile<Module>(files.glue.href), compile(files.wasm, options)]);
+/** Fetches, compiles and starts a new instance of WebAssembly, with the module that wasm-bindgen wrote beside it. */
+export async function startModule<Module extends { default(options: { module_or_path: WebAssembly.Module }): Promise<unknown> }>(name: string, files: { glue: URL; wasm: URL }, options: ReadOptions): Promise<{ glue: Module; module: WebAssembly.Module; exports: Awaited<ReturnType<Module["default"]>> }> {
+  const [instantiate, module] = await Promise.all([openPart<() => Module>(name, files.glue), compile(files.wasm, options)]);
+  const glue = instantiate();
   try {
     return { glue, module, exports: (await glue.default({ module_or_path: module })) as Awaited<ReturnType<Module["default"]>> };
   } catch (error) {
@@ -177,12 +176,15 @@ export async function startModule<Module extends { default(options: { module_or_
   }
 }
 
-async function importFile<Module>(url: string): Promise<Module> {
+async function openPart<Part>(name: string, { href }: URL): Promise<Part> {
+  let part: Part | undefined;
   try {
-    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Module;
+    part = await importPart<Part>(name, href);
   } catch (error) {
-    throw new FirebrandError("network", `${await diagnose(url)}: expected JavaScript; deploy the package's dist folder as a whole`, { file: url, cause: error });
+    throw new FirebrandError("network", `${await diagnose(href)}: expected JavaScript (${describe(error)}); ${adviceForScripts()}`, { file: href, cause: error });
   }
+  if (part !== undefined) return part;
+  throw new FirebrandError("network", `${href}: expected a file of version ${runtimeVersion}, got other JavaScript; deploy the package's dist folder as a whole, and clear caches`, { file: href });
 }
 
 async function compile(url: URL, options: ReadOptions): Promise<WebAssembly.Module> {

@@ -1,0 +1,142 @@
+// The packed package in the tools that people use, each with its default settings: ../toolchains has a project for each.
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium, expect, test, type Page } from "@playwright/test";
+import { discard, here, runScript, stage } from "../toolchains/installation.mjs";
+import { serve } from "../toolchains/server.mjs";
+import { addBias } from "./pages/tiny-model.js";
+import { installed, packages } from "./places.mjs";
+
+type Site = { address: string; requested: { path: string; bytes: number | undefined }[]; close(): Promise<void> };
+type Options = { device?: string; worker?: boolean };
+type Answer = { scores?: number[]; device?: string; selfTested?: boolean; threadsReason?: string; kind?: string; message?: string };
+
+interface Toolchain {
+  name: string;
+  /** The scripts of its package.json that make the site. */
+  scripts?: string[][];
+  /** The folder that is served, inside the project, and where. */
+  output?: string;
+  prefix?: string;
+  /** A server of the tool's own, in place of ours: the arguments of npm. */
+  server?: string[];
+  /** Whether its project uses the converter. */
+  converts?: boolean;
+  /** Whether its project has a worker of its own that imports the package. */
+  ownWorker?: boolean;
+  /** Whether it takes long: only with FIREBRAND_TOOLCHAINS=all. */
+  slow?: boolean;
+}
+
+const toolchains: Toolchain[] = [
+  { name: "static", prefix: "/under/a/prefix/", ownWorker: true, converts: true },
+  { name: "import-map", prefix: "/under/a/prefix/" },
+  { name: "vite", scripts: [["build"]], output: "dist", ownWorker: true, converts: true },
+  { name: "vite", scripts: [["build", "--base=/under/a/prefix/"]], output: "dist", prefix: "/under/a/prefix/", ownWorker: true, slow: true, converts: true },
+  { name: "vite", server: ["run", "dev", "--", "--host=127.0.0.1", "--strictPort", "--port"], ownWorker: true, converts: true },
+  { name: "esbuild", scripts: [["build"]], prefix: "/under/a/prefix/", converts: true },
+  { name: "webpack", scripts: [["build"]], prefix: "/under/a/prefix/", ownWorker: true, slow: true, converts: true },
+  { name: "rollup", scripts: [["build"]], prefix: "/under/a/prefix/", slow: true, converts: true },
+  { name: "parcel", scripts: [["build"]], output: "dist", prefix: "/under/a/prefix/", ownWorker: true, slow: true, converts: true },
+  { name: "next", scripts: [["build"]], server: ["run", "start", "--", "--hostname=127.0.0.1", "--port"], slow: true, converts: true },
+];
+const wanted = process.env.FIREBRAND_TOOLCHAINS === "all" ? toolchains : toolchains.filter(({ slow }) => !slow);
+
+const expected: number[] = JSON.parse(readFileSync(join(here, "answer.json"), "utf8"));
+const worst = ({ scores = [] }: Answer) => (scores.length === expected.length ? Math.max(...scores.map((score, at) => Math.abs(score - expected[at]!))) : Infinity);
+
+let model: Site;
+let manifest: string;
+test.beforeAll(async () => {
+  model = await serve(join(packages, "tiny"), { cors: true });
+  manifest = `${model.address}manifest.json`;
+});
+test.afterAll(() => model.close());
+
+async function classify(page: Page, options: Options, by = "classify"): Promise<Answer> {
+  await page.waitForFunction((by) => by in globalThis, by);
+  return page.evaluate(([by, manifest, options]) => (globalThis as any)[by](manifest, options), [by, manifest, options] as const);
+}
+
+function expectRight(answer: Answer, device: string): void {
+  expect(answer).toMatchObject({ device, selfTested: true });
+  expect(worst(answer)).toBeLessThanOrEqual(1e-5);
+}
+
+const binaryBytes = (build: string) => statSync(join(installed(), `node_modules/firebrand/dist/wasm/${build}/firebrand_bg.wasm`)).size;
+
+/** Starts a tool's own server, on a port that is free. */
+async function start(folder: string, args: string[]): Promise<Site> {
+  const port = await new Promise<number>((done) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => done(port));
+    });
+  });
+  // A group of its own, since npm starts the tool as its child.
+  const child: ChildProcess = spawn("npm", [...args, String(port)], { cwd: folder, detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1" } });
+  let said = "";
+  for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (text) => (said += text));
+  const address = `http://127.0.0.1:${port}/`;
+  const ended = new Promise<void>((done) => child.once("exit", () => done()));
+  const close = async () => {
+    if (child.exitCode === null) process.kill(-child.pid!);
+    await ended;
+  };
+  for (const since = Date.now(); ; await new Promise((done) => setTimeout(done, 100))) {
+    if ((await fetch(address).catch(() => undefined))?.ok) return { address, requested: [], close };
+    if (child.exitCode !== null || Date.now() - since > 60_000) {
+      await close();
+      throw new Error(`npm ${args.join(" ")} did not answer:\n${said}`);
+    }
+  }
+}
+
+for (const { name, scripts = [], output = "", prefix, server, ownWorker, converts } of wanted) {
+  test(`${name}${scripts.map((script) => `, ${script.join(" ")}`).join("")}${server ? `, ${server[1]}` : ""}`, async ({ page }) => {
+    test.setTimeout(120_000);
+    let folder: string | undefined;
+    let site: Site | undefined;
+    let isolated: Site | undefined;
+    try {
+      folder = stage(name);
+      for (const [script, ...args] of scripts) await runScript(folder, script!, ...args);
+      site = server ? await start(folder, server) : await serve(join(folder, output), { prefix });
+      const problems: string[] = [];
+      page.on("console", (message) => void (message.type() === "error" && !message.location().url.endsWith("/favicon.ico") && problems.push(message.text())));
+      page.on("pageerror", (error) => void problems.push(String(error)));
+      await page.goto(site.address);
+      if (name === "next") expect(await page.textContent("#server")).toBe(JSON.parse(readFileSync(join(installed(), "node_modules/firebrand/package.json"), "utf8")).version);
+      expectRight(await classify(page, { device: "cpu" }), "cpu");
+      expectRight(await classify(page, { device: "cpu", worker: false }), "cpu");
+      if (ownWorker) {
+        expectRight(await classify(page, { device: "cpu" }, "classifyInWorker"), "cpu");
+        expectRight(await classify(page, { device: "cpu", worker: false }, "classifyInWorker"), "cpu");
+      }
+      const large = ["webgpu", "convert"].map(binaryBytes);
+      expect(site.requested.filter(({ bytes }) => large.includes(bytes!)), "the CPU needs neither WebGPU's binary nor the converter's").toEqual([]);
+      expectRight(await classify(page, { device: "webgpu" }), "webgpu");
+      if (converts) {
+        for (const worker of [true, false]) {
+          const model = await page.evaluate(([model, options]) => (globalThis as any).convert(model, options), [[...addBias()], { worker }] as const);
+          expect(model.length).toBeGreaterThan(100);
+        }
+      }
+      if (!server) {
+        isolated = await serve(join(folder, output), { prefix, isolated: true });
+        await page.goto(isolated.address);
+        const answer = await classify(page, { device: "cpu" });
+        expectRight(answer, "cpu");
+        expect(answer.threadsReason).toMatch(/^there are \d+ cores$/);
+      }
+      expect(problems).toEqual([]);
+    } finally {
+      await site?.close();
+      await isolated?.close();
+      discard(folder);
+    }
+  });
+}
