@@ -27,8 +27,8 @@ const groups = [
   { name: "runtime", test: /src\/(runtime|source|protocol|progress)\.ts$/ },
 ];
 const treeshake = { moduleSideEffects: [{ test: /((worker|thread|cli)\.ts|(host|package|firebrand)\.js)$/, sideEffects: true }, { test: /./, sideEffects: false }] };
-// Documentation is in the types; bundlers read other comments.
-const output = { dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: true, annotation: true, jsdoc: false } };
+// Documentation is in the types, and what opens a module here (`//!`) counts as a licence to bundlers, which keep it.
+const output = { dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "[name].js", sourcemap: true, comments: { legal: false, annotation: true, jsdoc: false } };
 
 rmSync(dist, { recursive: true, force: true });
 const bundle = await rolldown({
@@ -51,7 +51,7 @@ for (const name of ["host", "worker", "thread", "convert-worker"]) {
 // The part that opens packages stands alone: bundlers copy it as it is, so it imports nothing, and is minified here.
 const licence = readFileSync(join(here, "node_modules/@noble/hashes/LICENSE"), "utf8").trim();
 const packages = await rolldown({ cwd: here, input: { package: "src/package.ts" }, platform: "neutral", treeshake: { moduleSideEffects: [{ test: /src\/package\.ts$/, sideEffects: true }, { test: /./, sideEffects: false }] } });
-await packages.write({ dir: dist, format: "esm", entryFileNames: "[name].js", sourcemap: true, minify: true, banner: `/*! With SHA-256 of @noble/hashes:\n${licence}\n*/` });
+await packages.write({ dir: dist, format: "esm", entryFileNames: "[name].js", sourcemap: true, minify: true, comments: { legal: false }, postBanner: `/*! With SHA-256 of @noble/hashes:\n${licence}\n*/` });
 await packages.close();
 
 for (const build of builds) {

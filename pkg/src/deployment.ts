@@ -28,8 +28,8 @@ function isElectron(): boolean {
   return / Electron\//.test(navigator.userAgent);
 }
 
-/** What to do where a script was not taken, though a host has it. */
-export function adviceForScripts(): string {
+/** What to do where a file of the package was not there, or not taken. */
+export function adviceForFiles(): string {
   const { ServiceWorkerGlobalScope } = globalThis as { ServiceWorkerGlobalScope?: new () => unknown };
   if (typeof ServiceWorkerGlobalScope === "function" && globalThis instanceof ServiceWorkerGlobalScope) {
     return 'service workers load no code while they run: add import "firebrand/service-worker" beside the import of firebrand';

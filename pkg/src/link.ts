@@ -1,5 +1,5 @@
 //! The line between a session and its host: one request at a time, an end to every one of them.
-import { adviceForScripts, adviceForWorkerScripts, adviceForWorkers, checkAddress, workerFromElsewhere } from "./deployment.js";
+import { adviceForFiles, adviceForWorkerScripts, adviceForWorkers, checkAddress, workerFromElsewhere } from "./deployment.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
 import type { Host } from "./host.js";
 import { partOf } from "./parts.js";
@@ -202,7 +202,7 @@ export const openInPlace: OpenPort = (events) => {
       }),
   );
   const failed = (error: unknown) =>
-    events.failed(error instanceof FirebrandError ? error : new FirebrandError("network", `a part of the package could not be loaded (${describe(error)}): ${adviceForScripts()}`, { cause: error }));
+    events.failed(error instanceof FirebrandError ? error : new FirebrandError("network", `a part of the package could not be loaded (${describe(error)}): ${adviceForFiles()}`, { cause: error }));
   return {
     isSeparate: false,
     send: (request) => {

@@ -2,10 +2,9 @@
 //! bundler that makes a script of such a file drops what it exports, but does what it does.
 import { runtimeVersion } from "./version.js";
 
-// Versions that meet on one page do not fit each other. build.mjs writes the same expression into each runtime's file.
-const place = Symbol.for(`firebrand ${runtimeVersion}`);
-
 function parts(): Record<string, unknown> {
+  // Versions that meet on one page do not fit each other. build.mjs writes the same expression into each runtime's file.
+  const place = Symbol.for(`firebrand ${runtimeVersion}`);
   const scope = globalThis as { [place]?: Record<string, unknown> };
   return (scope[place] ??= {});
 }

@@ -1,6 +1,6 @@
 //! Getting the WebAssembly: which build fits this machine, fetching, compiling, and what to say when
 //! a host sends something else.
-import { adviceForScripts } from "./deployment.js";
+import { adviceForFiles } from "./deployment.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
 import { importPart } from "./parts.js";
 import { builtin } from "./platform.js";
@@ -181,7 +181,7 @@ async function openPart<Part>(name: string, { href }: URL): Promise<Part> {
   try {
     part = await importPart<Part>(name, href);
   } catch (error) {
-    throw new FirebrandError("network", `${await diagnose(href)}: expected JavaScript (${describe(error)}); ${adviceForScripts()}`, { file: href, cause: error });
+    throw new FirebrandError("network", `${await diagnose(href)}: expected JavaScript (${describe(error)}); ${adviceForFiles()}`, { file: href, cause: error });
   }
   if (part !== undefined) return part;
   throw new FirebrandError("network", `${href}: expected a file of version ${runtimeVersion}, got other JavaScript; deploy the package's dist folder as a whole, and clear caches`, { file: href });
@@ -192,7 +192,10 @@ async function compile(url: URL, options: ReadOptions): Promise<WebAssembly.Modu
   if (url.protocol === "file:" && builtin("node:fs/promises")) {
     return compileBytes(await read({ from: "url", url: url.href }, options), url.href);
   }
-  const response = await request(url.href, signal);
+  const response = await request(url.href, signal).catch((error) => {
+    if (!(error instanceof FirebrandError) || error.kind !== "network") throw error;
+    throw new FirebrandError("network", `${error.message}; ${adviceForFiles()}`, { file: url.href, cause: error });
+  });
   if (typeof WebAssembly.compileStreaming !== "function" || !mimeOf(response).startsWith("application/wasm")) {
     const bytes = await readResponse(response, url.href, (start, answer) => (isNotWasm(start) ? notWasm(url.href, answer, start) : undefined), options);
     return compileBytes(bytes, url.href);

@@ -1,9 +1,10 @@
 // The packed package in the tools that people use, each with its default settings: ../toolchains has a project for each.
 import { spawn, type ChildProcess } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { chromium, expect, test, type Page } from "@playwright/test";
 import { discard, here, runScript, stage } from "../toolchains/installation.mjs";
 import { serve } from "../toolchains/server.mjs";
@@ -43,7 +44,9 @@ const toolchains: Toolchain[] = [
   { name: "parcel", scripts: [["build"]], output: "dist", prefix: "/under/a/prefix/", ownWorker: true, slow: true, converts: true },
   { name: "next", scripts: [["build"]], server: ["run", "start", "--", "--hostname=127.0.0.1", "--port"], slow: true, converts: true },
 ];
-const wanted = process.env.FIREBRAND_TOOLCHAINS === "all" ? toolchains : toolchains.filter(({ slow }) => !slow);
+const hasAll = process.env.FIREBRAND_TOOLCHAINS === "all";
+const wanted = toolchains.filter(({ slow }) => hasAll || !slow);
+const tag = { tag: "@toolchain" };
 
 const expected: number[] = JSON.parse(readFileSync(join(here, "answer.json"), "utf8"));
 const worst = ({ scores = [] }: Answer) => (scores.length === expected.length ? Math.max(...scores.map((score, at) => Math.abs(score - expected[at]!))) : Infinity);
@@ -96,7 +99,7 @@ async function start(folder: string, args: string[]): Promise<Site> {
 }
 
 for (const { name, scripts = [], output = "", prefix, server, ownWorker, converts } of wanted) {
-  test(`${name}${scripts.map((script) => `, ${script.join(" ")}`).join("")}${server ? `, ${server[1]}` : ""}`, async ({ page }) => {
+  test(`${name}${scripts.map((script) => `, ${script.join(" ")}`).join("")}${server ? `, ${server[1]}` : ""}`, tag, async ({ page }) => {
     test.setTimeout(120_000);
     let folder: string | undefined;
     let site: Site | undefined;
@@ -140,3 +143,111 @@ for (const { name, scripts = [], output = "", prefix, server, ownWorker, convert
     }
   });
 }
+
+/** A page with a script in it, beside a project's files. */
+async function onPage(folder: string, script: string, use: (address: string) => Promise<void>, options = {}): Promise<void> {
+  writeFileSync(join(folder, "page.html"), `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Page</title>${script}</head></html>\n`);
+  const site = await serve(folder, options);
+  await use(`${site.address}page.html`).finally(site.close);
+}
+
+test.describe("what cannot work says what to do", tag, () => {
+  let folder: string;
+  test.beforeAll(async () => {
+    folder = stage("esbuild");
+    await runScript(folder, "bundle");
+    await runScript(folder, "script");
+  });
+  test.afterAll(() => discard(folder));
+
+  for (const [where, options] of [["a worker", {}], ["the page", { worker: false }]] as const) {
+    test(`esbuild leaves the package's files behind, in ${where}`, async ({ page }) => {
+      await onPage(folder, '<script type="module" src="dist/main.js"></script>', async (address) => {
+        await page.goto(address);
+        expect(await classify(page, options)).toMatchObject({ kind: "network", message: expect.stringContaining("copy node_modules/firebrand/dist beside the bundle") });
+      });
+    });
+
+    test(`a script that is no module does not know its address, in ${where}`, async ({ page }) => {
+      await onPage(folder, '<script src="dist/script.js"></script>', async (address) => {
+        await page.goto(address);
+        expect(await classify(page, options)).toMatchObject({ kind: "network", message: expect.stringMatching(/import\.meta\.url is empty.*--format=esm.*type="module"/) });
+      });
+    });
+
+    test(`a page from a file, in ${where}`, async ({ page }) => {
+      await onPage(folder, '<script src="dist/script.js"></script>', async () => {
+        await page.goto(pathToFileURL(join(folder, "page.html")).href);
+        expect(await classify(page, options)).toMatchObject({ kind: "network", message: expect.stringMatching(/opened from a file \(file:\).*serve its folder over HTTP/) });
+      });
+    });
+  }
+
+  test("a service worker that was given no code beforehand", async ({ page }) => {
+    const plain = stage("static");
+    try {
+      writeFileSync(join(plain, "service-worker.js"), readFileSync(join(plain, "own-worker.js"), "utf8").replace("addEventListener", 'addEventListener("install", () => skipWaiting());\naddEventListener("activate", (event) => event.waitUntil(clients.claim()));\naddEventListener').replace("postMessage(await", "source.postMessage(await").replace("({ data })", "({ data, source })"));
+      await onPage(plain, "", async (address) => {
+        await page.goto(address);
+        const answer = await page.evaluate(async (call) => {
+          const heard = new Promise<Answer>((resolve) => navigator.serviceWorker.addEventListener("message", ({ data }) => resolve(data)));
+          navigator.serviceWorker.startMessages();
+          await navigator.serviceWorker.register("service-worker.js", { type: "module" });
+          (await navigator.serviceWorker.ready).active!.postMessage(call);
+          return heard;
+        }, [manifest, { device: "cpu" }] as const);
+        expect(answer).toMatchObject({ kind: "network", message: expect.stringContaining('import "firebrand/service-worker"') });
+      });
+    } finally {
+      discard(plain);
+    }
+  });
+});
+
+test.describe("the package on another origin", tag, () => {
+  let folder: string;
+  let elsewhere: Site;
+  const script = (address: string) => `<script type="module">
+    import { FirebrandError, Tensor, load } from "${address}node_modules/firebrand/dist/index.js";
+    import { classifier } from "./classify.js";
+    globalThis.classify = classifier({ FirebrandError, Tensor, load });
+    globalThis.convert = async (model, options) => [...(await (await import("${address}node_modules/firebrand/dist/convert.js")).convert(new Uint8Array(model), options)).model];
+  </script>`;
+  test.beforeAll(async () => {
+    folder = stage("static");
+    elsewhere = await serve(folder, { cors: true });
+  });
+  test.afterAll(async () => {
+    await elsewhere.close();
+    discard(folder);
+  });
+
+  test("that allows it by CORS: in a worker, and without one", async ({ page }) => {
+    await onPage(folder, script(elsewhere.address), async (address) => {
+      const workers: string[] = [];
+      page.on("worker", (worker) => workers.push(worker.url()));
+      await page.goto(address);
+      expectRight(await classify(page, { device: "cpu" }), "cpu");
+      expect(workers).toEqual([expect.stringMatching(/^blob:/)]);
+      expectRight(await classify(page, { device: "cpu", worker: false }), "cpu");
+      expect((await page.evaluate((model) => (globalThis as any).convert(model, {}), [...addBias()])).length).toBeGreaterThan(100);
+    });
+  });
+});
+
+if (hasAll) test("an extension's service worker", tag, async () => {
+  const folder = stage("extension");
+  const profile = mkdtempSync(join(tmpdir(), "firebrand-extension-"));
+  const { executablePath, args = [] } = test.info().project.use.launchOptions!;
+  const context = await chromium.launchPersistentContext(profile, { executablePath, args: [...args, `--disable-extensions-except=${folder}`, `--load-extension=${folder}`] });
+  try {
+    const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker", { timeout: 20_000 }));
+    for (const device of ["cpu", "webgpu"]) {
+      expectRight(await worker.evaluate(([manifest, device]) => (globalThis as any).classify(manifest, { device }), [manifest, device] as const), device);
+    }
+  } finally {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true });
+    discard(folder);
+  }
+});
