@@ -23,7 +23,7 @@ function isFilePage(): boolean {
   return typeof document === "object" && typeof location === "object" && location.protocol === "file:" && !isElectron();
 }
 
-/** Its pages may fetch files. */
+/** Its pages are files, and it is the program's own choice what they may do. */
 function isElectron(): boolean {
   return / Electron\//.test(navigator.userAgent);
 }

@@ -42,6 +42,8 @@ const toolchains: Toolchain[] = [
   { name: "webpack", scripts: [["build"]], prefix: "/under/a/prefix/", ownWorker: true, slow: true, converts: true },
   { name: "rollup", scripts: [["build"]], prefix: "/under/a/prefix/", slow: true, converts: true },
   { name: "parcel", scripts: [["build"]], output: "dist", prefix: "/under/a/prefix/", ownWorker: true, slow: true, converts: true },
+  { name: "next", server: ["run", "dev", "--", "--hostname=127.0.0.1", "--port"], slow: true, converts: true },
+  { name: "next", scripts: [["build", "--webpack"]], server: ["run", "start", "--", "--hostname=127.0.0.1", "--port"], slow: true, converts: true },
   { name: "next", scripts: [["build"]], server: ["run", "start", "--", "--hostname=127.0.0.1", "--port"], slow: true, converts: true },
 ];
 const hasAll = process.env.FIREBRAND_TOOLCHAINS === "all";
@@ -100,7 +102,7 @@ async function start(folder: string, args: string[]): Promise<Site> {
 
 for (const { name, scripts = [], output = "", prefix, server, ownWorker, converts } of wanted) {
   test(`${name}${scripts.map((script) => `, ${script.join(" ")}`).join("")}${server ? `, ${server[1]}` : ""}`, tag, async ({ page }) => {
-    test.setTimeout(120_000);
+    test.setTimeout(240_000);
     let folder: string | undefined;
     let site: Site | undefined;
     let isolated: Site | undefined;
@@ -233,6 +235,26 @@ test.describe("the package on another origin", tag, () => {
       expect((await page.evaluate((model) => (globalThis as any).convert(model, {}), [...addBias()])).length).toBeGreaterThan(100);
     });
   });
+});
+
+if (hasAll) test("a bundle on another origin says why it has no worker, and does without one", tag, async ({ page }) => {
+  const folder = stage("vite");
+  let elsewhere: Site | undefined;
+  try {
+    elsewhere = await serve(join(folder, "dist"), { cors: true });
+    await runScript(folder, "build", `--base=${elsewhere.address}`);
+    const site = await serve(join(folder, "dist"));
+    try {
+      await page.goto(site.address);
+      expect(await classify(page, { device: "cpu" })).toMatchObject({ kind: "network", message: expect.stringMatching(/only from the page's own origin.*or pass worker: false/) });
+      expectRight(await classify(page, { device: "cpu", worker: false }), "cpu");
+    } finally {
+      await site.close();
+    }
+  } finally {
+    await elsewhere?.close();
+    discard(folder);
+  }
 });
 
 if (hasAll) test("an extension's service worker", tag, async () => {
