@@ -40,8 +40,8 @@ const bundle = await rolldown({
 });
 await bundle.write({ ...output, codeSplitting: { groups } });
 await bundle.close();
-// What runs apart from the page is one file each: it starts after one answer of the server, and Parcel loses modules
-// that a worker shares with what it loads later. Minified, that is no more to fetch.
+// What runs in a worker, or is loaded later in its place, is one file each: it starts after one answer of the server, and
+// Parcel loses modules that a worker shares with what it loads later. Minified, that is little more to fetch.
 for (const name of ["host", "worker", "thread", "convert-worker"]) {
   const part = await rolldown({ cwd: here, input: { [name]: `src/${name}.ts` }, platform: "neutral", treeshake });
   // Vite wants the quotes of a worker's type as they are.

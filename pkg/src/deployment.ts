@@ -48,6 +48,6 @@ export const adviceForWorkerScripts = `${asWhole}, and allow it in the Content-S
 /** A worker whose script is another origin's, which has to allow it by CORS; none where `script` is this origin's. */
 export function workerFromElsewhere(script: URL, name: string): Worker | undefined {
   if (!/^https?:$/.test(script.protocol) || script.origin === globalThis.origin) return undefined;
-  const own = URL.createObjectURL(new Blob([`import ${JSON.stringify(script.href)};`], { type: "text/javascript" }));
+  const own = URL.createObjectURL(new Blob([`import ${JSON.stringify(script.href)};\nURL.revokeObjectURL(location.href);`], { type: "text/javascript" }));
   return new Worker(own, { type: "module", name });
 }

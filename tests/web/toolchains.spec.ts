@@ -121,8 +121,10 @@ for (const { name, scripts = [], output = "", prefix, server, ownWorker, convert
         expectRight(await classify(page, { device: "cpu" }, "classifyInWorker"), "cpu");
         expectRight(await classify(page, { device: "cpu", worker: false }, "classifyInWorker"), "cpu");
       }
+      const fetched = site.requested.map(({ bytes }) => bytes);
+      if (!server) expect(fetched).toContain(binaryBytes("cpu-relaxed"));
       const large = ["webgpu", "convert"].map(binaryBytes);
-      expect(site.requested.filter(({ bytes }) => large.includes(bytes!)), "the CPU needs neither WebGPU's binary nor the converter's").toEqual([]);
+      expect(fetched.filter((bytes) => large.includes(bytes!)), "the CPU needs neither WebGPU's binary nor the converter's").toEqual([]);
       expectRight(await classify(page, { device: "webgpu" }), "webgpu");
       if (converts) {
         for (const worker of [true, false]) {
