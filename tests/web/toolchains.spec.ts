@@ -259,19 +259,35 @@ if (hasAll) test("a bundle on another origin says why it has no worker, and does
   }
 });
 
-if (hasAll) test("an extension's service worker", tag, async () => {
-  const folder = stage("extension");
-  const profile = mkdtempSync(join(tmpdir(), "firebrand-extension-"));
-  const { executablePath, args = [] } = test.info().project.use.launchOptions!;
-  const context = await chromium.launchPersistentContext(profile, { executablePath, args: [...args, `--disable-extensions-except=${folder}`, `--load-extension=${folder}`] });
-  try {
-    const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker", { timeout: 20_000 }));
-    for (const device of ["cpu", "webgpu"]) {
-      expectRight(await worker.evaluate(([manifest, device]) => (globalThis as any).classify(manifest, { device }), [manifest, device] as const), device);
+/** Both are the same extension: as it is, and with its service worker in one file. */
+const extensions: Record<string, () => Promise<string>> = {
+  "an extension's service worker": async () => stage("extension"),
+  "an extension's service worker, built with esbuild": async () => {
+    const folder = stage("esbuild");
+    const manifest = JSON.parse(readFileSync(join(here, "extension/manifest.json"), "utf8"));
+    writeFileSync(join(folder, "manifest.json"), JSON.stringify({ ...manifest, background: { service_worker: "dist/main.js", type: "module" } }));
+    writeFileSync(join(folder, "src/main.js"), `import "firebrand/service-worker";\n${readFileSync(join(folder, "src/main.js"), "utf8")}`);
+    await runScript(folder, "build");
+    return folder;
+  },
+};
+
+for (const [name, make] of Object.entries(extensions)) {
+  if (!hasAll) continue;
+  test(name, tag, async () => {
+    const folder = await make();
+    const profile = mkdtempSync(join(tmpdir(), "firebrand-extension-"));
+    const { executablePath, args = [] } = test.info().project.use.launchOptions!;
+    const context = await chromium.launchPersistentContext(profile, { executablePath, args: [...args, `--disable-extensions-except=${folder}`, `--load-extension=${folder}`] });
+    try {
+      const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker", { timeout: 20_000 }));
+      for (const device of ["cpu", "webgpu"]) {
+        expectRight(await worker.evaluate(([manifest, device]) => (globalThis as any).classify(manifest, { device }), [manifest, device] as const), device);
+      }
+    } finally {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+      discard(folder);
     }
-  } finally {
-    await context.close();
-    rmSync(profile, { recursive: true, force: true });
-    discard(folder);
-  }
-});
+  });
+}
