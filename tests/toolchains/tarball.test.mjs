@@ -76,10 +76,12 @@ describe("an installed package", () => {
     });
   }
 
-  for (const [moduleResolution, module] of [["bundler", "esnext"], ["node16", "node16"], ["nodenext", "nodenext"]]) {
-    test(`every subpath under strict TypeScript, moduleResolution ${moduleResolution}`, async () => {
-      const file = join(folder, `types-${moduleResolution}.ts`);
-      writeFileSync(file, `${modules.map(({ name }, at) => `import * as entry${at} from ${JSON.stringify(name)};\nimport ${JSON.stringify(name)};`).join("\n")}\nexport const all: object[] = [${modules.map((_, at) => `entry${at}`)}];\n`);
+  const imported = ({ name }, at) => `import * as entry${at} from ${JSON.stringify(name)};\nimport ${JSON.stringify(name)};\n`;
+  const required = ({ name }, at) => `import entry${at} = require(${JSON.stringify(name)});\n`;
+  for (const [moduleResolution, module, ending, byName] of [["bundler", "esnext", "ts", imported], ["node16", "node16", "ts", imported], ["nodenext", "nodenext", "ts", imported], ["nodenext", "nodenext", "cts", required]]) {
+    test(`every subpath under strict TypeScript, moduleResolution ${moduleResolution}, .${ending}`, async () => {
+      const file = join(folder, `types-${moduleResolution}.${ending}`);
+      writeFileSync(file, `${modules.map(byName).join("")}export const all: object[] = [${modules.map((_, at) => `entry${at}`)}];\n`);
       const options = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--noUncheckedSideEffectImports", "--skipLibCheck", "false", "--types", "", "--target", "es2022", "--lib", "es2023,dom", "--module", module, "--moduleResolution", moduleResolution];
       const { stdout } = await exec(process.execPath, [join(root, "pkg/node_modules/typescript/bin/tsc"), ...options, file], { cwd: folder }).catch((error) => error);
       assert.equal(stdout, "");
