@@ -1,6 +1,6 @@
 # Every target installs what it needs first; compiled output and downloads live in the user's cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-web models packages wasm pkg site fuzz bench train
+.PHONY: help setup demo test test-rust test-web test-all models packages wasm pkg site fuzz bench train
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebrand
 export CARGO_TARGET_DIR := $(cache)/target
@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install everything the other targets need
-	@$(setup) $(build_tools) lints nextest chromium onnxruntime npm:pkg npm:www npm:tests/web npm:tests/ort models:all
+	@$(setup) $(build_tools) lints nextest chromium onnxruntime npm:pkg npm:www npm:tests/web npm:tests/ort toolchain:checks,esbuild,vite models:all
 
 demo: ## build all and serve the demo page
 	@$(setup) $(build_tools) npm:pkg npm:www models:demo
@@ -29,6 +29,9 @@ test-rust: ## format, clippy and the Rust tests
 
 test-web: ## the package, the page and the browser tests
 	@node scripts/test.mjs web
+
+test-all: ## every test, and the package in every toolchain
+	@node scripts/test.mjs all toolchains
 
 models: ## fetch and prepare all models and test data
 	@$(setup) models:all

@@ -1,9 +1,10 @@
 // Installs what the Makefile's targets need, once; says one line for each thing it does.
-//   node scripts/setup.mjs WHAT…      rust | lints | wasm | bindgen | nextest | fuzz | chromium | onnxruntime | npm:FOLDER | models:NAME
+//   node scripts/setup.mjs WHAT…      rust | lints | wasm | bindgen | nextest | fuzz | chromium | onnxruntime | npm:FOLDER | toolchain:NAME | models:NAME
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { answer, fetchFailure, run, toolEnvironment } from "./command.mjs";
+import { installationOf } from "../tests/toolchains/installation.mjs";
 import { places, repository } from "./places.mjs";
 
 const minimumRust = [1, 95];
@@ -218,6 +219,27 @@ async function npm(folder) {
   return `${folder}/node_modules`;
 }
 
+/** What a project of tests/toolchains depends on; several names with commas between them. */
+async function toolchain(names) {
+  for (const name of names.split(",")) {
+    const folder = installationOf(name);
+    if (await npmIsInstalled(folder)) continue;
+    say(`install the npm packages of tests/toolchains/${name}`);
+    // Aside first: what is interrupted must not look whole.
+    const aside = `${folder}.${process.pid}`;
+    await mkdir(aside, { recursive: true });
+    for (const file of ["package.json", "package-lock.json"]) await copyFile(join(repository, "tests/toolchains", name, file), join(aside, file));
+    const install = (...flags) => run("npm", ["ci", "--no-audit", "--no-fund", ...flags], { cwd: aside });
+    let result = await install("--prefer-offline");
+    // What npm remembers of the registry may be older than the lock file.
+    if (result.code !== 0) result = await install();
+    if (result.code !== 0) throw fetchFailure(`npm packages of tests/toolchains/${name}`, result.output);
+    await rm(folder, { recursive: true, force: true });
+    await rename(aside, folder);
+  }
+  return `toolchains (${names})`;
+}
+
 async function models(names) {
   await npm("scripts");
   const result = await run(process.execPath, [join(repository, "scripts/models.mjs"), ...names.split(",")], { show: true });
@@ -225,7 +247,7 @@ async function models(names) {
   return `models and data (${names})`;
 }
 
-const steps = { rust, lints, wasm, bindgen, nextest, fuzz, chromium, onnxruntime, npm, models };
+const steps = { rust, lints, wasm, bindgen, nextest, fuzz, chromium, onnxruntime, npm, toolchain, models };
 
 if (process.argv[1] === import.meta.filename) {
   try {

@@ -2,6 +2,7 @@
 //! `npx firebrand`: the same command line as the native program, on Node's files and terminal.
 import { lstatSync, mkdirSync, readFileSync, readdirSync, realpathSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import { importPart } from "./parts.js";
 
 /** A module of the converter's build with the command line in it. */
 interface Program {
@@ -54,8 +55,9 @@ const host = {
 /** Windows takes both slashes; the commands know one. */
 const native = (argument: string) => (process.platform === "win32" ? argument.replaceAll("\\", "/") : argument);
 
-const { href } = new URL("./wasm/convert/firebrand.js", import.meta.url);
-const program = (await import(href)) as Program;
+const instantiate = await importPart<() => Program>("convert", new URL("./wasm/convert/firebrand.js", import.meta.url).href);
+if (!instantiate) throw new Error("the installation is damaged: its files are of different versions; install the package again");
+const program = instantiate();
 program.initSync({ module: new WebAssembly.Module(readFileSync(new URL("./wasm/convert/firebrand_bg.wasm", import.meta.url))) });
 try {
   process.exitCode = program.runCommand(["firebrand", ...process.argv.slice(2).map(native)], host);

@@ -1,5 +1,6 @@
 //! `firebrand/convert`: the converter, in a worker of its own for each call.
-import { FirebrandError, abortedError, describe, type ErrorKind } from "./error.js";
+import { adviceForWorkerScripts, adviceForWorkers, checkAddress, workerFromElsewhere } from "./deployment.js";
+import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
 import { nodeThreads, prefersWorker } from "./platform.js";
 import { fromFailure, toFailure, type Failure, type Source } from "./protocol.js";
 import { fileNameOf, nameOf, toSource, type DataSource, type ModelSource } from "./source.js";
@@ -270,6 +271,7 @@ function inRust(options: BuildOptions): object {
 async function perform(call: Work["call"], given: ModelSource, options: ConvertOptions, rust: object, samples: Pick<BuildOptions, "data" | "calibrate"> = {}): Promise<Converted | BuiltPackage> {
   const { signal, onProgress } = options;
   if (signal?.aborted) throw abortedError(signal);
+  checkAddress(import.meta.url);
   const source = await toSource(given, { signal });
   const all = async (files: Record<string, DataSource>) => Object.fromEntries(await Promise.all(Object.entries(files).map(async ([name, file]) => [name, await toSource(file)] as const)));
   const work: Work = {
@@ -317,9 +319,10 @@ function inWorker(work: Work, signal: AbortSignal | undefined, tell: (progress: 
     const fail = (kind: ErrorKind, message: string, cause?: unknown) => end(() => reject(new FirebrandError(kind, message, { file: nameOf(work.source), cause })));
     let close = () => {};
     signal?.addEventListener("abort", onAbort, { once: true });
+    // Bundlers leave this expression alone: the one they know is rewritten to theirs.
+    const here = import.meta.url;
     const threads = nodeThreads();
     if (threads) {
-      const here = import.meta.url;
       const worker = new threads.Worker(new URL("./convert-worker.js", here), { execArgv: [] });
       close = () => void worker.terminate();
       worker.on("message", receive);
@@ -327,18 +330,28 @@ function inWorker(work: Work, signal: AbortSignal | undefined, tell: (progress: 
       worker.postMessage(work);
       return;
     }
+    const startBrowserWorker = () => {
+      const name = "firebrand-convert";
+      try {
+        return new Worker(new URL("./convert-worker.js", import.meta.url), { type: "module", name });
+      } catch (error) {
+        const other = /\/convert\.js$/.test(new URL(here).pathname) ? workerFromElsewhere(new URL("./convert-worker.js", here), name) : undefined;
+        if (!other) throw error;
+        return other;
+      }
+    };
     try {
-      const worker = new Worker(new URL("./convert-worker.js", import.meta.url), { type: "module", name: "firebrand-convert" });
+      const worker = startBrowserWorker();
       close = () => worker.terminate();
       worker.onmessage = ({ data }: MessageEvent<WorkReply>) => receive(data);
       worker.onerror = (event) => {
         event.preventDefault();
         if (event.message) end(() => reject(fromFailure(toFailure(new Error(event.message)))));
-        else fail("network", "the converter's worker could not be started: deploy the package's dist folder as a whole, and allow it in the Content-Security-Policy (worker-src 'self')");
+        else fail("network", `the converter's worker could not be started: ${adviceForWorkerScripts}`);
       };
       worker.postMessage(work);
     } catch (error) {
-      fail("network", `the converter's worker could not be started (${describe(error)}): browsers start workers only from the page's own origin; serve the package from there, or pass worker: false`, error);
+      fail("network", `the converter's worker could not be started ${adviceForWorkers(error)}`, error);
     }
   });
 }

@@ -13,15 +13,12 @@ export interface Converter extends Startable {
 }
 
 let opened: Promise<Converter> | undefined;
-let instances = 0;
 
 /** Starts the WebAssembly, once. Bundlers find and copy its files by these very expressions. */
 function open(): Promise<Converter> {
   if (opened) return opened;
   const files = { glue: new URL("./wasm/convert/firebrand.js", import.meta.url), wasm: new URL("./wasm/convert/firebrand_bg.wasm", import.meta.url) };
-  // A module is evaluated once per address, and holds one instance.
-  if (instances++ > 0) files.glue.searchParams.set("instance", String(instances));
-  opened = startModule<Converter>(files, {}).then(({ glue }) => glue);
+  opened = startModule<Converter>("convert", files, {}).then(({ glue }) => glue);
   opened.catch(() => (opened = undefined));
   return opened;
 }

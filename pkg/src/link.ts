@@ -1,6 +1,9 @@
 //! The line between a session and its host: one request at a time, an end to every one of them.
+import { adviceForFiles, adviceForWorkerScripts, adviceForWorkers, checkAddress, workerFromElsewhere } from "./deployment.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
-import { nodeThreads } from "./platform.js";
+import type { Host } from "./host.js";
+import { partOf } from "./parts.js";
+import { nodeProcess, nodeThreads } from "./platform.js";
 import { fromFailure, toFailure, type Progress, type Reply, type Request } from "./protocol.js";
 import { tell } from "./progress.js";
 import { diagnose } from "./runtime.js";
@@ -115,17 +118,16 @@ export class Link {
 
 /** Opens a worker of its own, from this package's file. */
 export const openWorker: OpenPort = (events) => {
+  checkAddress(import.meta.url);
   const threads = nodeThreads();
   if (threads) return openNodeWorker(threads, events);
   let worker: Worker;
   try {
     worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "firebrand" });
   } catch (error) {
-    throw new FirebrandError(
-      "network",
-      `the worker could not be started (${describe(error)}): browsers start workers only from the page's own origin; serve the package from there, or pass worker: false`,
-      { cause: error },
-    );
+    const other = isBundled() ? undefined : workerFromElsewhere(unbundledWorker(), "firebrand");
+    if (!other) throw new FirebrandError("network", `the worker could not be started ${adviceForWorkers(error)}`, { cause: error });
+    worker = other;
   }
   let hasAnswered = false;
   worker.onmessage = ({ data }: MessageEvent<Reply>) => {
@@ -156,13 +158,16 @@ function unbundledWorker(): URL {
 
 /** Browsers say nothing about a worker whose script they did not take, so its host is asked. */
 async function whyNoWorker(): Promise<string> {
-  const advice = "deploy the package's dist folder (or your bundler's output) as a whole, and allow it in the Content-Security-Policy (worker-src 'self')";
-  const { pathname } = new URL(import.meta.url);
-  if (pathname.includes("/.vite/deps/")) {
+  if (new URL(import.meta.url).pathname.includes("/.vite/deps/")) {
     return 'Vite 7 and older move the package while developing, but not its worker; add optimizeDeps: { exclude: ["firebrand"] } to vite.config, or use Vite 8';
   }
-  if (!/\/index\.js$/.test(pathname)) return `its script was not found, or not allowed; ${advice}`;
-  return `${await diagnose(unbundledWorker().href)}; expected JavaScript (text/javascript): ${advice}`;
+  if (isBundled()) return `its script was not found, or not allowed; ${adviceForWorkerScripts}`;
+  return `${await diagnose(unbundledWorker().href)}; expected JavaScript (text/javascript): ${adviceForWorkerScripts}`;
+}
+
+/** Whether this is no longer the package's own file. */
+function isBundled(): boolean {
+  return !/\/(index|session)\.js$/.test(new URL(import.meta.url).pathname);
 }
 
 function openNodeWorker(threads: typeof import("node:worker_threads"), events: PortEvents): Port {
@@ -189,19 +194,20 @@ function openNodeWorker(threads: typeof import("node:worker_threads"), events: P
 export const openInPlace: OpenPort = (events) => {
   let isClosed = false;
   let stopWatching = () => {};
-  const host = import("./host.js").then(
-    ({ Host }) =>
+  const host = importHost().then(
+    (Host) =>
       new Host((reply) => {
         if (reply.type !== "progress") stopWatching();
         queueMicrotask(() => events.reply(reply));
       }),
   );
   const failed = async (error: unknown) => {
+    if (error instanceof FirebrandError) return events.failed(error);
     const reason = describe(error);
     // Browsers name the file; what its host answered is another question.
     const url = /https?:\S+/.exec(reason)?.[0];
     const answered = url ? await diagnose(url) : `a part of the package could not be loaded (${reason})`;
-    events.failed(new FirebrandError("network", `${answered}: expected JavaScript (text/javascript); deploy the package's dist folder as a whole`, { ...(url && { file: url }), cause: error }));
+    events.failed(new FirebrandError("network", `${answered}: expected JavaScript (text/javascript); ${adviceForFiles()}`, { ...(url && { file: url }), cause: error }));
   };
   return {
     isSeparate: false,
@@ -219,6 +225,11 @@ export const openInPlace: OpenPort = (events) => {
     },
   };
 };
+
+async function importHost(): Promise<typeof Host> {
+  checkAddress(import.meta.url);
+  return partOf<typeof Host>("host") ?? (await import("./host.js")).Host;
+}
 
 /** Catches WebAssembly traps that no promise carries; leaves all other errors as they are. */
 function watchTraps(caught: (error: Error) => void): () => void {
@@ -242,6 +253,7 @@ function watchTraps(caught: (error: Error) => void): () => void {
     if (!isTrap(error)) throw error;
     caught(error);
   };
-  process.on("uncaughtException", listener);
-  return () => void process.off("uncaughtException", listener);
+  const node = nodeProcess();
+  node?.on("uncaughtException", listener);
+  return () => void node?.off("uncaughtException", listener);
 }

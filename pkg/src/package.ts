@@ -3,6 +3,7 @@
 import { download, tidyCache, type Tools } from "./download.js";
 import { compare, inputsOf } from "./golden.js";
 import { parseManifest, type Manifest, type ManifestTask, type PackageFile, type StoredManifest } from "./manifest.js";
+import { leavePart } from "./parts.js";
 import type { ReportBytes } from "./progress.js";
 import type { Source, WireValue } from "./protocol.js";
 
@@ -202,3 +203,5 @@ function withResolvers<T>(): { promise: Promise<T>; resolve(value: T): void; rej
   promise.catch(() => {});
   return { promise, resolve, reject };
 }
+
+leavePart("package", { openPackage });

@@ -11,8 +11,14 @@ type BuiltinModules = {
 
 /** A module that is built into Node, or `undefined` elsewhere. */
 export function builtin<Name extends keyof BuiltinModules>(name: Name): BuiltinModules[Name] | undefined {
-  if (typeof process !== "object" || typeof process.getBuiltinModule !== "function") return undefined;
-  return process.getBuiltinModule(name) as BuiltinModules[Name] | undefined;
+  const node = nodeProcess();
+  if (typeof node?.getBuiltinModule !== "function") return undefined;
+  return node.getBuiltinModule(name) as BuiltinModules[Name] | undefined;
+}
+
+/** Node's `process`. For the bare name Parcel and others bring a stand-in into the page, unasked. */
+export function nodeProcess(): typeof process | undefined {
+  return (globalThis as { process?: typeof process }).process;
 }
 
 /** Whether strings may name files: there is a file system, and no page whose address they could be relative to. */

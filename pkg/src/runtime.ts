@@ -1,13 +1,15 @@
 //! Getting the WebAssembly: which build fits this machine, fetching, compiling, and what to say when
 //! a host sends something else.
+import { adviceForFiles } from "./deployment.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
+import { importPart } from "./parts.js";
 import { builtin } from "./platform.js";
 import type { Profile } from "./profile.js";
 import type { Device, GraphOptimizationLevel, ModelReport, SessionInfo, ValueInfo, WireValue } from "./protocol.js";
 import { consume, looksLikeHtml, mimeOf, read, readResponse, request, type ReadOptions } from "./source.js";
 import { runtimeVersion } from "./version.js";
 
-/** The module that wasm-bindgen writes beside the WebAssembly. */
+/** An instance of the module that wasm-bindgen writes beside the WebAssembly. */
 export interface Glue extends Startable {
   default(options: { module_or_path: WebAssembly.Module }): Promise<{ memory: WebAssembly.Memory }>;
   inspect(model: Uint8Array): ModelReport;
@@ -116,11 +118,10 @@ function filesOf(build: Build): { glue: URL; wasm: URL } {
 }
 
 const opened = new Map<Build, Promise<Runtime>>();
-const instances = new Map<Build, number>();
 
 /** The part that opens packages: a file of its own, which bundlers find and copy by this very expression. */
 export function importPackages(): Promise<typeof import("./package.js")> {
-  return importFile(new URL("./package.js", import.meta.url).href);
+  return openPart("package", new URL("./package.js", import.meta.url));
 }
 
 /** Starts a build, once for this page, worker or process, until {@link abandonRuntime}. */
@@ -154,11 +155,7 @@ export function abandonRuntime(build: Build, glue: Glue): void {
 
 async function start(build: Build, options: ReadOptions): Promise<Runtime> {
   const files = filesOf(build);
-  const instance = instances.get(build) ?? 0;
-  instances.set(build, instance + 1);
-  // A module is evaluated once per address, and holds one instance.
-  if (instance > 0) files.glue.searchParams.set("instance", String(instance));
-  const { glue, module, exports } = await startModule<Glue>(files, options);
+  const { glue, module, exports } = await startModule<Glue>(build, files, options);
   return { glue, url: files.glue.href, module, memory: exports.memory };
 }
 
@@ -169,12 +166,13 @@ export interface Startable {
 }
 
 /**
- * Fetches, compiles and starts WebAssembly with the module that wasm-bindgen wrote beside it.
+ * Fetches, compiles and starts a new instance of WebAssembly, with the module that wasm-bindgen wrote beside it.
  *
  * @throws {@link FirebrandError} of kind `version_mismatch` where these are not of one version, and of this one
  */
-export async function startModule<Module extends Startable>(files: { glue: URL; wasm: URL }, options: ReadOptions): Promise<{ glue: Module; module: WebAssembly.Module; exports: Awaited<ReturnType<Module["default"]>> }> {
-  const [glue, module] = await Promise.all([importFile<Module>(files.glue.href), compile(files.wasm, options)]);
+export async function startModule<Module extends Startable>(name: string, files: { glue: URL; wasm: URL }, options: ReadOptions): Promise<{ glue: Module; module: WebAssembly.Module; exports: Awaited<ReturnType<Module["default"]>> }> {
+  const [instantiate, module] = await Promise.all([openPart<() => Module>(name, files.glue), compile(files.wasm, options)]);
+  const glue = instantiate();
   let exports: Awaited<ReturnType<Module["default"]>>;
   let version: string;
   try {
@@ -192,12 +190,15 @@ export async function startModule<Module extends Startable>(files: { glue: URL; 
 /** What to do where files of two versions meet. */
 export const oneVersion = "deploy the package's dist folder (or your bundler's output) as a whole, purge caches in front of it, and reload past the browser's";
 
-async function importFile<Module>(url: string): Promise<Module> {
+async function openPart<Part>(name: string, { href }: URL): Promise<Part> {
+  let part: Part | undefined;
   try {
-    return (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Module;
+    part = await importPart<Part>(name, href);
   } catch (error) {
-    throw new FirebrandError("network", `${await diagnose(url)}: expected JavaScript (text/javascript); deploy the package's dist folder as a whole`, { file: url, cause: error });
+    throw new FirebrandError("network", `${await diagnose(href)}: expected JavaScript (text/javascript; ${describe(error)}); ${adviceForFiles()}`, { file: href, cause: error });
   }
+  if (part !== undefined) return part;
+  throw new FirebrandError("version_mismatch", `${href}: expected a file of Firebrand ${runtimeVersion}, got other JavaScript; ${oneVersion}`, { file: href });
 }
 
 async function compile(url: URL, options: ReadOptions): Promise<WebAssembly.Module> {
@@ -205,7 +206,10 @@ async function compile(url: URL, options: ReadOptions): Promise<WebAssembly.Modu
   if (url.protocol === "file:" && builtin("node:fs/promises")) {
     return compileBytes(await read({ from: "url", url: url.href }, options), url.href);
   }
-  const response = await request(url.href, signal);
+  const response = await request(url.href, signal).catch((error) => {
+    if (!(error instanceof FirebrandError) || error.kind !== "network") throw error;
+    throw new FirebrandError("network", `${error.message}; ${adviceForFiles()}`, { file: url.href, cause: error });
+  });
   if (typeof WebAssembly.compileStreaming !== "function" || !mimeOf(response).startsWith("application/wasm")) {
     const bytes = await readResponse(response, url.href, (start, answer) => (isNotWasm(start) ? notWasm(url.href, answer, start) : undefined), options);
     return compileBytes(bytes, url.href);

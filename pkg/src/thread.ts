@@ -1,5 +1,6 @@
 //! A helper's entry: another instance of the runtime over the same memory, which takes parts of the work.
 import { describe } from "./error.js";
+import { importPart } from "./parts.js";
 import { builtin } from "./platform.js";
 import type { HelperReply, HelperStart } from "./threads.js";
 
@@ -12,7 +13,9 @@ interface Helping {
 async function help({ glue: url, module, memory }: HelperStart, reply: (reply: HelperReply) => void): Promise<void> {
   let glue: Helping;
   try {
-    glue = (await import(/* @vite-ignore */ /* webpackIgnore: true */ url)) as Helping;
+    const instantiate = await importPart<() => Helping>("cpu-threads", url);
+    if (!instantiate) throw new Error(`${url} is another version's`);
+    glue = instantiate();
     await glue.default({ module_or_path: module, memory });
   } catch (error) {
     return reply({ type: "failed", reason: describe(error) });

@@ -1,13 +1,13 @@
 //! The worker's entry: a host that speaks through the worker's message port.
 import { Host } from "./host.js";
-import { builtin } from "./platform.js";
+import { builtin, nodeProcess } from "./platform.js";
 import type { Reply, Request } from "./protocol.js";
 
 const port = builtin("node:worker_threads")?.parentPort;
 if (port) {
   const host = new Host((reply: Reply, transfer: Transferable[] = []) => port.postMessage(reply, transfer as ArrayBuffer[]), { isOwnWorker: true });
   port.on("message", (request: Request) => host.receive(request));
-  process.on("uncaughtException", (error) => host.trap(error));
+  nodeProcess()?.on("uncaughtException", (error) => host.trap(error));
 } else {
   const scope = globalThis as unknown as {
     postMessage(reply: Reply, transfer: Transferable[]): void;

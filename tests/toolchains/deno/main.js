@@ -1,0 +1,5 @@
+import { FirebrandError, Tensor, load } from "firebrand";
+import { classifier } from "./classify.js";
+
+const [manifest, options] = Deno.args;
+console.log(JSON.stringify(await classifier({ FirebrandError, Tensor, load })(manifest, JSON.parse(options))));

@@ -1,0 +1,17 @@
+import { FirebrandError, Tensor, load } from "./node_modules/firebrand/dist/index.js";
+import { classifier } from "./classify.js";
+
+globalThis.classify = classifier({ FirebrandError, Tensor, load });
+
+globalThis.convert = async (model, options) => {
+  const { convert } = await import("./node_modules/firebrand/dist/convert.js");
+  return [...(await convert(new Uint8Array(model), { name: "model.onnx", ...options })).model];
+};
+
+globalThis.classifyInWorker = (...call) =>
+  new Promise((resolve, reject) => {
+    const worker = new Worker(new URL("./own-worker.js", import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = ({ message }) => reject(new Error(message));
+    worker.postMessage(call);
+  });
