@@ -316,7 +316,7 @@ test("the demo leads here and back, and fetches nothing of the converter", async
   expect(requests.filter(({ url }) => /convert|optimise/.test(url))).toEqual([]);
   await page.getByRole("link", { name: "Optimise", exact: true }).click();
   await expect(page).toHaveTitle("Firebrand: optimise a model, in your browser");
-  await page.getByRole("link", { name: "Demo", exact: true }).click();
+  await page.getByRole("link", { name: "Home", exact: true }).click();
   await expect(page).toHaveTitle("Firebrand: a model, running in your browser");
 });
 

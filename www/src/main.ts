@@ -1,4 +1,4 @@
-import "./style.css";
+import "./shell";
 import { AnswerPanel, title } from "./answer-panel";
 import { Classifier, type Look, type Precision } from "./classifier";
 import { Comparison } from "./comparison";
@@ -9,7 +9,6 @@ import { LoadProgress } from "./progress";
 import { showSnippet } from "./snippet";
 import { SpeedPanel } from "./speed-panel";
 import { Stage } from "./stage";
-import { themeToggle } from "./theme";
 import { milliseconds, percent, sentence } from "./words";
 
 /** A measurement stops at whichever comes first. */
@@ -150,7 +149,6 @@ async function measureAgain(by: Classifier, photo: Photo, still: () => boolean):
   }
 }
 
-themeToggle(element("theme", HTMLButtonElement));
 showSnippet(element("snippet", HTMLElement), element("copy", HTMLButtonElement));
 measure.addEventListener("click", () => void measuring(measureAgain));
 compare.addEventListener("click", () => void measuring((_, photo, still) => comparison.run(photo.bitmap, still)));

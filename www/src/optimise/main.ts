@@ -1,9 +1,9 @@
-import "../style.css";
+import "../shell";
+import "../controls.css";
 import "./optimise.css";
 import { build } from "firebrand/convert";
 import { element, show } from "../page";
 import { samples } from "../samples";
-import { themeToggle } from "../theme";
 import { BuildProgress } from "./build-progress";
 import { triesFor } from "./failures";
 import { isPicture, onDrops } from "./given-files";
@@ -92,7 +92,6 @@ function nameOf(file: string): string {
   return file.replace(/\.[^.]+$/, "") || file;
 }
 
-themeToggle(element("theme", HTMLButtonElement));
 element("credits", HTMLElement).textContent = `Photos: ${samples.map(({ name, credit }) => `${name}: ${credit}`).join(". ")}. From scikit-image.`;
 form.addEventListener("submit", (event) => {
   event.preventDefault();
