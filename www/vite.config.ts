@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { contentSecurityPolicy } from "./build/content-security-policy";
 import { partials } from "./build/partials";
+import { protobuf } from "./build/protobuf";
 
 /** What lets a page's workers share memory, and so the CPU use threads; a host that cannot send these headers gets one. */
 const isolated = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
@@ -21,5 +22,5 @@ export default defineConfig({
   // `firebrand` is a link to ../pkg, outside this folder, which the development server must be told.
   server: { headers: isolated, fs: { allow: [fileURLToPath(new URL("..", import.meta.url))] } },
   preview: { headers: isolated },
-  plugins: [partials(), contentSecurityPolicy()],
+  plugins: [partials(), protobuf(), contentSecurityPolicy()],
 });

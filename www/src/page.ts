@@ -9,3 +9,11 @@ export function element<T extends Element>(id: string, type: new () => T): T {
 export function show(target: HTMLElement, visible: boolean): void {
   target.hidden = !visible;
 }
+
+/** A new element with this text, and of this class. */
+export function made<Name extends keyof HTMLElementTagNameMap>(tag: Name, text = "", className = ""): HTMLElementTagNameMap[Name] {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  if (className) element.className = className;
+  return element;
+}

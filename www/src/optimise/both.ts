@@ -2,7 +2,7 @@
 import { load, Tensor, type AnyTensor, type DType, type Manifest, type Session, type TensorData, type ValueInfo } from "firebrand";
 import { convert, type BuiltPackage } from "firebrand/convert";
 import { median } from "../speed-panel";
-import type { GivenModel } from "./model-choice";
+import type { GivenModel } from "../model-choice";
 
 /** A comparison stops at whichever comes first, but answers once in each. */
 const ROUNDS = 8;

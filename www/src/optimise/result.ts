@@ -1,6 +1,6 @@
 /** What a build gave, in figures: sizes, nearness, layers, decisions. */
 import type { BuildReport, ReportLayer } from "firebrand/convert";
-import { element } from "../page";
+import { element, made } from "../page";
 import { bytes, percent, sentence } from "../words";
 import { percentOf } from "./run-panel";
 
@@ -37,7 +37,7 @@ function tile(name: string, figure: string, details: readonly string[], what: st
   list.className = "tile";
   list.dataset.figure = what;
   const said = details.filter(Boolean).map(sentence).join(" ");
-  list.append(entry("dt", name), entry("dd", figure, "figure"), entry("dd", said, "small"));
+  list.append(made("dt", name), made("dd", figure, "figure"), made("dd", said, "small"));
   return list;
 }
 
@@ -58,11 +58,11 @@ function sizeTile(name: string, before: number, after: number): HTMLElement {
 
 function row({ node, opType, weight, precision, outputError, signalToNoise, sparsity, reason, elements }: ReportLayer, largest: number): HTMLTableRowElement {
   const line = document.createElement("tr");
-  const name = entry("th", node || weight);
+  const name = made("th", node || weight);
   name.setAttribute("scope", "row");
-  name.append(entry("small", `${opType}, ${elements.toLocaleString("en")} weights`));
-  const kind = entry("td", precision);
-  if (reason) kind.append(entry("small", reason));
+  name.append(made("small", `${opType}, ${elements.toLocaleString("en")} weights`));
+  const kind = made("td", precision);
+  if (reason) kind.append(made("small", reason));
   const error = document.createElement("td");
   if (outputError === undefined) error.append("–");
   else {
@@ -72,15 +72,8 @@ function row({ node, opType, weight, precision, outputError, signalToNoise, spar
     const fill = document.createElement("i");
     fill.style.width = `${largest > 0 ? (outputError / largest) * 100 : 0}%`;
     bar.append(fill);
-    error.append(bar, entry("span", percent(outputError)));
+    error.append(bar, made("span", percent(outputError)));
   }
-  line.append(name, kind, error, entry("td", signalToNoise === undefined ? "–" : `${signalToNoise.toFixed(1)} dB`), entry("td", percent(sparsity)));
+  line.append(name, kind, error, made("td", signalToNoise === undefined ? "–" : `${signalToNoise.toFixed(1)} dB`), made("td", percent(sparsity)));
   return line;
-}
-
-function entry(tag: string, text: string, className = ""): HTMLElement {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
 }

@@ -2,7 +2,7 @@
 import type { Samples } from "firebrand/convert";
 import { element, show } from "../page";
 import { samples as photos } from "../samples";
-import { chosenIn, isPicture, type GivenFile } from "./given-files";
+import { chosenIn, isPicture, type GivenFile } from "../given-files";
 import { thumbnail, type Picture } from "./thumbnails";
 
 type From = "demo" | "own" | "none";

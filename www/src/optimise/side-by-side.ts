@@ -7,7 +7,7 @@ import { photoFromBlob, photoFromUrl } from "../photo";
 import { bytes, explain, milliseconds } from "../words";
 import { Both, type Compared, type Side } from "./both";
 import { explanations } from "./failures";
-import type { GivenModel } from "./model-choice";
+import type { GivenModel } from "../model-choice";
 import { thumbnail, type Picture } from "./thumbnails";
 
 const ANSWERS = 5;

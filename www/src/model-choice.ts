@@ -1,7 +1,7 @@
 /** The model: which file it is, and what lies beside it. */
 import type { DataSource } from "firebrand/convert";
-import { element, show } from "../page";
-import { bytes } from "../words";
+import { element, show } from "./page";
+import { bytes } from "./words";
 import { chosenIn, type GivenFile } from "./given-files";
 
 /** A model as the converter takes it. */
