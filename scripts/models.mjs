@@ -158,7 +158,7 @@ const prepare = {
   "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),
 };
 // The weights of MiniLM alone are larger than all else together, and only `make bench` wants them.
-const sets = { demo: ["squeezenet", "labels", "photos"], all: Object.keys(prepare).filter((name) => name !== "minilm"), bench: Object.keys(prepare).filter((name) => name !== "onnx-tests") };
+const sets = { demo: ["squeezenet", "efficientnet", "labels", "photos"], all: Object.keys(prepare).filter((name) => name !== "minilm"), bench: Object.keys(prepare).filter((name) => name !== "onnx-tests") };
 
 const asked = process.argv.slice(2).filter((a) => !a.startsWith("--"));
 const names = (asked.length ? asked : ["all"]).flatMap((name) => sets[name] ?? [name]);

@@ -19,6 +19,7 @@ export default defineConfig({
     target: "es2022",
     rolldownOptions: { input: readdirSync(here).filter((file) => file.endsWith(".html")) },
   },
+  worker: { format: "es" },
   // `firebrand` is a link to ../pkg, outside this folder, which the development server must be told.
   server: { headers: isolated, fs: { allow: [fileURLToPath(new URL("..", import.meta.url))] } },
   preview: { headers: isolated },

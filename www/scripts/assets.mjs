@@ -1,35 +1,78 @@
-// Copies the models, the labels and the sample photos from the user's cache into public/, where Vite takes them from.
-import { copyFile, mkdir, stat } from "node:fs/promises";
+// Puts what the pages fetch into public/, where Vite takes it from: models, labels and photos out of the user's cache, and
+// the other runtimes, which the page that compares loads when it is asked to.
+import { copyFile, mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
 import { cache } from "../../scripts/places.mjs";
+import { tfjsModel } from "./tfjs-model.mjs";
 
-const publicFolder = fileURLToPath(new URL("../public", import.meta.url));
+const here = fileURLToPath(new URL("..", import.meta.url));
+const publicFolder = join(here, "public");
+const packages = join(here, "node_modules");
+const firebrand = join(here, "../pkg/dist");
 
-const assets = {
-  "models/squeezenet1.1.onnx": "models/squeezenet1.1.onnx",
-  "models/squeezenet1.1-int8.onnx": "models/squeezenet1.1-int8.onnx",
-  "models/imagenet-labels.json": "data/imagenet-labels.json",
-  "photos/coffee.png": "data/photos/coffee.png",
-  "photos/chelsea.png": "data/photos/chelsea.png",
-  "photos/camera.png": "data/photos/camera.png",
-  "photos/rocket.jpg": "data/photos/rocket.jpg",
-};
+/** From where, by where to. */
+const copies = Object.fromEntries([
+  ...["squeezenet1.1", "squeezenet1.1-int8", "efficientnet-lite0-folded", "efficientnet-lite0-int8"].map((name) => [`models/${name}.onnx`, join(cache, `models/${name}.onnx`)]),
+  ["models/imagenet-labels.json", join(cache, "data/imagenet-labels.json")],
+  ...["coffee.png", "chelsea.png", "camera.png", "rocket.jpg"].map((name) => [`photos/${name}`, join(cache, "data/photos", name)]),
+  ...["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"].map((name) => [`peers/ort/${name}`, join(packages, "onnxruntime-web/dist", name)]),
+  ["peers/tfjs/tfjs-backend-wasm-simd.wasm", join(packages, "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm")],
+]);
+
+const place = (path) => join(publicFolder, path);
+const about = (path) => stat(path).catch(() => undefined);
+const tell = (path, { size }) => console.log(`${relative(process.cwd(), path)}: ready (${size} bytes)`);
+
+/** Makes `target` with `make` where it is older than `source`. */
+async function newer(target, source, make) {
+  const [made, from] = [await about(target), await about(source)];
+  if (made && from && made.mtimeMs >= from.mtimeMs) return;
+  await mkdir(dirname(target), { recursive: true });
+  await make();
+  tell(target, await stat(target));
+}
 
 const missing = [];
-for (const [target, source] of Object.entries(assets)) {
-  const from = join(cache, source);
-  const to = join(publicFolder, target);
-  const [there, here] = await Promise.all([from, to].map((path) => stat(path).catch(() => undefined)));
-  if (!there) {
-    missing.push(source);
-  } else if (here?.size !== there.size || here.mtimeMs < there.mtimeMs) {
+for (const [path, from] of Object.entries(copies)) {
+  const to = place(path);
+  const [there, here] = [await about(from), await about(to)];
+  if (!there) missing.push(relative(cache, from));
+  else if (here?.size !== there.size || here.mtimeMs < there.mtimeMs) {
     await mkdir(dirname(to), { recursive: true });
     await copyFile(from, to);
-    console.log(`${relative(process.cwd(), to)}: copied (${there.size} bytes)`);
+    tell(to, there);
   }
 }
 if (missing.length > 0) {
   console.error(`Not prepared yet: ${missing.join(", ")}. Run \`node scripts/models.mjs demo\` in the repository, then again.`);
   process.exit(1);
 }
+
+for (const name of ["squeezenet1.1", "efficientnet-lite0-folded"]) {
+  const folder = place(`models/tfjs/${name}`);
+  await newer(join(folder, "model.json"), place(`models/${name}.onnx`), async () => {
+    const { json, weights } = tfjsModel(await readFile(place(`models/${name}.onnx`)));
+    await writeFile(join(folder, "weights.bin"), weights);
+    await writeFile(join(folder, "model.json"), json);
+  });
+}
+
+const runtime = place("peers/tfjs/tfjs.mjs");
+await newer(runtime, join(packages, "@tensorflow/tfjs-core/package.json"), async () => {
+  const bundle = await rolldown({ cwd: here, input: "scripts/tfjs-runtime.mjs", platform: "browser", logLevel: "silent" });
+  await bundle.write({ file: runtime, format: "esm", minify: true, codeSplitting: false });
+  await bundle.close();
+});
+
+// What each runtime is, and how much of it a page fetches.
+const sizeOf = async (paths) => (await Promise.all(paths.map((path) => stat(path)))).reduce((sum, { size }) => sum + size, 0);
+const versionOf = async (file) => JSON.parse(await readFile(file, "utf8")).version;
+const build = join(firebrand, "wasm/cpu-relaxed");
+const runtimes = {
+  firebrand: { version: await versionOf(join(here, "../pkg/package.json")), bytes: await sizeOf((await readdir(build)).filter((file) => /\.(js|wasm)$/.test(file)).map((file) => join(build, file))) },
+  ort: { version: await versionOf(join(packages, "onnxruntime-web/package.json")), bytes: await sizeOf(["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"].map((name) => place(`peers/ort/${name}`))) },
+  tfjs: { version: await versionOf(join(packages, "@tensorflow/tfjs-core/package.json")), bytes: await sizeOf([runtime, place("peers/tfjs/tfjs-backend-wasm-simd.wasm")]) },
+};
+await writeFile(place("peers/runtimes.json"), `${JSON.stringify(runtimes)}\n`);
