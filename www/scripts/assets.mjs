@@ -1,6 +1,6 @@
 // Puts what the pages fetch into public/, where Vite takes it from: models, labels and photos out of the user's cache, and
 // the other runtimes, which the page that compares loads when it is asked to.
-import { copyFile, mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
@@ -16,7 +16,8 @@ const firebrand = join(here, "../pkg/dist");
 const copies = Object.fromEntries([
   ...["squeezenet1.1", "squeezenet1.1-int8", "efficientnet-lite0-folded", "efficientnet-lite0-int8"].map((name) => [`models/${name}.onnx`, join(cache, `models/${name}.onnx`)]),
   ["models/imagenet-labels.json", join(cache, "data/imagenet-labels.json")],
-  ...["coffee.png", "chelsea.png", "camera.png", "rocket.jpg"].map((name) => [`photos/${name}`, join(cache, "data/photos", name)]),
+  ...["coffee.png", "chelsea.png", "camera.png", "rocket.jpg", "astronaut.png"].map((name) => [`photos/${name}`, join(cache, "data/photos", name)]),
+  ["sounds/speech.wav", join(cache, "data/speech.wav")],
   ...["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"].map((name) => [`peers/ort/${name}`, join(packages, "onnxruntime-web/dist", name)]),
   ["peers/tfjs/tfjs-backend-wasm-simd.wasm", join(packages, "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm")],
 ]);
@@ -49,6 +50,33 @@ if (missing.length > 0) {
   console.error(`Not prepared yet: ${missing.join(", ")}. Run \`node scripts/models.mjs demo\` in the repository, then again.`);
   process.exit(1);
 }
+
+// The packages of the demos; each in a folder of its own, with the names that its manifest has for its files.
+const tasks = ["face-detection", "file-typing", "image-classification", "image-segmentation", "note-transcription", "tabular-classification", "text-embedding", "voice-activity-detection"];
+for (const task of tasks) {
+  const from = join(cache, "packages", task);
+  const source = join(from, "manifest.json");
+  if (!(await about(source))) {
+    console.error(`Not prepared yet: the package ${task}. Run \`node scripts/packages.mjs\` in the repository, then again.`);
+    process.exit(1);
+  }
+  await newer(place(`models/${task}/manifest.json`), source, async () => {
+    await rm(place(`models/${task}`), { recursive: true, force: true });
+    await cp(from, place(`models/${task}`), { recursive: true, filter: (path) => !path.endsWith(".source") });
+  });
+}
+
+// Between which values the sliders of the table's demo go, and rows that its model was not fitted to.
+await newer(place("models/measurements.json"), join(cache, "data/breast-cancer.csv"), async () => {
+  const [header, ...lines] = (await readFile(join(cache, "data/breast-cancer.csv"), "utf8")).trim().split(/\r?\n/);
+  const [, width, ...classes] = header.split(",");
+  const rows = lines.map((line) => line.split(",").map(Number));
+  const features = Number(width);
+  const ranges = Array.from({ length: features }, (_, at) => [Math.min(...rows.map((row) => row[at])), Math.max(...rows.map((row) => row[at]))]);
+  const heldOut = rows.filter((_, at) => at % 4 === 3);
+  const cases = classes.map((_, one) => heldOut.filter((row) => row[features] === one).slice(0, 12).map((row) => row.slice(0, features)));
+  await writeFile(place("models/measurements.json"), JSON.stringify({ ranges, classes, cases }));
+});
 
 for (const name of ["squeezenet1.1", "efficientnet-lite0-folded"]) {
   const folder = place(`models/tfjs/${name}`);

@@ -4,7 +4,11 @@ import { PhotoError, photoFromVideo, type Photo } from "./photo";
 export class Camera {
   #stream: MediaStream | undefined;
 
-  constructor(readonly video: HTMLVideoElement) {}
+  constructor(
+    readonly video: HTMLVideoElement,
+    /** Which camera, where there are several. */
+    readonly facing: "environment" | "user" = "environment",
+  ) {}
 
   /** Asks for the camera and shows its picture. Throws `PhotoError` with what the visitor can do. */
   async open(): Promise<void> {
@@ -15,7 +19,7 @@ export class Camera {
     try {
       this.#stream = await navigator.mediaDevices.getUserMedia({
         audio: false,
-        video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 960 } },
+        video: { facingMode: this.facing, width: { ideal: 1280 }, height: { ideal: 960 } },
       });
       this.video.srcObject = this.#stream;
       await this.video.play();

@@ -1,19 +1,19 @@
-/** The example on the page is the source of `example.ts`, which the type checker reads too. */
+/** The example on the first page is the source of `example.ts`, which the type checker reads too. */
 import source from "./example.ts?raw";
 
 const example = source.trim();
-const token = /(\/\/[^\n]*)|("[^"\n]*")|\b(import|from|const|await|new)\b|\b(\d[\d.]*)\b/g;
+const token = /(\/\/[^\n]*)|("[^"\n]*")|\b(import|from|const|for|of|await|new)\b|\b(\d[\d.]*)\b/g;
 const classes = ["comment", "string", "keyword", "number"] as const;
 
-export function showSnippet(code: HTMLElement, copy: HTMLButtonElement): void {
-  code.replaceChildren(...highlight(example));
+export function showSnippet(code: HTMLElement, copy: HTMLButtonElement, text = example): void {
+  code.replaceChildren(...highlight(text));
 
   const label = copy.textContent;
   let timer: ReturnType<typeof setTimeout> | undefined;
   copy.addEventListener("click", async () => {
     let said = "Copied";
     try {
-      await navigator.clipboard.writeText(`${example}\n`);
+      await navigator.clipboard.writeText(`${text}\n`);
     } catch {
       getSelection()?.selectAllChildren(code);
       said = "Selected: press Ctrl C";

@@ -2,7 +2,7 @@
 import { Camera } from "./camera";
 import { element, show } from "./page";
 import { imageIn, photoFromBlob, photoFromUrl, PhotoError, type Photo } from "./photo";
-import { samples } from "./samples";
+import { creditsOf, samples } from "./samples";
 
 export class Stage {
   readonly #stage = element("stage", HTMLElement);
@@ -182,7 +182,7 @@ export class Stage {
       list.append(item);
     }
     element("credits", HTMLElement).append(
-      ` ${samples.map(({ name, credit }) => `${name}: ${credit}`).join(". ")}. From scikit-image.`,
+      ` ${creditsOf(samples)}`,
     );
   }
 }

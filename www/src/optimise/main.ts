@@ -3,7 +3,7 @@ import "../controls.css";
 import "./optimise.css";
 import { build } from "firebrand/convert";
 import { element, show } from "../page";
-import { samples } from "../samples";
+import { creditsOf, samples } from "../samples";
 import { BuildProgress } from "./build-progress";
 import { triesFor } from "./failures";
 import { isPicture, onDrops } from "../given-files";
@@ -92,7 +92,7 @@ function nameOf(file: string): string {
   return file.replace(/\.[^.]+$/, "") || file;
 }
 
-element("credits", HTMLElement).textContent = `Photos: ${samples.map(({ name, credit }) => `${name}: ${credit}`).join(". ")}. From scikit-image.`;
+element("credits", HTMLElement).textContent = `Photos: ${creditsOf(samples)}`;
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   void start();
