@@ -12,6 +12,9 @@ const screenshots = join(cache, "screenshots");
 const photo = (name: string) => readFileSync(join(data, "photos", name));
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+// What a test gives in a file's place has to reach the page.
+test.use({ serviceWorkers: "block" });
+
 let server: { address: string; close(): Promise<void> };
 
 test.beforeAll(async () => {
@@ -41,7 +44,8 @@ test.beforeEach(({ page }) => {
 test.afterEach(() => {
   expect(requests.length, "the page asked for something").toBeGreaterThan(0);
   expect(requests.filter((url) => !/^(blob|data):/.test(url) && new URL(url).origin !== server.address)).toEqual([]);
-  expect(complaints.filter((text) => !provoked.some((pattern) => pattern.test(text)))).toEqual([]);
+  const expected = [/Service Worker registration blocked by Playwright/, ...provoked];
+  expect(complaints.filter((text) => !expected.some((pattern) => pattern.test(text)))).toEqual([]);
 });
 
 /** Opens the page; `switches` are the server's, such as `~slow-100000`. */
@@ -490,6 +494,7 @@ for (const [size, viewport] of Object.entries({ phone: { width: 390, height: 844
         deviceScaleFactor: size === "phone" ? 2 : 1,
         hasTouch: size === "phone",
         reducedMotion: "reduce",
+        serviceWorkers: "block",
       });
       const page = await context.newPage();
       page.on("request", (request) => requests.push(request.url()));

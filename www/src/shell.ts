@@ -1,6 +1,8 @@
-/** What every page has: the theme's switch, its styles, and what is said when a newer version of the site is there. */
+/** What every page has: its styles, the theme's switch, and working without a network. */
 import "./style.css";
+import { workOffline } from "./offline";
 import { element } from "./page";
 import { themeToggle } from "./theme";
 
 themeToggle(element("theme", HTMLButtonElement));
+workOffline();

@@ -2,24 +2,10 @@ import "../shell";
 import "./demos.css";
 import "../controls.css";
 import "./snippets";
-import { tabularPredictor, type Feature, type TabularPredictor } from "firebrand/tasks";
-import { element, made } from "../page";
+import { tabularPredictor, type TabularPredictor } from "firebrand/tasks";
+import { element } from "../page";
 import { milliseconds, percent } from "../words";
 import { Loading } from "./loading";
-
-/** What each measurement is, in words; the data has each as a mean, as its standard error and as the mean of the three largest. */
-const words: Record<string, string> = {
-  radius: "Radius",
-  texture: "Texture",
-  perimeter: "Perimeter",
-  area: "Area",
-  smoothness: "Smoothness",
-  compactness: "Compactness",
-  concavity: "Depth of dents",
-  "concave points": "Number of dents",
-  symmetry: "Asymmetry",
-  "fractal dimension": "Fractal dimension",
-};
 
 interface Measurements {
   readonly ranges: readonly (readonly [least: number, most: number])[];
@@ -30,7 +16,10 @@ interface Measurements {
 
 let measurements: Measurements | undefined;
 let values: number[] = [];
-let sliders: { input: HTMLInputElement; output: HTMLOutputElement }[] = [];
+/** The page's sliders, by the data's names of what they move. */
+const sliders = new Map(
+  [...document.querySelectorAll<HTMLInputElement>(".slider input")].map((input) => [input.dataset.feature ?? "", { input, output: input.parentElement?.querySelector("output") }]),
+);
 let next = [0, 0];
 let isBusy = false;
 let isStale = false;
@@ -43,7 +32,7 @@ const loading = new Loading({
     return tabularPredictor("models/tabular-classification/manifest.json", options);
   },
   onReady(task) {
-    build(task);
+    connect(task);
     take(1);
   },
 });
@@ -55,33 +44,25 @@ function checked(given: unknown): Measurements {
   return { ranges, classes, cases };
 }
 
-function build({ features }: TabularPredictor): void {
-  for (const group of ["mean", "worst", "error"]) element(`sliders-${group}`, HTMLElement).replaceChildren();
-  sliders = features.map((feature, at) => {
+/** Gives the sliders the model's features, in its order. */
+function connect({ features }: TabularPredictor): void {
+  const unknown = features.filter(({ name }) => !sliders.has(name));
+  if (unknown.length > 0) throw new Error(`this page has no slider for ${unknown.map(({ name }) => name).join(", ")}`);
+  features.forEach(({ name }, at) => {
+    const slider = sliders.get(name);
+    if (!slider) return;
+    const { input, output } = slider;
     const [least, most] = measurements?.ranges[at] ?? [0, 1];
-    const label = made("label", "", "slider");
-    const input = made("input");
-    input.type = "range";
     input.min = String(least);
     input.max = String(most);
     input.step = String((most - least) / 200);
-    const output = made("output");
-    label.append(made("span", titleOf(feature)), output, input);
-    input.addEventListener("input", () => {
+    input.disabled = false;
+    input.oninput = () => {
       values[at] = input.valueAsNumber;
-      output.textContent = inShort(input.valueAsNumber);
+      if (output) output.textContent = inShort(input.valueAsNumber);
       void predict();
-    });
-    element(`sliders-${groupOf(feature)}`, HTMLElement).append(label);
-    return { input, output };
+    };
   });
-}
-
-const groupOf = ({ name }: Feature): "mean" | "worst" | "error" => (name.startsWith("mean ") ? "mean" : name.startsWith("worst ") ? "worst" : "error");
-
-function titleOf({ name, unit }: Feature): string {
-  const bare = name.replace(/^(mean|worst) /, "").replace(/ error$/, "");
-  return `${words[bare] ?? bare}${unit ? `, ${unit}` : ""}`;
 }
 
 const inShort = (value: number) => String(Number(value.toPrecision(3)));
@@ -93,10 +74,12 @@ function take(of: number): void {
   next = next.map((at, one) => (one === of ? at + 1 : at));
   if (!row) return;
   values = [...row];
-  sliders.forEach(({ input, output }, at) => {
+  loading.task?.features.forEach(({ name }, at) => {
+    const slider = sliders.get(name);
     const value = row[at] ?? 0;
-    input.value = String(value);
-    output.textContent = inShort(value);
+    if (!slider) return;
+    slider.input.value = String(value);
+    if (slider.output) slider.output.textContent = inShort(value);
   });
   void predict();
 }

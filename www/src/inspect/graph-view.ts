@@ -202,7 +202,7 @@ export class GraphView {
       box.append(behind);
     }
     box.append(frame, text(title, width / 2, detail ? 19 : height / 2 + 4.5, "title"));
-    if (detail) box.append(text(detail, width / 2, 35, "detail"));
+    if (detail) box.append(" ", text(detail, width / 2, 35, "detail"));
     box.addEventListener("click", () => {
       if (item.kind === "group") this.#toggle(item.group);
       else this.#select(at, true);
@@ -216,18 +216,11 @@ export class GraphView {
     return at.flatMap((one) => this.#graph.nodes[one] ?? []);
   }
 
+  /** What is written in the box, then what else there is to say. */
   #inWords(item: Item, isMissing: boolean): string {
-    const missing = isMissing ? ", not supported" : "";
-    switch (item.kind) {
-      case "node": {
-        const node = this.#graph.nodes[item.at];
-        return `${node?.operator} ${node?.name}${missing}`;
-      }
-      case "group":
-        return `${item.group.name}, ${item.group.nodes.length} nodes${missing}`;
-      default:
-        return `${item.kind === "input" ? "Input" : "Output"} ${item.name}`;
-    }
+    const written = this.#labels(item).filter(Boolean).join(" ");
+    const more = item.kind === "node" ? this.#graph.nodes[item.at]?.name : item.kind === "group" ? "" : item.kind;
+    return [written, isMissing ? "not supported" : "", more].filter(Boolean).join(", ");
   }
 
   #toggle(group: Group): void {
