@@ -18,6 +18,8 @@ export default defineConfig({
     outDir: "../site",
     emptyOutDir: true,
     target: "es2022",
+    // The policy allows no code out of data: addresses, and the sound worklet is small.
+    assetsInlineLimit: 0,
     rolldownOptions: {
       input: [...readdirSync(here).filter((file) => file.endsWith(".html")), "service-worker/service-worker.ts"],
       // A service worker is for what lies below it, and is looked for under the same name again.

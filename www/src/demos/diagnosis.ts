@@ -18,7 +18,7 @@ let measurements: Measurements | undefined;
 let values: number[] = [];
 /** The page's sliders, by the data's names of what they move. */
 const sliders = new Map(
-  [...document.querySelectorAll<HTMLInputElement>(".slider input")].map((input) => [input.dataset.feature ?? "", { input, output: input.parentElement?.querySelector("output") }]),
+  [...document.querySelectorAll<HTMLInputElement>(".slider input")].map((input) => [input.dataset.feature ?? "", { input, output: input.parentElement?.querySelector(".told") }]),
 );
 let next = [0, 0];
 let isBusy = false;
