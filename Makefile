@@ -15,10 +15,11 @@ help: ## this list
 setup: ## install everything the other targets need
 	@$(setup) $(build_tools) lints nextest chromium onnxruntime npm:pkg npm:www npm:tests/web npm:tests/ort toolchain:checks,esbuild,vite models:all
 
-demo: ## build all and serve the demo page
+demo: ## build all and serve the site
 	@$(setup) $(build_tools) npm:pkg npm:www models:demo
 	@node scripts/wasm.mjs
 	@npm --prefix pkg run --silent build
+	@node scripts/packages.mjs
 	@npm --prefix www run --silent dev
 
 test: ## every test, on this machine and in headless Chromium
@@ -48,7 +49,7 @@ pkg: wasm ## the npm package: pkg/firebrand-<version>.tgz
 	@$(setup) npm:pkg
 	@npm --prefix pkg run --silent tarball
 
-site: pkg ## the demo page as static files: site/
+site: packages ## the site as static files: site/
 	@$(setup) npm:www models:demo
 	@npm --prefix www run --silent build
 

@@ -157,8 +157,8 @@ const prepare = {
   "breast-cancer": () => files("scikit-learn", { "data/breast-cancer.csv": copy("sklearn/datasets/data/breast_cancer.csv") }),
   "onnx-tests": () => tree("onnx", "data/onnx", "onnx/backend/test/data/", (path) => onnxSuites.test(path)),
 };
-// The weights of MiniLM alone are larger than all else together, and only `make bench` wants them.
-const sets = { demo: ["squeezenet", "efficientnet", "labels", "photos"], all: Object.keys(prepare).filter((name) => name !== "minilm"), bench: Object.keys(prepare).filter((name) => name !== "onnx-tests") };
+// The weights of MiniLM alone are larger than all else together, and not every test wants them.
+const sets = { demo: ["squeezenet", "efficientnet", "labels", "photos", "speech", "blazeface", "magika", "silero-vad", "basic-pitch", "mediapipe", "minilm", "breast-cancer"], all: Object.keys(prepare).filter((name) => name !== "minilm"), bench: Object.keys(prepare).filter((name) => name !== "onnx-tests") };
 
 const asked = process.argv.slice(2).filter((a) => !a.startsWith("--"));
 const names = (asked.length ? asked : ["all"]).flatMap((name) => sets[name] ?? [name]);

@@ -74,7 +74,7 @@ const stages = [
     command: npm("pkg", "test", "--", "--reporter=default", "--reporter=json", `--outputFile.json=${report("vitest")}`),
     count: async () => fromVitest(await json("vitest")),
   },
-  { name: "page", groups: ["all", "web"], needs: ["package"], command: npm("www", "build") },
+  { name: "page", groups: ["all", "web"], needs: ["package", "task packages"], command: npm("www", "build") },
   { name: "node", groups: ["all", "web"], needs: ["package", "task packages", "kernels, wasm"], command: npm("tests/web", "test:node"), count: fromNodeTest },
   { name: "onnxruntime-web", groups: ["all", "web"], needs: ["package"], command: npm("tests/ort", "test"), count: fromNodeTest },
   {

@@ -1,11 +1,28 @@
 // The site without a network, and when a newer version of it comes.
 import { expect, type Page } from "@playwright/test";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { site } from "./places.mjs";
-import { serve } from "./server.mjs";
 import { test } from "./site-visit.ts";
+
+const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".wasm": "application/wasm" };
+
+/** Serves a folder whose files change: the tests' server has one folder for the site. */
+async function serveFolder(folder: string): Promise<{ address: string; close(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    const file = join(folder, new URL(request.url!, "http://localhost").pathname.replace(/\/$/, "/index.html"));
+    if (!existsSync(file)) return void response.writeHead(404).end();
+    response.writeHead(200, { "Content-Type": types[extname(file)] ?? "application/octet-stream", "Cache-Control": "no-store" }).end(readFileSync(file));
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  return {
+    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => new Promise((closed) => (server.closeAllConnections(), server.close(() => closed()))),
+  };
+}
 
 /** Whether the site keeps this file. */
 function keeps(page: Page, file: string): Promise<boolean> {
@@ -59,9 +76,9 @@ test("a newer version is offered in the footer, and taken when that is wanted", 
   test.setTimeout(90_000);
   const folder = mkdtempSync(join(tmpdir(), "firebrand-site-"));
   cpSync(site, folder, { recursive: true, filter: (path) => !/\/(peers|models)(\/|$)/.test(path.slice(site.length)) });
-  const server = await serve({ port: 0, root: folder });
+  const server = await serveFolder(folder);
   try {
-    await page.goto(`${server.address}/site/demos.html`);
+    await page.goto(`${server.address}/demos.html`);
     await expect.poll(() => page.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration())?.active)), { timeout: 30_000 }).toBe(true);
     await page.reload();
     await expect(page.locator("#update")).toBeHidden();

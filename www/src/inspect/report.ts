@@ -127,10 +127,11 @@ function showUnsupported({ operators }: ModelReport): void {
   alert.replaceChildren(made("strong", missing.length === 1 ? "One operator is not supported, so this model does not run yet." : `${missing.length} operators are not supported, so this model does not run yet.`), list);
 }
 
-function showNotes({ externalFiles }: ModelReport, { notes, beside }: Given): void {
+function showNotes({ externalFiles }: ModelReport, { notes, beside, manifest }: Given): void {
   const lacking = externalFiles.filter((file) => !beside.has(file));
   const said = [
-    ...(externalFiles.length > 0 ? [`Weights lie in ${externalFiles.length} ${externalFiles.length === 1 ? "file" : "files"} beside it: ${externalFiles.join(", ")}.`] : []),
+    // A package's are named by their hashes, which tell nobody anything.
+    ...(externalFiles.length > 0 && !manifest ? [`Weights lie in ${externalFiles.length} ${externalFiles.length === 1 ? "file" : "files"} beside it: ${externalFiles.join(", ")}.`] : []),
     ...(lacking.length > 0 ? [`Not given, but needed to run it: ${lacking.join(", ")}.`] : []),
     ...notes,
   ];
