@@ -30,6 +30,8 @@ test("SqueezeNet by three runtimes, in turns: the same answer, with times, bytes
   await expect(rows(page).nth(2)).toContainText("onnxruntime-web");
   await expect(rows(page).nth(2)).toContainText(/19\.\d\sMB/);
   await expect(page.locator("#chart .chart-bar")).toHaveCount(5);
+  // What workers ask for is in the log that is held against other origins, too.
+  for (const file of ["peers/ort/ort-wasm-simd-threaded.wasm", "peers/tfjs/tfjs-backend-wasm-simd.wasm", "models/squeezenet1.1-int8.onnx"]) expect(visit.asked).toContain(file);
   await expectAccessible(page);
   await page.screenshot({ path: join(screenshots, "site-compare-desk-light-done.png"), fullPage: true });
   await page.setViewportSize({ width: 390, height: 844 });

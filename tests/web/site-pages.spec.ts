@@ -1,6 +1,8 @@
 // What holds for every page of the site: accessible, still, narrow, quick, quiet.
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect } from "@playwright/test";
+import { site } from "./places.mjs";
 import { expectAccessible, overflow, pages, screenshots, test } from "./site-visit.ts";
 
 test.use({ serviceWorkers: "block" });
@@ -9,7 +11,7 @@ const names = Object.keys(pages);
 
 for (const name of names) {
   test.describe(name, () => {
-    test.use({ reducedMotion: "reduce", viewport: { width: 1280, height: 800 } } as Parameters<typeof test.use>[0]);
+    test.use({ viewport: { width: 1280, height: 800 } });
 
     test("accessible in light and dark, nothing overflows at any width, nothing moves", async ({ page, visit }) => {
       await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
@@ -95,7 +97,31 @@ for (const [name, text] of Object.entries({ index: "Skip to the demo", faces: "S
   });
 }
 
-test("opened as a file, each page says what it needs", async ({ page, visit }) => {
+test("no page may ask another origin, or run code that is written into it", async ({ page, visit }) => {
+  visit.provoked = [/Content Security Policy/];
+  for (const name of names) {
+    await visit.open(page, name);
+    const tried = await page.evaluate(async () => {
+      const refused: string[] = [];
+      addEventListener("securitypolicyviolation", ({ effectiveDirective }) => refused.push(effectiveDirective));
+      await fetch("http://127.0.0.2:9/").catch(() => {});
+      const script = document.createElement("script");
+      script.textContent = "globalThis.ranInline = true";
+      document.head.append(script);
+      await new Promise((done) => setTimeout(done, 50));
+      return { refused, inline: "ranInline" in globalThis };
+    });
+    expect(tried.inline, name).toBe(false);
+    expect(tried.refused, name).toEqual(expect.arrayContaining(["connect-src", "script-src-elem"]));
+  }
+});
+
+test("opened as a file, a page says what it needs", async ({ browser, page, visit }) => {
   await visit.open(page, "demos");
   await expect(page.locator("#opened-as-file")).toBeHidden();
+  const context = await browser.newContext();
+  const local = await context.newPage();
+  await local.goto(pathToFileURL(join(site, "demos.html")).href);
+  await expect(local.getByRole("alert")).toContainText("Serve this folder with any web server");
+  await context.close();
 });

@@ -2,6 +2,7 @@ import "./shell";
 import { AnswerPanel, title } from "./answer-panel";
 import { Classifier, type Look, type Precision } from "./classifier";
 import { Comparison } from "./comparison";
+import { savesData } from "./connection";
 import { DeviceSwitch } from "./device-switch";
 import { element } from "./page";
 import type { Photo } from "./photo";
@@ -162,7 +163,7 @@ element("use-cpu", HTMLButtonElement).addEventListener("click", () => {
 });
 
 void devices.probe();
-if ((navigator as { connection?: { saveData?: boolean } }).connection?.saveData) {
+if (savesData()) {
   panel.idle("Your browser asks to save data; the model is 5 MB, in int8 1.3 MB.");
 } else {
   void start();

@@ -1,12 +1,12 @@
 /** The service worker: installed once the page has what it came for, and replaced only when the visitor agrees. */
+import { savesData } from "./connection";
 import { element, made, show } from "./page";
 
 /** So long a page is left to itself first, unless it is done sooner. */
 const AFTER_MS = 4000;
 
 export function workOffline(): void {
-  const { connection } = navigator as { connection?: { saveData?: boolean } };
-  if (!import.meta.env.PROD || !("serviceWorker" in navigator) || connection?.saveData) return;
+  if (!import.meta.env.PROD || !("serviceWorker" in navigator) || savesData()) return;
   // Without a secure address, or where storage is off, there is none; the site works all the same.
   addEventListener("load", () => setTimeout(() => void install().catch(() => {}), AFTER_MS), { once: true });
 }

@@ -29,7 +29,7 @@ const MEASURE_MS = 30_000;
 /** As many answers in each round: quick ones more, so that the clock's steps do not count. */
 const ROUND_MS = 40;
 
-const models: Record<string, Model> = {
+const models = {
   squeezenet: {
     title: "SqueezeNet 1.1",
     files: {
@@ -50,7 +50,7 @@ const models: Record<string, Model> = {
     size: 224,
     image: { size: [224, 224], mean: 127, scale: 1 / 128, fit: "cover" },
   },
-};
+} as const satisfies Record<string, Model>;
 
 const runtimes: Record<RuntimeName, { readonly title: string; readonly precisions: readonly Precision[] }> = {
   firebrand: { title: "Firebrand", precisions: ["float32", "int8"] },
@@ -79,7 +79,7 @@ let known: Partial<Record<RuntimeName, { version: string; bytes: number }>> = {}
 let working: AbortController | undefined;
 
 const chosen = (name: string) => [...form.querySelectorAll<HTMLInputElement>(`input[name="${name}"]:checked`)].map(({ value }) => value);
-const model = (): Model => models[chosen("model")[0] ?? ""] ?? Object.values(models)[0]!;
+const model = (): Model => (chosen("model")[0] === "efficientnet" ? models.efficientnet : models.squeezenet);
 
 function entries(): Entry[] {
   const [wantedRuntimes, wantedPrecisions] = [chosen("runtime"), chosen("precision")];
@@ -122,10 +122,11 @@ async function compare(): Promise<void> {
   show(stop, true);
   show(bar, true);
   stop.focus();
-  const sample = samples.find((one) => one.name === chosen("photo")[0]) ?? samples[0]!;
   try {
     progress(0, "Preparing the photo …");
     const labels = await imagenetLabels(signal);
+    const sample = samples.find((one) => one.name === chosen("photo")[0]);
+    if (!sample) throw new Error("choose a photo");
     const photo = await photoFromUrl(sample.file, sample.name);
     const pixels = { NCHW: floatsOf(Tensor.fromImage(photo.bitmap, { ...image, layout: "NCHW" })), NHWC: floatsOf(Tensor.fromImage(photo.bitmap, { ...image, layout: "NHWC" })) };
     photo.close();

@@ -26,7 +26,7 @@ let isStale = false;
 
 const loading = new Loading({
   async open(options) {
-    const response = await fetch("models/measurements.json", { signal: options.signal });
+    const response = await fetch("models/measurements.json");
     if (!response.ok) throw new Error(`models/measurements.json: the server answered ${response.status}`);
     measurements = checked(await response.json());
     return tabularPredictor("models/tabular-classification/manifest.json", options);

@@ -1,5 +1,6 @@
 /** A task's model: fetched, shown while it comes, and told of in words when it does not. */
 import type { Progress, Session } from "firebrand";
+import { savesData } from "../connection";
 import { element, made, show } from "../page";
 import { LoadProgress } from "../progress";
 import { cpuDetail } from "../speed-panel";
@@ -11,7 +12,7 @@ interface Loaded {
 }
 
 export interface LoadingOptions<Task extends Loaded> {
-  open(options: { signal: AbortSignal; onProgress(progress: Progress): void }): Promise<Task>;
+  open(options: { onProgress(progress: Progress): void }): Promise<Task>;
   /** Whether the visitor is asked first, as where the model is large. */
   asks?: boolean;
   onReady(task: Task): void;
@@ -29,8 +30,7 @@ export class Loading<Task extends Loaded> {
   constructor(options: LoadingOptions<Task>) {
     this.#options = options;
     element("start", HTMLButtonElement).addEventListener("click", () => void this.#load());
-    const { connection } = navigator as { connection?: { saveData?: boolean } };
-    if (options.asks || connection?.saveData) this.#show("idle");
+    if (options.asks || savesData()) this.#show("idle");
     else void this.#load();
   }
 
@@ -67,7 +67,6 @@ export class Loading<Task extends Loaded> {
     const began = performance.now();
     try {
       const task = await this.#options.open({
-        signal: new AbortController().signal,
         onProgress: (report) => {
           progress.report(report);
           this.#draw(progress);

@@ -55,7 +55,6 @@ export class SoundStage {
   /** Plays a sound, with its place shown on the stage. */
   play(sound: Sound): void {
     const label = this.#play.querySelector("span");
-    const isMoving = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     show(this.#head, true);
     if (label) label.textContent = "Stop";
     this.#player.play(
@@ -63,7 +62,6 @@ export class SoundStage {
       (seconds) => {
         const share = Math.min(1, seconds / Math.max(secondsOf(sound), 1e-9));
         this.#head.style.left = `${share * 100}%`;
-        show(this.#head, isMoving || share < 1);
       },
       () => {
         if (this.#player.isPlaying) return;

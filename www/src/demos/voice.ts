@@ -83,7 +83,7 @@ function withNoise(voice: Sound): Sound {
     gap(0.5),
     voice.samples,
     gap(0.4),
-    make(1.2, () => (Math.random() - 0.5) * 0.3),
+    make(1.2, noise),
     gap(0.4),
   ];
   const samples = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -93,6 +93,14 @@ function withNoise(voice: Sound): Sound {
     at += part.length;
   }
   return { ...voice, samples };
+}
+
+let seed = 1;
+
+/** The same noise each time. */
+function noise(): number {
+  seed = (seed * 48_271) % 2_147_483_647;
+  return (seed / 2_147_483_647 - 0.5) * 0.3;
 }
 
 /** Bars of the score, newest at the right, until it is stopped. */
@@ -138,21 +146,12 @@ function drawScores(canvas: HTMLCanvasElement, scores: readonly { score: number;
   canvas.height = clientHeight * sharp;
   const pen = canvas.getContext("2d");
   if (!pen) return;
-  const style = getComputedStyle(canvas);
-  const [active, quiet] = [style.getPropertyValue("--glow"), style.getPropertyValue("--bark")];
+  // The theme's colours, as the style sheet gives them to the canvas.
+  const { color: active, borderTopColor: quiet } = getComputedStyle(canvas);
   const each = canvas.width / most;
   scores.forEach(({ score, isActive }, at) => {
     const height = Math.max(2, score * canvas.height * 0.92);
-    pen.fillStyle = isActive ? colour(active, style) : colour(quiet, style);
+    pen.fillStyle = isActive ? active : quiet;
     pen.fillRect((most - scores.length + at) * each, canvas.height - height, Math.max(1, each * 0.8), height);
   });
-}
-
-/** A custom property as a colour that a canvas knows: `light-dark()` is none. */
-function colour(value: string, style: CSSStyleDeclaration): string {
-  const [, light, dark] = /light-dark\(\s*([^,]+),\s*([^)]+)\)/.exec(value) ?? [];
-  if (!light || !dark) return value;
-  const theme = document.documentElement.dataset.theme;
-  const isDark = theme ? theme === "dark" : style.colorScheme.includes("dark") && matchMedia("(prefers-color-scheme: dark)").matches;
-  return isDark ? dark : light;
 }
