@@ -11,8 +11,8 @@ export interface Group {
 
 /** More boxes than this at once nobody reads. */
 export const MOST_BOXES = 350;
-/** A drawing starts with fewer. */
-const FIRST_BOXES = 90;
+/** A drawing starts with fewer, unless it would show next to nothing. */
+const FIRST_BOXES = { least: 12, most: 90 };
 
 /** The groups of a graph: by scope where names have scopes, by lines where that leaves too much. */
 export function groupsOf({ nodes }: ModelGraph): Group {
@@ -28,7 +28,9 @@ export function openAtFirst(root: Group): Set<Group> {
   for (;;) {
     const next = new Set(open);
     for (const group of open) for (const child of group.children) if (typeof child !== "number") next.add(child);
-    if (next.size === open.size || boxes(root, next).length > FIRST_BOXES) return open;
+    const more = boxes(root, next).length;
+    const isEnough = more > FIRST_BOXES.most && boxes(root, open).length >= FIRST_BOXES.least;
+    if (next.size === open.size || isEnough || more > MOST_BOXES) return open;
     open = next;
   }
 }

@@ -27,7 +27,7 @@ export interface Layout {
 const GAP = { beside: 22, below: 34, route: 10 };
 const MARGIN = 20;
 const ORDERING_SWEEPS = 10;
-const PLACING_SWEEPS = 16;
+const PLACING_SWEEPS = 40;
 
 interface Place {
   readonly width: number;
@@ -151,8 +151,8 @@ function placeAcross(rows: readonly number[][], places: readonly Place[]): void 
       const wanted = row.map((at, index) => {
         const place = places[at];
         const near = place ? [...place.above, ...place.below] : [];
-        // A long edge is straight where it passes, before boxes are in the middle of their neighbours.
-        const weights = near.map((one) => (place?.isRoute && places[one]?.isRoute ? 8 : 1));
+        // A long edge is straight where it passes, and goes around; it hardly pulls boxes aside.
+        const weights = near.map((one) => (places[one]?.isRoute ? (place?.isRoute ? 8 : 0.1) : 1));
         const sum = weights.reduce((all, weight) => all + weight, 0);
         const x = sum > 0 ? near.reduce((all, one, at) => all + (places[one]?.x ?? 0) * (weights[at] ?? 0), 0) / sum : (place?.x ?? 0);
         return { value: x - (offsets[index] ?? 0), weight: place?.isRoute ? 2 : 1 + near.length };
