@@ -77,6 +77,7 @@ const stages = [
   { name: "page", groups: ["all", "web"], needs: ["package", "task packages"], command: npm("www", "build") },
   { name: "node", groups: ["all", "web"], needs: ["package", "task packages", "kernels, wasm"], command: npm("tests/web", "test:node"), count: fromNodeTest },
   { name: "onnxruntime-web", groups: ["all", "web"], needs: ["package"], command: npm("tests/ort", "test"), count: fromNodeTest },
+  { name: "docs", groups: ["all", "web"], needs: ["package", "task packages"], command: npm("tests/web", "test:docs"), count: fromNodeTest },
   {
     name: "browser",
     groups: ["all", "web"],

@@ -6,7 +6,7 @@ use std::fmt;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, in a form that programs may match on. The names of [`ErrorKind::as_str`]
-/// are stable.
+/// are stable; `docs/troubleshooting.md` has a section for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

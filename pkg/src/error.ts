@@ -1,6 +1,6 @@
 /**
  * What went wrong, in a form that programs may match on. The names are stable; later versions may
- * add some.
+ * add some. `docs/troubleshooting.md` in the repository has a section for each.
  *
  * - The file: `empty_file`, `not_a_model` (an HTML page, for instance), `truncated`,
  *   `invalid_model`, `unsupported_operator` (all of them are named), `unsupported`,
