@@ -37,9 +37,10 @@ test("every relative link and anchor of every document leads somewhere", () => {
   assert.deepEqual(lost, []);
 });
 
+// What others' packages are called by is marked as "peer": they are not installed here.
 for (const [language, strict] of [["js", false], ["ts", true]]) {
   test(`every ${language} example has right types`, async () => {
-    const examples = blocks.filter(({ info }) => info[0] === language);
+    const examples = blocks.filter(({ info }) => info[0] === language && !info.includes("peer"));
     assert.ok(examples.length > 0);
     const place = mkdtempSync(join(folder, "examples-"));
     const named = new Map(examples.map((block, at) => [`example-${at}.${language}`, block]));

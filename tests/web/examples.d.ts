@@ -5,6 +5,8 @@ declare global {
   /** A picture that the page shows. */
   const image: HTMLImageElement;
   const photo: HTMLImageElement;
+  /** Its pixels, as a model takes them. */
+  const pixels: Float32Array<ArrayBuffer>;
   /** Files that somebody chose. */
   const file: File;
   const catPhoto: File;
