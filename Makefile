@@ -1,6 +1,6 @@
 # Every target installs what it needs first; compiled output and downloads live in the user's cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-web test-all models packages wasm pkg site fuzz bench train
+.PHONY: help setup demo test test-rust test-web test-all models packages wasm pkg site docs fuzz bench train
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebrand
 export CARGO_TARGET_DIR := $(cache)/target
@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install everything the other targets need
-	@$(setup) $(build_tools) lints nextest chromium onnxruntime npm:pkg npm:www npm:tests/web npm:tests/ort toolchain:checks,esbuild,vite models:all
+	@$(setup) $(build_tools) lints nextest chromium onnxruntime npm:pkg npm:www npm:tests/web npm:tests/ort npm:docs/reference toolchain:checks,esbuild,vite models:all
 
 demo: ## build all and serve the site
 	@$(setup) $(build_tools) npm:pkg npm:www models:demo
@@ -52,6 +52,10 @@ pkg: wasm ## the npm package: pkg/firebrand-<version>.tgz
 site: packages ## the site as static files: site/
 	@$(setup) npm:www models:demo
 	@npm --prefix www run --silent build
+
+docs: ## the reference of the package and of the crate: site-docs/
+	@$(setup) rust npm:pkg npm:docs/reference
+	@npm --prefix docs/reference run --silent reference
 
 fuzz: ## look for inputs that panic or hang, for SECONDS (default 60)
 	@$(setup) rust fuzz

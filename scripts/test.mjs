@@ -38,13 +38,13 @@ const stages = [
   {
     name: "set-up",
     groups: ["all"],
-    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "onnxruntime", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", toolchains, "models:all,minilm"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "lints", "nextest", "chromium", "onnxruntime", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "npm:docs/reference", toolchains, "models:all,minilm"]],
   },
-  { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "lints", "nextest", "onnxruntime", "models:all"]] },
+  { name: "set-up", groups: ["rust"], command: [node, ["scripts/setup.mjs", "rust", "lints", "nextest", "onnxruntime", "npm:docs/reference", "models:all"]] },
   {
     name: "set-up",
     groups: ["web"],
-    command: [node, ["scripts/setup.mjs", "wasm", "lints", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", toolchains, "models:all,minilm"]],
+    command: [node, ["scripts/setup.mjs", "wasm", "lints", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:www", "npm:tests/web", "npm:tests/ort", "npm:docs/reference", toolchains, "models:all,minilm"]],
   },
   { name: "set-up", groups: ["toolchains"], command: [node, ["scripts/setup.mjs", "wasm", "bindgen", "npm:scripts", "chromium", "npm:pkg", "npm:tests/web", toolchains]] },
   { name: "scripts", groups: ["all"], needs: ["set-up"], command: [node, ["--test", "scripts/test/"]], count: fromNodeTest },
@@ -53,6 +53,7 @@ const stages = [
   { name: "rust", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["nextest", "run", "--locked", "--no-fail-fast"]], count: fromNextest },
   { name: "onnxruntime", groups: ["all", "rust"], needs: ["rust"], command: [node, ["--test", "scripts/onnxruntime/"]], count: fromNodeTest },
   { name: "rust docs", groups: ["all", "rust"], needs: ["set-up"], command: ["cargo", ["test", "--locked", "--doc"]], count: fromCargoTest },
+  { name: "reference, rust", groups: ["all", "rust"], needs: ["clippy"], command: npm("docs/reference", "reference", "--", "rust") },
   { name: "wasm", groups: ["all", "web", "toolchains"], needs: ["set-up"], command: [node, ["scripts/wasm.mjs"]] },
   ...["web,webgpu,all-operators", "web,cli,all-operators"].map((features) => ({
     name: `clippy, wasm, ${features}`,
@@ -66,6 +67,7 @@ const stages = [
   { name: "kernels, wasm", groups: ["all", "web"], needs: ["set-up"], command: [node, ["scripts/kernels.mjs"]] },
   { name: "package", groups: ["all", "web", "toolchains"], needs: ["wasm"], command: npm("pkg", "tarball") },
   { name: "task packages", groups: ["all", "web"], needs: ["package"], command: [node, ["scripts/packages.mjs"]] },
+  { name: "reference, npm", groups: ["all", "web"], needs: ["set-up"], command: npm("docs/reference", "reference", "--", "npm") },
   { name: "package types", groups: ["all", "web"], needs: ["set-up"], command: npm("pkg", "check") },
   {
     name: "package tests",

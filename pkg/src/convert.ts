@@ -1,4 +1,15 @@
-//! `firebrand/convert`: the converter, in a worker of its own for each call.
+/**
+ * Reads trained models of other formats, optimises them and makes packages of them, in a worker of its own for each call.
+ *
+ * ```js
+ * import { build, convert } from "firebrand/convert";
+ *
+ * const { model } = await convert("/models/hand-landmark.tflite");
+ * const { files } = await build(model, { quantize: "weight-only" });
+ * ```
+ *
+ * @packageDocumentation
+ */
 import { adviceForWorkerScripts, adviceForWorkers, checkAddress, workerFromElsewhere } from "./deployment.js";
 import { FirebrandError, abortedError, type ErrorKind } from "./error.js";
 import { nodeThreads, prefersWorker } from "./platform.js";
@@ -129,7 +140,9 @@ export interface BuildOptions extends ConvertOptions {
   packageVersion?: string;
   /** The model's licence, as SPDX has it. */
   licence?: string;
+  /** Who made the model. */
   author?: string;
+  /** What it does, in a sentence. */
   description?: string;
   /** A weight file has at most so many bytes, or one tensor. Default: 4 MiB. */
   shardBytes?: number;
@@ -139,11 +152,13 @@ export interface BuildOptions extends ConvertOptions {
 export interface BuiltFile {
   /** Its name in the package's folder. */
   readonly name: string;
+  /** What it holds. */
   readonly bytes: Uint8Array;
 }
 
 /** Bytes of a model's files. */
 export interface ReportSize {
+  /** As they are. */
   readonly raw: number;
   /** As servers send it: each file by brotli at quality 9. */
   readonly brotli: number;
@@ -151,7 +166,9 @@ export interface ReportSize {
 
 /** How near the result is to the original, as measured. */
 export interface ReportAccuracy {
+  /** What counts as agreement: the same largest element, or the cosine of all outputs. */
   readonly metric: "top1" | "cosine";
+  /** How many samples were measured with. */
   readonly samples: number;
   /** The share of samples, of 1, with the same answer; or the mean cosine. */
   readonly agreement: number;
@@ -169,10 +186,15 @@ export interface ReportAccuracy {
 
 /** One layer of the result. */
 export interface ReportLayer {
+  /** The node's name. */
   readonly node: string;
+  /** Its operator, such as `Conv`. */
   readonly opType: string;
+  /** The name of its weight. */
   readonly weight: string;
+  /** How many numbers the weight has. */
   readonly elements: number;
+  /** What it is computed in. */
   readonly precision: Precision | "mixed";
   /** Of the weights, in dB. */
   readonly signalToNoise?: number;
@@ -186,14 +208,23 @@ export interface ReportLayer {
 
 /** What a build did. Later versions may say more. */
 export interface BuildReport {
+  /** The name of the file that was read. */
   readonly source?: string;
+  /** Its format. */
   readonly format?: Format;
+  /** What reading it left out or changed, a sentence each. */
   readonly notes?: readonly string[];
+  /** What the result is in; `"mixed"` where layers differ. */
   readonly precision: Precision | "mixed";
+  /** The original's, as one ONNX file. */
   readonly sizeBefore: ReportSize;
+  /** The result's: graph and weights. */
   readonly sizeAfter: ReportSize;
+  /** What was measured on the samples. */
   readonly accuracy: ReportAccuracy;
+  /** How ranges of activations were found, for `"int8"`: the method, on how many samples, and each method's agreement. */
   readonly calibration?: { readonly method: string; readonly samples: number; readonly tried: Readonly<Record<string, number>> };
+  /** Those with weights. */
   readonly layers: readonly ReportLayer[];
   /** What was decided and why, in order. */
   readonly decisions: readonly string[];
@@ -203,6 +234,7 @@ export interface BuildReport {
 export interface BuiltPackage {
   /** The package's files, the manifest `manifest.json` last: put them into one folder of a server, or a zip file. */
   readonly files: readonly BuiltFile[];
+  /** What was done and measured. */
   readonly report: BuildReport;
   /** The same as one page for people. */
   readonly html: string;

@@ -80,6 +80,7 @@ export class FirebrandError extends Error {
   /** The file that is to blame: its URL, path or name. */
   declare readonly file?: string;
 
+  /** An error of `kind`. `message` says where, what was expected, what came and what to do. */
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = kind;

@@ -12,8 +12,11 @@ export type ImageSource =
 
 /** Pixels as `ImageData` holds them: RGBA, 8 bits each, row by row, without padding. */
 export interface PixelSource {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
+  /** `width × height × 4` bytes. */
   readonly data: Uint8ClampedArray | Uint8Array;
 }
 

@@ -19,12 +19,15 @@ export interface Profile {
 
 /** What a node took. */
 export interface NodeProfile {
+  /** The node's name in the model. */
   readonly name: string;
   /** The operator that ran. */
   readonly operator: string;
+  /** Where it ran. */
   readonly device: Device;
   /** Since the run began. */
   readonly startMs: number;
+  /** What it took, without the nodes before it. */
   readonly durationMs: number;
   /** Of sums of products: convolutions, matrix products, attention, recurrent layers. A bias or an activation is not counted. */
   readonly multiplyAdds: number;
