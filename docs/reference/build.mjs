@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Application } from "typedoc";
+import { Application, Comment, ReflectionKind } from "typedoc";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const out = join(root, "site-docs");
@@ -14,6 +14,14 @@ const { version, exports } = JSON.parse(readFileSync(join(root, "pkg/package.jso
 
 /** Each entry of the package that has types, by the name that programs import, with its source. */
 const entries = Object.entries(exports).flatMap(([path, { types }]) => (types ? [{ name: `firebrand${path.slice(1)}`, source: join(root, "pkg", types.replace("/dist/", "/src/").replace(/\.d\.ts$/, ".ts")) }] : []));
+
+const isMain = ({ name }) => name === "index" || name === "firebrand";
+
+/** Names of firebrand/ort are another package's, whose documentation says what they are. */
+function borrow(reflection) {
+  if (!reflection.hasComment() && !reflection.kindOf(ReflectionKind.Parameter)) reflection.comment = new Comment([{ kind: "text", text: "As in onnxruntime-common." }]);
+  reflection.traverse(borrow);
+}
 
 async function npm() {
   const app = await Application.bootstrap({
@@ -28,13 +36,22 @@ async function npm() {
     hideGenerator: true,
     githubPages: false,
     logLevel: "Warn",
-    validation: { notExported: true, invalidLink: true, rewrittenLink: true, notDocumented: true },
+    validation: { notExported: false, invalidLink: true, rewrittenLink: true, notDocumented: true },
     // An interface says what it is for; most of its properties say the rest by their names.
     requiredToBeDocumented: ["Module", "Namespace", "Enum", "Variable", "Function", "Class", "Interface", "Constructor", "Method", "Accessor", "TypeAlias"],
   });
+  // Errors belong to the main entry, and are what every other entry throws.
+  app.converter.addUnknownSymbolResolver(({ symbolReference }, from) => {
+    const [name, ...inner] = symbolReference?.path?.map(({ path }) => path) ?? [];
+    const target = inner.length > 0 ? undefined : from.project.children?.find(isMain)?.getChildByName(name ?? "");
+    return target && { target };
+  });
   const project = await app.convert();
   if (!project) return 1;
-  for (const module of project.children ?? []) module.name = entries.find(({ source }) => source.endsWith(`/src/${module.name}.ts`) || source.endsWith(`/src/${module.name}/index.ts`))?.name ?? module.name;
+  for (const module of project.children ?? []) {
+    module.name = entries.find(({ source }) => source.endsWith(`/src/${module.name}.ts`) || source.endsWith(`/src/${module.name}/index.ts`))?.name ?? module.name;
+    if (module.name === "firebrand/ort") module.traverse(borrow);
+  }
   app.validate(project);
   if (app.logger.hasErrors() || app.logger.hasWarnings()) return 1;
   await app.generateDocs(project, join(out, "npm"));
