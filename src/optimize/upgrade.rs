@@ -1,7 +1,7 @@
 //! Brings a graph to one opset: nodes of ONNX's own operators of opset 7 and later, those of bodies and those that came
 //! out of functions with opsets of their own too, become nodes of opset 21 that mean the same.
 //!
-//! Most operators' later versions take more types and mean the same of those before; [`Rewriter::rewrite`] has the
+//! Most operators' later versions take more types and mean the same of those before; `Rewriter::rewrite` has the
 //! others, from ONNX's changelog. Versions before 7 align shapes in other ways, and stay out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -1,4 +1,4 @@
-//! Runs a graph: a [`Plan`](plan::Plan) once, a [`Session`] any number of times.
+//! Runs a graph: a `Plan` once, a [`Session`] any number of times.
 
 mod clock;
 mod plan;

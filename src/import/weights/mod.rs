@@ -1,6 +1,6 @@
 //! Files of weights alone, as a dictionary of tensors by name: safetensors, PyTorch's checkpoints, and NumPy's arrays.
-//! Pickles are read as data and can run nothing (see [`pickle`]); sizes are checked against the bytes that are there
-//! before anything is allocated. What graph the weights belong to is the business of [`super::arch`].
+//! Pickles are read as data and can run nothing (see `pickle`); sizes are checked against the bytes that are there
+//! before anything is allocated. What graph the weights belong to is the business of `import::arch`.
 
 mod archive;
 mod numpy;
