@@ -63,6 +63,7 @@ for (const [language, strict] of [["js", false], ["ts", true]]) {
 const notRun = {
   "firebrand build efficientnet-lite0.pth": "ten seconds; optimise.md has its like for a smaller network",
   "firebrand convert my-net.pth": "there is no such network",
+  "firebrand convert model.safetensors": "its weights are larger than all else that the tests need",
 };
 
 /** The commands of a block that are Firebrand's, a line each. */
@@ -104,7 +105,6 @@ describe("commands and programs", () => {
       "esrgan-slim": join(models, "esrgan-slim"),
       "mnist.onnx": mnist,
       "mnist-cnn.onnx": mnist,
-      "model.safetensors": join(models, "minilm.safetensors"),
       "squeezenet1.1.onnx": join(models, "squeezenet1.1.onnx"),
     };
     for (const [name, file] of Object.entries(files)) symlinkSync(file, join(place, name));
