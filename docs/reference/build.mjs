@@ -61,16 +61,29 @@ async function npm() {
 function rust() {
   // What other packages left there would be copied, too.
   rmSync(join(target, "doc"), { recursive: true, force: true });
-  const { status } = spawnSync("cargo", ["doc", "--locked", "--no-deps", "--lib", "--package", "firebrand", "--quiet"], {
+  const { status, stdout, error } = spawnSync("cargo", ["doc", "--locked", "--no-deps", "--lib", "--package", "firebrand", "--quiet", "--message-format", "json"], {
     cwd: root,
-    stdio: "inherit",
-    env: { ...process.env, CARGO_TARGET_DIR: target, RUSTDOCFLAGS: "-D warnings" },
+    encoding: "utf8",
+    maxBuffer: 2 ** 28,
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, CARGO_TARGET_DIR: target, RUSTDOCFLAGS: "-W missing_docs" },
   });
-  if (status !== 0) return status ?? 1;
+  if (error) throw error;
+  const complaints = stdout
+    .split("\n")
+    .flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []))
+    .flatMap(({ reason, message }) => (reason === "compiler-message" && !isTaken(message) ? [message.rendered] : []));
+  if (status !== 0 || complaints.length > 0) {
+    process.stderr.write(complaints.join("\n"));
+    return status || 1;
+  }
   rmSync(join(out, "rust"), { recursive: true, force: true });
   cpSync(join(target, "doc"), join(out, "rust"), { recursive: true });
   return 0;
 }
+
+/** As for TypeScript: a struct or an enum says what it is for, and most of its fields and variants the rest by their names. */
+const isTaken = ({ code, message }) => (code ? code.code === "missing_docs" && /\ba (struct field|variant)$/.test(message) : /^\d+ warnings? emitted$/.test(message));
 
 const parts = { npm, rust };
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts);
