@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { toFailure } from "../src/protocol.js";
+import { chooseBuild } from "../src/runtime.js";
+import { thrownBy } from "./thrown.js";
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
 const document = read("../../docs/troubleshooting.md");
@@ -25,6 +27,7 @@ describe("docs/troubleshooting.md", () => {
 
   for (const [kind, thrown] of [
     ["out_of_memory", new RangeError("WebAssembly.Memory.grow(): Maximum memory size exceeded")],
+    ["unsupported_browser", thrownBy(() => chooseBuild("cpu", 1, () => false))],
     ["internal", new WebAssembly.RuntimeError("unreachable")],
   ] as const) {
     it(`shows the message of ${kind} as the code writes it`, () => {

@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { blocksOf, documents, headingsOf, linksOf } from "./markdown.mjs";
 import { addBias, unsupported, writeModel, zeros } from "./pages/tiny-model.js";
-import { data, installed, models, nativeProgram, packages, root } from "./places.mjs";
+import { data, installed, models, nativeProgram, packages, root, taskPackages } from "./places.mjs";
 import { serve } from "./server.mjs";
 
 const folder = installed();
@@ -102,6 +102,7 @@ describe("commands and programs", () => {
       "efficientnet-lite0.pth": join(models, "efficientnet-lite0.pth"),
       "emotion_model.hdf5": join(models, "emotion_model.hdf5"),
       "hand-landmark-lite.tflite": join(models, "hand-landmark-lite.tflite"),
+      "file-typing": join(taskPackages, "file-typing"),
       "esrgan-slim": join(models, "esrgan-slim"),
       "mnist.onnx": mnist,
       "mnist-cnn.onnx": mnist,
@@ -165,6 +166,19 @@ describe("troubleshooting.md shows the messages that the code writes", () => {
   const run = async (inputs, options) => (await squeezenet()).run(inputs, options);
   const fetched = (path) => load(`${server.address}/${path}`);
   const relu = (input, opset) => writeModel({ inputs: [{ name: "x", shape: [3] }], outputs: [{ name: "y", shape: [3] }], nodes: [{ op: "Relu", name: "relu", inputs: [input], outputs: ["y"] }], opset });
+  /** A copy of the package whose WebAssembly is of another version; the message as versions 1.2.0 and 1.1.0 write it. */
+  const mixed = async () => {
+    const copy = join(place, "firebrand");
+    cpSync(join(folder, "node_modules/firebrand/dist"), copy, { recursive: true });
+    const { version } = JSON.parse(readFileSync(join(root, "pkg/package.json"), "utf8"));
+    const older = version.replace(/\d+$/, (patch) => String((Number(patch) + 1) % 10));
+    for (const build of ["cpu-simd128", "cpu-relaxed"]) {
+      const file = join(copy, "wasm", build, "firebrand_bg.wasm");
+      writeFileSync(file, readFileSync(file, "latin1").replaceAll(version, older), "latin1");
+    }
+    const { load } = await import(pathToFileURL(join(copy, "index.js")).href);
+    await load(addBias()).catch(({ kind, message }) => Promise.reject({ kind, message: message.replace(/cpu-\w+/, "cpu-relaxed").replace(`of Firebrand ${version}`, "of Firebrand 1.2.0").replace(`that of ${older}`, "that of 1.1.0") }));
+  };
   const causes = {
     empty_file: () => fetched("made/empty.onnx"),
     not_a_model: () => fetched("~html/models/squeezenet1.1.onnx"),
@@ -193,10 +207,11 @@ describe("troubleshooting.md shows the messages that the code writes", () => {
     over_budget: () => build(mnist, { prune: 0.99 }),
     device_unavailable: () => load(addBias(), { device: "webgpu" }),
     network: () => fetched("~status-503/models/squeezenet1.1.onnx"),
+    version_mismatch: mixed,
     io: () => load(join(place, "models/none.onnx")),
   };
   // pkg/test/troubleshooting.test.ts compares those that machines cannot be brought to; docs.spec.ts loses a GPU.
-  const elsewhere = ["out_of_memory", "internal", "device_lost"];
+  const elsewhere = ["out_of_memory", "unsupported_browser", "internal", "device_lost"];
 
   const shown = new Map(blocksOf("docs/troubleshooting.md").filter(({ info }) => info[0] === "text").map(({ section, text }) => [section, text.trim()]));
   for (const [kind, message] of shown) {

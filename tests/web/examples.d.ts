@@ -1,5 +1,6 @@
 // What the examples of the documentation take as given: things of the page or program that they are a part of.
 import type { LoadOptions, Session, Tensor } from "firebrand";
+import type { AudioDetector, Box, Keypoint } from "firebrand/tasks";
 
 declare global {
   /** A picture that the page shows. */
@@ -18,6 +19,13 @@ declare global {
   const a: Tensor;
   const b: Tensor;
   const onProgress: NonNullable<LoadOptions["onProgress"]>;
+  /** What else a session takes, by name. */
+  const inputs: Record<string, Tensor>;
+  /** A task that is ready. */
+  const detector: AudioDetector;
+  /** How the page shows what was found, and what it computes on. */
+  function draw(box: Box, keypoints: readonly Keypoint[]): void;
+  function show(...values: unknown[]): void;
   /** Keeps a file of a package, somewhere. */
   function save(name: string, bytes: Uint8Array): Promise<void>;
   interface ImportMeta {
