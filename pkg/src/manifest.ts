@@ -4,22 +4,28 @@ import type { DType } from "./tensor.js";
 
 /** A file of a package, in its folder. */
 export interface PackageFile {
+  /** Its name there. */
   readonly file: string;
+  /** Its length. */
   readonly bytes: number;
-  /** In hexadecimal digits. */
+  /** In lower-case hexadecimal digits. */
   readonly sha256: string;
 }
 
 /** How a picture becomes an input: give it to `Tensor.fromImage` as it is. */
 export interface ImagePreprocessing {
   readonly kind: "image";
+  /** In pixels. */
   readonly size: readonly [height: number, width: number];
+  /** `"NCHW"` is channels first, `"NHWC"` channels last. */
   readonly layout: "NCHW" | "NHWC";
   /** `"GRAY"` is one channel, the luminance. */
   readonly color: "RGB" | "BGR" | "GRAY";
+  /** Where the proportions differ, as in `ImageOptions`. */
   readonly fit: "fill" | "cover" | "contain";
-  /** One number per channel, in the order of `color`. */
+  /** Subtracted from each pixel, which is from 0 to 255: one number per channel, in the order of `color`. */
   readonly mean: readonly [number, number, number] | readonly [number];
+  /** Multiplied after that. */
   readonly scale: readonly [number, number, number] | readonly [number];
 }
 
@@ -32,16 +38,21 @@ export interface AudioPreprocessing {
 
 /** What a manifest says of an input or output. */
 export interface ManifestValue {
+  /** As in the model. */
   readonly name: string;
+  /** The element type: of each tensor of a sequence, of the numbers of maps. */
   readonly dtype: DType;
   /** Sizes, and names of those known at run time only; none where any shape is allowed. */
   readonly shape?: readonly (number | string)[];
+  /** A tensor where there is none. */
   readonly kind?: "sequence" | "maps";
+  /** Whether it may be absent. */
   readonly optional?: boolean;
 }
 
 /** What a manifest says of an input. */
 export interface ManifestInput extends ManifestValue {
+  /** How a picture or sound becomes it, where it is made of one. */
   readonly preprocessing?: ImagePreprocessing | AudioPreprocessing;
 }
 
@@ -53,6 +64,7 @@ export interface ManifestOutput extends ManifestValue {
 
 /** A file that a task needs beside the model, with what it holds. */
 export interface TaskFile extends PackageFile {
+  /** What it holds. */
   readonly data: Uint8Array;
 }
 
@@ -68,42 +80,65 @@ export interface ManifestTask {
 
 /** A tensor of a golden sample. */
 export interface GoldenTensor {
+  /** The element type. */
   readonly dtype: DType;
+  /** The length of each axis. */
   readonly shape: readonly number[];
+  /** Its elements are made of this seed, between these bounds, as docs/package.md says; else they are stored. */
   readonly random?: { readonly seed: number; readonly low: number; readonly high: number };
+  /** Every so many elements are stored; all of them where it is absent. */
   readonly stride?: number;
+  /** Where they begin in the golden file, in bytes. */
   readonly offset?: number;
+  /** How many bytes they are there. */
   readonly bytes?: number;
 }
 
 /** Inputs, and what a right device makes of them. */
 export interface GoldenSample {
+  /** By the inputs' names. */
   readonly inputs: Readonly<Record<string, GoldenTensor>>;
+  /** By the outputs' names. */
   readonly outputs: Readonly<Record<string, GoldenTensor>>;
+  /** A float may be off by `absolute + relative × m`, where `m` is the largest magnitude that is expected of its output. */
   readonly tolerance: { readonly absolute: number; readonly relative: number };
 }
 
 /** What a package says of itself. */
 export interface Manifest {
+  /** The version of this format. */
   readonly schema: 1;
+  /** The model's name. */
   readonly name: string;
   /** As Semantic Versioning has it. */
   readonly version: string;
   /** An SPDX expression. */
   readonly licence?: string;
+  /** Who made the model. */
   readonly author?: string;
+  /** What it does. */
   readonly description?: string;
   /** The file that the package was made of. */
   readonly source: PackageFile & { readonly format: string };
+  /** What made the package, and with which options: enough to make it again. */
   readonly tool: { readonly name: string; readonly version: string; readonly options: Readonly<Record<string, unknown>> };
+  /** The graph, with the smaller weights. */
   readonly model: PackageFile;
+  /** The larger weights. */
   readonly weights: readonly PackageFile[];
+  /** What the model takes. */
   readonly inputs: readonly ManifestInput[];
+  /** What it gives. */
   readonly outputs: readonly ManifestOutput[];
+  /** What it is computed in; `"mixed"` where layers differ. */
   readonly precision: "float32" | "float16" | "weight-only" | "int8" | "int4" | "dynamic" | "mixed";
+  /** Opset version by domain; ONNX's own is `ai.onnx`. */
   readonly opsets: Readonly<Record<string, number>>;
+  /** Bytes of graph and weights, as they are and with each file compressed by itself. */
   readonly sizes: { readonly raw: number; readonly brotli?: number };
+  /** What a device must compute before it is trusted, and the file that stores tensors of it. */
   readonly golden?: { readonly data?: PackageFile; readonly samples: readonly GoldenSample[] };
+  /** What the model is for. */
   readonly task?: ManifestTask;
   /** How near the package is to its source, as measured when it was made. */
   readonly accuracy?: Readonly<Record<string, unknown>>;

@@ -73,11 +73,13 @@ export type GraphOptimizationLevel = "disabled" | "all";
 
 /** What a session runs on, and what it took to get there. Times are in milliseconds. */
 export interface SessionInfo {
+  /** Where the next run is computed. */
   readonly device: Device;
   /** Why this device, in one sentence; `docs/devices.md` has them all. */
   readonly deviceReason: string;
   /** The precision in which floats are computed. */
   readonly precision: "float32";
+  /** That of the WebAssembly, which is the package's. */
   readonly runtimeVersion: string;
   /** The WebAssembly instruction set in use. */
   readonly simd: "relaxed" | "simd128";
@@ -119,9 +121,11 @@ export interface SessionInfo {
 
 /** How often a model uses an operator. */
 export interface OperatorUse {
+  /** Such as `Conv`. */
   readonly name: string;
   /** `""` for ONNX's own operators. */
   readonly domain: string;
+  /** How many nodes use it. */
   readonly count: number;
   /** Whether this version has it. */
   readonly supported: boolean;
@@ -131,7 +135,9 @@ export interface OperatorUse {
 
 /** What {@link inspect} tells about a model without running it. */
 export interface ModelReport {
+  /** What the model takes. */
   readonly inputs: readonly (ValueInfo | OtherInfo)[];
+  /** What it gives. */
   readonly outputs: readonly (ValueInfo | OtherInfo)[];
   /** The operators in use, also in bodies and functions, and whether this version has them. */
   readonly operators: readonly OperatorUse[];

@@ -19,6 +19,7 @@ export interface AudioDetectOptions extends CallOptions {
 export interface AudioSegment {
   /** In seconds from the start. */
   start: number;
+  /** In seconds from the start. */
   end: number;
   /** The mean of what the model says of its frames, from 0 to 1. */
   score: number;

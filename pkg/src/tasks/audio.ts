@@ -5,6 +5,7 @@ import { isSampleRate, resampled } from "./resampler.js";
 
 /** Samples from −1 to 1 of one channel, which work in Node too. */
 export interface AudioSamples {
+  /** Of one channel, from -1 to 1. */
   readonly samples: Float32Array;
   /** Samples a second, a whole number. */
   readonly sampleRate: number;

@@ -8,8 +8,9 @@ import { Task, floats, imageOptions, openTask, type CallOptions, type Descriptio
 
 /** Which pixels of a picture belong to something. */
 export interface Segmentation {
-  /** The given picture's. */
+  /** The given picture's, in pixels. */
   width: number;
+  /** The given picture's, in pixels. */
   height: number;
   /** What the mask stands for. */
   labels: readonly string[];

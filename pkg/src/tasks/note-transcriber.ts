@@ -16,8 +16,9 @@ export interface TranscribeOptions extends CallOptions {
 
 /** A note that was played or sung. */
 export interface Note {
-  /** In seconds. */
+  /** In seconds from the recording's start. */
   start: number;
+  /** In seconds from there. */
   end: number;
   /** The MIDI number: 69 is A4, 440 Hz. */
   pitch: number;

@@ -41,6 +41,7 @@ export interface Detection {
   label: string;
   /** How sure the model is, from 0 to 1. */
   score: number;
+  /** Where it is. */
   box: Box;
   /** Places on it, for models that give them. */
   keypoints: Keypoint[];
