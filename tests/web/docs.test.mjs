@@ -37,6 +37,11 @@ test("every relative link and anchor of every document leads somewhere", () => {
   assert.deepEqual(lost, []);
 });
 
+test("docs/README.md leads to every document beside it", () => {
+  const linked = linksOf("docs/README.md").map(({ target }) => posix.join("docs", target.split("#")[0]));
+  assert.deepEqual(guides.filter((document) => /^docs\/(?!README)/.test(document) && !linked.includes(document)), []);
+});
+
 // What others' packages are called by is marked as "peer": they are not installed here.
 for (const [language, strict] of [["js", false], ["ts", true]]) {
   test(`every ${language} example has right types`, async () => {
