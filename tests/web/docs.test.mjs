@@ -42,6 +42,16 @@ test("docs/README.md leads to every document beside it", () => {
   assert.deepEqual(guides.filter((document) => /^docs\/(?!README)/.test(document) && !linked.includes(document)), []);
 });
 
+test("docs/user-pains.md names tests that there are", () => {
+  const named = [...readFileSync(join(root, "docs/user-pains.md"), "utf8").matchAll(/`(\w[\w/.-]+\.(?:ts|mjs|rs))`: ((?:"[^"]+"(?:, )?)+)/g)];
+  assert.ok(named.length > 20);
+  const missing = named.flatMap(([, file, titles]) => {
+    const text = readFileSync(join(root, file), "utf8");
+    return [...titles.matchAll(/"([^"]+)"/g)].filter(([, title]) => !text.includes(title)).map(([, title]) => `${file}: ${title}`);
+  });
+  assert.deepEqual(missing, []);
+});
+
 // What others' packages are called by is marked as "peer": they are not installed here.
 for (const [language, strict] of [["js", false], ["ts", true]]) {
   test(`every ${language} example has right types`, async () => {

@@ -90,3 +90,27 @@ test("a GPU out of memory is an error, and the session answers the next call", a
   expect(error.message).toMatch(/the GPU is out of memory/);
   expect(next).toEqual([11, 22, 33]);
 });
+
+test("shapes that change from run to run compile nothing again", async ({ page }) => {
+  await open(page, () => {
+    const scope = globalThis as any;
+    scope.pipelines = 0;
+    const create = scope.GPUDevice.prototype.createComputePipeline;
+    scope.GPUDevice.prototype.createComputePipeline = function (descriptor: unknown) {
+      scope.pipelines++;
+      return create.call(this, descriptor);
+    };
+  });
+  const { first, later, sums } = await page.evaluate(async () => {
+    const scope = globalThis as any;
+    const session = await load("../made/add.onnx", { device: "webgpu", worker: false });
+    const run = async (rows: number) => [...(await session.run({ pixels: new scope.firebrand.Tensor("float32", new Float32Array(3 * rows).fill(rows), [rows, 3]) })).sum.data.slice(-3)];
+    await run(2);
+    const first = scope.pipelines;
+    const sums = [await run(3), await run(7), await run(100)];
+    return { first, later: scope.pipelines - first, sums };
+  });
+  expect(first).toBeGreaterThan(0);
+  expect(later).toBe(0);
+  expect(sums).toEqual([[4, 5, 6], [8, 9, 10], [101, 102, 103]]);
+});
