@@ -144,6 +144,7 @@ impl Error {
     }
 
     /// Adds everything that is not supported, by name, each with the places that have it.
+    #[cfg(feature = "convert")]
     pub(crate) fn with_unsupported(mut self, unsupported: Vec<(String, Vec<String>)>) -> Self {
         self.0.unsupported = unsupported;
         self

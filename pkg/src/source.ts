@@ -51,7 +51,7 @@ export function nameOf(source: Source): string {
     case "path":
       return source.path;
     case "blob":
-      return source.name ?? "the given bytes";
+      return source.name ?? "the given file";
   }
 }
 

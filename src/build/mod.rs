@@ -300,6 +300,9 @@ impl Builder<'_> {
             if let Some(worst) = self.worst(&candidate.layers) {
                 said += &format!("; the weights that lose most are those of {worst}");
             }
+            if self.pruned.is_some() || self.channels.is_some() {
+                said += "; prune less";
+            }
             said += match self.options.quantize {
                 Precision::Int8 | Precision::Mixed if self.options.strict => {
                     "; without --strict, layers that lose most are computed in float32"

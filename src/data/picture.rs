@@ -499,9 +499,11 @@ mod tests {
         image::codecs::jpeg::JpegEncoder::new(&mut jpeg).encode_image(&image::RgbImage::new(8, 8)).unwrap();
         let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         // Height and width: 65535 each, more than any; 4096 each, more than so few bytes can be.
-        for size in [[0xff; 4], [0x10, 0, 0x10, 0]] {
+        for (size, expected) in
+            [([0xff; 4], "got 65535 × 65535"), ([0x10, 0, 0x10, 0], "it says that it has 4096 × 4096")]
+        {
             jpeg[frame + 5..frame + 9].copy_from_slice(&size);
-            assert!(decode(&jpeg).is_err_and(|said| said.contains("it says that it has")), "{size:?}");
+            assert!(decode(&jpeg).is_err_and(|said| said.contains(expected)), "{expected}");
         }
     }
 
@@ -601,8 +603,6 @@ mod tests {
         }
         let said = decode(&png(u32::MAX >> 1, 1)).err().unwrap();
         assert!(said.contains("at most 32768") && said.contains("got a larger one"), "{said}");
-        let said = decode(&png(4096, 4096)).err().unwrap();
-        assert!(said.contains("no picture unpacks to 2048 times its size"), "{said}");
         assert!(decode(&png(4, 4)).is_err_and(|said| said.contains("cannot be read")));
     }
 

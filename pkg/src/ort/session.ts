@@ -308,7 +308,7 @@ function sourceOf(first: unknown, second: unknown, third: unknown, fourth: unkno
 
 /** ONNX Runtime's own format is no ONNX, and says so in its bytes 4 to 7. */
 function checkFormat(bytes: Uint8Array): Uint8Array {
-  if (String.fromCharCode(...bytes.subarray(4, 8)) === "ORTM") throw ortFormat("the given bytes");
+  if (String.fromCharCode(...bytes.subarray(4, 8)) === "ORTM") throw ortFormat("the given file");
   return bytes;
 }
 
