@@ -90,8 +90,11 @@ for (const name of ["squeezenet1.1", "efficientnet-lite0-folded"]) {
 const runtime = place("peers/tfjs/tfjs.mjs");
 await newer(runtime, join(packages, "@tensorflow/tfjs-core/package.json"), async () => {
   const bundle = await rolldown({ cwd: here, input: "scripts/tfjs-runtime.mjs", platform: "browser", logLevel: "silent" });
-  await bundle.write({ file: runtime, format: "esm", minify: true, codeSplitting: false });
+  // Each of its modules has the licence's notice; one says it for all.
+  const notice = "/*! TensorFlow.js, Copyright Google LLC, under the Apache License 2.0: https://www.apache.org/licenses/LICENSE-2.0 */";
+  await bundle.write({ file: runtime, format: "esm", minify: true, codeSplitting: false, comments: { legal: false } });
   await bundle.close();
+  await writeFile(runtime, `${notice}\n${await readFile(runtime, "utf8")}`);
 });
 
 // What each runtime is, and how much of it a page fetches.
