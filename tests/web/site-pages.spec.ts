@@ -53,8 +53,8 @@ for (const name of names) {
           return (globalThis as unknown as { seen: { shift: number; sources: string[] } }).seen;
         });
         expect(shift, sources.join("\n")).toBeLessThan(0.02);
-        const painted = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
-        expect(painted).toBeLessThan(2500);
+        const painted = () => page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity);
+        await expect.poll(painted).toBeLessThan(2500);
       }
     });
   });
@@ -96,6 +96,14 @@ for (const [name, text] of Object.entries({ index: "Skip to the demo", faces: "S
     }
   });
 }
+
+test("the licence of everything that is shipped can be read", async ({ page, visit }) => {
+  await visit.open(page, "index");
+  await page.getByRole("link", { name: "Licences" }).click();
+  const texts = await page.locator("#licences td a").evaluateAll((links) => Promise.all(links.map(async (link) => (await fetch((link as HTMLAnchorElement).href)).text())));
+  expect(texts.length).toBe(12);
+  for (const text of texts) expect(text).toMatch(/licen[cs]e|permission is hereby granted|redistribution and use/i);
+});
 
 test("no page may ask another origin, or run code that is written into it", async ({ page, visit }) => {
   visit.provoked = [/Content Security Policy/];

@@ -27,6 +27,7 @@ export const pages: Record<string, string> = {
   compare: "#about-tfjs:not(:empty)",
   optimise: "#idle:not([hidden])",
   inspect: "#model-drop",
+  licences: "#licences tbody tr",
 };
 
 export class Visit {

