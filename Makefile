@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install everything the other targets need
-	@$(setup) $(build_tools) lints nextest chromium onnxruntime npm:pkg npm:www npm:tests/web npm:tests/ort npm:docs/reference toolchain:checks,esbuild,vite models:all
+	@$(setup) $(build_tools) lints nextest chromium onnxruntime npm:pkg npm:www npm:tests/web npm:tests/ort npm:docs/reference toolchain:checks,esbuild,vite models:all,minilm
 
 demo: ## build all and serve the site
 	@$(setup) $(build_tools) npm:pkg npm:www models:demo
