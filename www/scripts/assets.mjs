@@ -102,7 +102,7 @@ await newer(runtime, join(packages, "@tensorflow/tfjs-core/package.json"), async
   await writeFile(runtime, `${notice}\n${await readFile(runtime, "utf8")}`);
 });
 
-// What each runtime is, and how much of it a page fetches.
+// What each runtime is, and how much of it, and of the models, the page that compares fetches.
 const sizeOf = async (paths) => (await Promise.all(paths.map((path) => stat(path)))).reduce((sum, { size }) => sum + size, 0);
 const versionOf = async (file) => JSON.parse(await readFile(file, "utf8")).version;
 const build = join(firebrand, "wasm/cpu-relaxed");
@@ -111,4 +111,13 @@ const runtimes = {
   ort: { version: await versionOf(join(packages, "onnxruntime-web/package.json")), bytes: await sizeOf(["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"].map((name) => place(`peers/ort/${name}`))) },
   tfjs: { version: await versionOf(join(packages, "@tensorflow/tfjs-core/package.json")), bytes: await sizeOf([runtime, place("peers/tfjs/tfjs-backend-wasm-simd.wasm")]) },
 };
-await writeFile(place("peers/runtimes.json"), `${JSON.stringify(runtimes)}\n`);
+const compared = {
+  "models/squeezenet1.1.onnx": ["models/squeezenet1.1.onnx"],
+  "models/squeezenet1.1-int8.onnx": ["models/squeezenet1.1-int8.onnx"],
+  "models/tfjs/squeezenet1.1/model.json": ["models/tfjs/squeezenet1.1/model.json", "models/tfjs/squeezenet1.1/weights.bin"],
+  "models/efficientnet-lite0-folded.onnx": ["models/efficientnet-lite0-folded.onnx"],
+  "models/efficientnet-lite0-int8.onnx": ["models/efficientnet-lite0-int8.onnx"],
+  "models/tfjs/efficientnet-lite0-folded/model.json": ["models/tfjs/efficientnet-lite0-folded/model.json", "models/tfjs/efficientnet-lite0-folded/weights.bin"],
+};
+const models = Object.fromEntries(await Promise.all(Object.entries(compared).map(async ([model, files]) => [model, await sizeOf(files.map(place))])));
+await writeFile(place("peers/sizes.json"), `${JSON.stringify({ runtimes, models })}\n`);

@@ -14,7 +14,7 @@ declare const self: ServiceWorkerGlobalScope;
 const PREFIX = "firebrand-site-";
 const CACHE = `${PREFIX}${__VERSION__}`;
 /** Files of packages, which are kept by their hashes, and the other runtimes, which are large and seldom wanted. */
-const NOT_KEPT = /\/models\/[^/]+\/(?!manifest\.json$)|\/peers\/(?!runtimes\.json$)/;
+const NOT_KEPT = /\/models\/[^/]+\/(?!manifest\.json$)|\/peers\/(?!sizes\.json$)/;
 
 self.addEventListener("install", (event) => {
   // Past the browser's own cache: what it kept of an earlier version is not this one's.

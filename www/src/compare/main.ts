@@ -17,7 +17,7 @@ type Precision = "float32" | "int8";
 
 interface Model {
   readonly title: string;
-  readonly files: Record<Precision | "tfjs", { readonly url: string; readonly bytes: number }>;
+  readonly files: Record<Precision | "tfjs", string>;
   readonly size: number;
   readonly image: ImageOptions;
 }
@@ -33,9 +33,9 @@ const models = {
   squeezenet: {
     title: "SqueezeNet 1.1",
     files: {
-      float32: { url: "models/squeezenet1.1.onnx", bytes: 4_950_471 },
-      int8: { url: "models/squeezenet1.1-int8.onnx", bytes: 1_340_217 },
-      tfjs: { url: "models/tfjs/squeezenet1.1/model.json", bytes: 4_968_761 },
+      float32: "models/squeezenet1.1.onnx",
+      int8: "models/squeezenet1.1-int8.onnx",
+      tfjs: "models/tfjs/squeezenet1.1/model.json",
     },
     size: 227,
     image: { size: [227, 227], color: "BGR", mean: [103.939, 116.779, 123.68], scale: 1, fit: "fill" },
@@ -43,9 +43,9 @@ const models = {
   efficientnet: {
     title: "EfficientNet-Lite0",
     files: {
-      float32: { url: "models/efficientnet-lite0-folded.onnx", bytes: 18_542_311 },
-      int8: { url: "models/efficientnet-lite0-int8.onnx", bytes: 5_070_878 },
-      tfjs: { url: "models/tfjs/efficientnet-lite0-folded/model.json", bytes: 18_568_591 },
+      float32: "models/efficientnet-lite0-folded.onnx",
+      int8: "models/efficientnet-lite0-int8.onnx",
+      tfjs: "models/tfjs/efficientnet-lite0-folded/model.json",
     },
     size: 224,
     image: { size: [224, 224], mean: 127, scale: 1 / 128, fit: "cover" },
@@ -74,8 +74,8 @@ const said = element("said", HTMLElement);
 const bar = element("progress", HTMLElement);
 const form = element("form", HTMLFormElement);
 
-/** The versions, and the bytes that each one fetches. */
-let known: Partial<Record<RuntimeName, { version: string; bytes: number }>> = {};
+/** The bytes of the models by their addresses, and the runtimes' with their versions. */
+const known = { models: new Map<string, number>(), runtimes: new Map<string, { version: string; bytes: number }>() };
 let working: AbortController | undefined;
 
 const chosen = (name: string) => [...form.querySelectorAll<HTMLInputElement>(`input[name="${name}"]:checked`)].map(({ value }) => value);
@@ -96,17 +96,16 @@ function isRuntime(name: string): name is RuntimeName {
 function tellCost(): void {
   const all = entries();
   const { files } = model();
-  const ofRuntimes = [...new Set(all.map(({ runtime }) => runtime))].reduce((sum, runtime) => sum + (known[runtime]?.bytes ?? 0), 0);
-  const ofModels = [...new Set(all.map(({ runtime, precision }) => (runtime === "tfjs" ? "tfjs" : precision)))].reduce((sum, file) => sum + files[file].bytes, 0);
+  const ofRuntimes = [...new Set(all.map(({ runtime }) => runtime))].reduce((sum, runtime) => sum + (known.runtimes.get(runtime)?.bytes ?? 0), 0);
+  const ofModels = [...new Set(all.map(({ runtime, precision }) => (runtime === "tfjs" ? "tfjs" : precision)))].reduce((sum, file) => sum + (known.models.get(files[file]) ?? 0), 0);
   go.disabled = all.length === 0;
   cost.textContent =
     all.length === 0
       ? "Choose at least one runtime and one precision that it has."
-      : `Fetches up to ${bytes(ofRuntimes + ofModels)} from this site, before compression: ${bytes(ofRuntimes)} of runtimes, ${bytes(ofModels)} of models. Nothing is fetched before you press.`;
-  for (const name of Object.keys(runtimes)) {
-    const told = isRuntime(name) ? known[name] : undefined;
-    if (told) element(`about-${name}`, HTMLElement).textContent = `${told.version}, ${bytes(told.bytes)}`;
-  }
+      : known.models.size === 0
+        ? "Nothing is fetched before you press."
+        : `Fetches up to ${bytes(ofRuntimes + ofModels)} from this site, before compression: ${bytes(ofRuntimes)} of runtimes, ${bytes(ofModels)} of models. Nothing is fetched before you press.`;
+  for (const [name, told] of known.runtimes) if (isRuntime(name)) element(`about-${name}`, HTMLElement).textContent = `${told.version}, ${bytes(told.bytes)}`;
 }
 
 async function compare(): Promise<void> {
@@ -141,7 +140,7 @@ async function compare(): Promise<void> {
       await attempt(entry, signal, async () => {
         await side.open({
           runtime: entry.runtime,
-          model: new URL(files[isTfjs ? "tfjs" : entry.precision].url, document.baseURI).href,
+          model: new URL(files[isTfjs ? "tfjs" : entry.precision], document.baseURI).href,
           files: new URL("peers/", document.baseURI).href,
           input: isTfjs ? pixels.NHWC : pixels.NCHW,
           shape: isTfjs ? [1, size, size, 3] : [1, 3, size, size],
@@ -258,6 +257,28 @@ function floatsOf(tensor: Tensor): Float32Array {
   return tensor.data;
 }
 
+/** What things weigh, as `scripts/assets.mjs` found it. */
+async function readSizes(): Promise<void> {
+  const response = await fetch("peers/sizes.json");
+  if (!response.ok) return;
+  const told: unknown = await response.json();
+  for (const [name, about] of membersOf(told, "runtimes")) {
+    const [version, size] = [memberOf(about, "version"), memberOf(about, "bytes")];
+    if (typeof version === "string" && typeof size === "number") known.runtimes.set(name, { version, bytes: size });
+  }
+  for (const [name, size] of membersOf(told, "models")) if (typeof size === "number") known.models.set(name, size);
+  tellCost();
+}
+
+function memberOf(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+}
+
+function membersOf(value: unknown, key: string): [name: string, value: unknown][] {
+  const member = memberOf(value, key);
+  return typeof member === "object" && member !== null ? Object.entries(member) : [];
+}
+
 /** How the page is served decides how fine the clock is. */
 function tellClock(): void {
   element("clock", HTMLElement).textContent = crossOriginIsolated
@@ -273,11 +294,5 @@ form.addEventListener("change", tellCost);
 stop.addEventListener("click", () => working?.abort());
 tellClock();
 tellCost();
-void fetch("peers/runtimes.json")
-  .then(async (response) => {
-    const told: unknown = response.ok ? await response.json() : {};
-    if (typeof told === "object" && told !== null) known = told;
-    tellCost();
-  })
-  // Without the sizes, the page works all the same.
-  .catch(() => {});
+// Without the sizes, the page works all the same.
+void readSizes().catch(() => {});
