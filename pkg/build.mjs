@@ -24,7 +24,7 @@ if (missing.length > 0) {
 // What the converter shares with sessions lies in the files that these need anyway: no page fetches more for it.
 const groups = [
   { name: "platform", test: /(src\/(platform|error|parts|version)\.ts|package\.json)$/ },
-  { name: "runtime", test: /src\/(runtime|source|protocol|progress)\.ts$/ },
+  { name: "source", test: /src\/(source|protocol|progress|deployment)\.ts$/ },
 ];
 const treeshake = { moduleSideEffects: [{ test: /((worker|worklet|thread|cli)\.ts|(host|package|firebrand)\.js)$/, sideEffects: true }, { test: /./, sideEffects: false }] };
 // Documentation is in the types, names are in the source maps, and what opens a module here (`//!`) counts as a licence to bundlers, which keep it.
@@ -91,17 +91,27 @@ for (const licence of ["LICENSE-MIT", "LICENSE-APACHE"]) {
 
 /** What wasm-bindgen wrote, as a part (src/parts.ts): a function that makes an instance. Nobody reads it, and every visitor fetches it. */
 async function asPart(build, file) {
-  // The address of the WebAssembly is always given; bundlers would take this one for another file to copy.
-  const ownAddress = "module_or_path = new URL('firebrand_bg.wasm', import.meta.url);";
-  const withoutAddress = {
-    name: "without-address",
+  // It is always given compiled WebAssembly: what fetches, and the address, which bundlers would take for another file to
+  // copy, are left out.
+  const without = [
+    [/async function __wbg_load\(module, imports\) \{.*?\n\}\n/s, "const __wbg_load = async (module, imports) => ({ instance: await WebAssembly.instantiate(module, imports), module });\n"],
+    [/module_or_path = new URL\('firebrand_bg\.wasm', import\.meta\.url\);/, ""],
+    [/ {4}if \(typeof module_or_path === 'string'.*?\n {4}\}\n/s, ""],
+    [/ else \{\s*console\.warn\('using deprecated parameters for the initialization function;[^}]*\}/, ""],
+    // The command line starts in one step.
+    ...(build === "convert" ? [] : [[/function initSync\(module[^)]*\) \{.*?\n\}\n/s, ""], [/export \{ initSync, /, "export { "]]),
+  ];
+  const withoutFetching = {
+    name: "without-fetching",
     transform(code, id) {
       if (id !== file) return undefined;
-      if (code.split(ownAddress).length !== 2) throw new Error(`${file}: expected ${ownAddress} once; wasm-bindgen writes something else now`);
-      return code.replace(ownAddress, "");
+      return without.reduce((rest, [pattern, instead]) => {
+        if (rest.split(pattern).length !== 2) throw new Error(`${file}: expected ${pattern} once; wasm-bindgen writes something else now`);
+        return rest.replace(pattern, instead);
+      }, code);
     },
   };
-  const glue = await rolldown({ cwd: here, input: file, platform: "neutral", plugins: [withoutAddress] });
+  const glue = await rolldown({ cwd: here, input: file, platform: "neutral", plugins: [withoutFetching] });
   const { output } = await glue.generate({ format: "iife", name: "glue", exports: "named" });
   await glue.close();
   const place = `globalThis[Symbol.for(${JSON.stringify(`firebrand ${version}`)})] ??= {}`;

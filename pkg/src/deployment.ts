@@ -1,5 +1,6 @@
 //! Where the package's own files are, as far as it can tell, and what to do where they cannot be had from there.
 import { FirebrandError, describe } from "./error.js";
+import { mimeOf } from "./source.js";
 
 const asWhole = "deploy the package's dist folder as a whole, or your bundler's output";
 
@@ -50,4 +51,18 @@ export function workerFromElsewhere(script: URL, name: string): Worker | undefin
   if (!/^https?:$/.test(script.protocol) || script.origin === globalThis.origin) return undefined;
   const own = URL.createObjectURL(new Blob([`import ${JSON.stringify(script.href)};\nURL.revokeObjectURL(location.href);`], { type: "text/javascript" }));
   return new Worker(own, { type: "module", name });
+}
+
+/** What to do where files of two versions meet. */
+export const oneVersion = "deploy the package's dist folder (or your bundler's output) as a whole, purge caches in front of it, and reload past the browser's";
+
+/** What a host answers for a script that would not start. */
+export async function diagnose(url: string): Promise<string> {
+  try {
+    const response = await fetch(url);
+    void response.body?.cancel().catch(() => {});
+    return `${url} answered ${response.status} ${response.statusText} (${mimeOf(response)})`;
+  } catch (error) {
+    return `${url} could not be fetched (${describe(error)})`;
+  }
 }

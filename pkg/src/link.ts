@@ -1,12 +1,11 @@
 //! The line between a session and its host: one request at a time, an end to every one of them.
-import { adviceForFiles, adviceForWorkerScripts, adviceForWorkers, checkAddress, workerFromElsewhere } from "./deployment.js";
+import { adviceForFiles, adviceForWorkerScripts, adviceForWorkers, checkAddress, diagnose, workerFromElsewhere } from "./deployment.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
 import type { Host } from "./host.js";
 import { partOf } from "./parts.js";
 import { nodeProcess, nodeThreads } from "./platform.js";
 import { fromFailure, toFailure, type Progress, type Reply, type Request } from "./protocol.js";
 import { tell } from "./progress.js";
-import { diagnose } from "./runtime.js";
 
 /** Carries messages to a host. */
 export interface Port {

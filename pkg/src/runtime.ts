@@ -1,6 +1,6 @@
 //! Getting the WebAssembly: which build fits this machine, fetching, compiling, and what to say when
 //! a host sends something else.
-import { adviceForFiles } from "./deployment.js";
+import { adviceForFiles, diagnose, oneVersion } from "./deployment.js";
 import { FirebrandError, abortedError, describe } from "./error.js";
 import { importPart } from "./parts.js";
 import { builtin } from "./platform.js";
@@ -69,7 +69,7 @@ const usesRelaxedSimd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3,
  */
 export function chooseBuild(device: Device, threads = 1, validate: (bytes: Uint8Array<ArrayBuffer>) => boolean = canRun): Build {
   if (!validate(new Uint8Array(usesSimd))) {
-    const lacking = typeof WebAssembly === "object" ? "this browser's WebAssembly has no 128-bit SIMD (simd128)" : "this browser has no WebAssembly, or was told to switch it off";
+    const lacking = typeof WebAssembly === "object" ? "this browser's WebAssembly has no 128-bit SIMD (simd128)" : "this browser has no WebAssembly, or it is switched off";
     throw new FirebrandError("unsupported_browser", `${lacking}, which Firebrand needs: use Chrome or Edge 91, Firefox 89, Safari 16.4, Node 20, or later`);
   }
   if (device === "webgpu") return "webgpu";
@@ -187,9 +187,6 @@ export async function startModule<Module extends Startable>(name: string, files:
   return { glue, module, exports };
 }
 
-/** What to do where files of two versions meet. */
-export const oneVersion = "deploy the package's dist folder (or your bundler's output) as a whole, purge caches in front of it, and reload past the browser's";
-
 async function openPart<Part>(name: string, { href }: URL): Promise<Part> {
   let part: Part | undefined;
   try {
@@ -249,7 +246,7 @@ function notWasm(url: string, response: Response, bytes: Uint8Array): FirebrandE
   const got = looksLikeHtml(bytes) ? "a web page" : bytes.byteLength === 0 ? "nothing" : "other bytes";
   return new FirebrandError(
     "network",
-    `${url}: expected WebAssembly, got ${got} (status ${response.status}, ${mimeOf(response)}); hosts often answer with their index.html for files they do not have: deploy the package's dist folder as a whole, wasm files included`,
+    `${url}: expected WebAssembly, got ${got} (status ${response.status}, ${mimeOf(response)}); hosts often answer with their index.html for files they do not have: deploy the package's dist folder as a whole`,
     { file: url },
   );
 }
@@ -260,16 +257,4 @@ function cannotCompile(url: string, error: unknown): FirebrandError {
     ? "add 'wasm-unsafe-eval' to the page's (and the worker's) Content-Security-Policy, in script-src"
     : "the file may be damaged or this browser too old; deploy it again, or update the browser";
   return new FirebrandError("device_unavailable", `${url} could not be compiled (${reason}): ${advice}`, { file: url, cause: error });
-}
-
-/** What a host answers for a script that would not start. */
-export async function diagnose(url: string): Promise<string> {
-  try {
-    const response = await fetch(url);
-    void response.body?.cancel().catch(() => {});
-    const isScript = response.ok && /javascript/i.test(mimeOf(response));
-    return `${url} answered ${response.status} ${response.statusText} (${mimeOf(response)})${isScript ? ", so a script that it imports may be missing, or a policy may forbid it" : ""}`;
-  } catch (error) {
-    return `${url} could not be fetched (${describe(error)})`;
-  }
 }

@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { oneVersion } from "./deployment.js";
 import { FirebrandError, abortedError, describe, type ErrorKind } from "./error.js";
 import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
 import type { Manifest } from "./manifest.js";
@@ -7,7 +8,6 @@ import { prefersWorker } from "./platform.js";
 import type { Profile } from "./profile.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
 import { buffersOf, type Candidate, type Device, type GraphOptimizationLevel, type ModelReport, type Progress, type Request, type SessionInfo, type Source, type ValueInfo, type WireTensor, type WireValue } from "./protocol.js";
-import { oneVersion } from "./runtime.js";
 import { toSource, type DataSource, type ModelSource } from "./source.js";
 import { Tensor, checkTensor, copyElements, elementCount, tensorFromElements, typeName, zeros, type AnyTensor } from "./tensor.js";
 import { runtimeVersion } from "./version.js";

@@ -37,7 +37,7 @@ export function chooseThreads(asked: number | "auto", around: ThreadSurroundings
   const one = (reason: string) => ({ threads: 1, reason });
   if (asked === 1) return one("one thread was asked for");
   if (!around.isOwnWorker) return one("threads need a worker of the session's own");
-  if (!around.isIsolated) return one("the page is not cross-origin isolated (see crossOriginIsolated), so its workers cannot share memory");
+  if (!around.isIsolated) return one("the page is not cross-origin isolated, so its workers cannot share memory");
   if (around.cores < 2) return one("there is one core");
   const cores = `${around.cores} cores`;
   if (asked === "auto") return { threads: Math.min(most, Math.max(2, Math.ceil(around.cores / 2))), reason: `there are ${cores}` };
