@@ -34,7 +34,7 @@ const output = { dir: dist, format: "esm", entryFileNames: "[name].js", chunkFil
 const plainQuotes = {
   name: "plain-quotes",
   generateBundle(_, chunks) {
-    for (const chunk of Object.values(chunks)) if (chunk.code) chunk.code = chunk.code.replace(/(new URL\(|import\(|type:)`([^`$]*)`/g, '$1"$2"');
+    for (const chunk of Object.values(chunks)) if (chunk.code) chunk.code = chunk.code.replace(/(new URL\(|import\(|\btype:)`([\w./?-]*)`/g, '$1"$2"');
   },
 };
 rmSync(dist, { recursive: true, force: true });
@@ -42,7 +42,7 @@ const bundle = await rolldown({
   cwd: here,
   input: { index: "src/index.ts", "service-worker": "src/service-worker.ts", convert: "src/convert.ts", tasks: "src/tasks/index.ts", cli: "src/cli.ts" },
   platform: "neutral",
-  external: [/^node:/, /^\.\/(host|package|wasm\/.*)\.js$/],
+  external: [/^node:/, /^\.\/(host|move|package|wasm\/.*)\.js$/],
   treeshake,
   plugins: [plainQuotes],
 });
@@ -50,7 +50,7 @@ await bundle.write({ ...output, codeSplitting: { groups } });
 await bundle.close();
 // What runs in a worker, or is loaded later in its place, is one file each: it starts after one answer of the server, and
 // Parcel loses modules that a worker shares with what it loads later. Minified, that is little more to fetch.
-for (const file of ["host", "worker", "thread", "convert-worker", "tasks/capture-worklet"]) {
+for (const file of ["host", "move", "worker", "thread", "convert-worker", "tasks/capture-worklet"]) {
   const part = await rolldown({ cwd: here, input: { [basename(file)]: `src/${file}.ts` }, platform: "neutral", treeshake, plugins: [plainQuotes] });
   await part.write(output);
   await part.close();

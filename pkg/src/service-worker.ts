@@ -17,6 +17,8 @@ import "./wasm/cpu-relaxed/firebrand.js";
 import "./wasm/cpu-all/firebrand.js";
 import "./wasm/webgpu/firebrand.js";
 import { Host } from "./host.js";
+import { moveToGpu } from "./move.js";
 import { leavePart } from "./parts.js";
 
 leavePart("host", Host);
+leavePart("move", moveToGpu);

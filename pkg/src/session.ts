@@ -3,7 +3,8 @@ import { oneVersion } from "./deployment.js";
 import { FirebrandError, abortedError, describe, type ErrorKind } from "./error.js";
 import { Link, openInPlace, openWorker, type OpenPort } from "./link.js";
 import type { Manifest } from "./manifest.js";
-import type { Run, Watch } from "./move.js";
+import type { Run, Watch, moveToGpu as MoveToGpu } from "./move.js";
+import { partOf } from "./parts.js";
 import { prefersWorker } from "./platform.js";
 import type { Profile } from "./profile.js";
 import { progressOf, tell, type ReportBytes } from "./progress.js";
@@ -427,7 +428,7 @@ export class Session {
   async #moveTo({ gpu: name, source, externalData }: Candidate): Promise<string | undefined> {
     let early: Parameters<Watch> | undefined;
     this.#watch = (run, results, ms) => (early = [run, structuredClone(results), ms]);
-    const { moveToGpu } = await import("./move.js");
+    const moveToGpu = partOf<typeof MoveToGpu>("move") ?? (await import("./move.js")).moveToGpu;
     const { signal } = this.#disposal;
     const repeatOn = ({ link }: Loaded, either: AbortSignal) => ({ inputs, outputs }: Run) => link.exchange({ type: "run", inputs, ...(outputs && { outputs }), profile: false }, [], { signal: either });
     return moveToGpu({
