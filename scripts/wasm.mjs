@@ -22,7 +22,7 @@ const builds = {
   "cpu-all": { features: "web,all-operators", simd: "+simd128", optimize: ["-O3"], enable: [] },
   webgpu: { features: "web,webgpu,all-operators", simd: "+simd128", optimize: ["-Oz"], enable: [] },
   // The converter and the command line. No relaxed SIMD: what it writes is the same everywhere.
-  convert: { features: "web,cli,all-operators", simd: "+simd128", optimize: ["-O2"], enable: [], commandLine: true },
+  convert: { features: "web,cli,all-operators", simd: "+simd128", optimize: ["-O2"], enable: [], hasConverter: true },
 };
 /** What makes memory shared, which a page makes as large as need be, and lets every worker have its own stack and thread-locals. */
 const shared = ["+atomics,+bulk-memory,+mutable-globals", ...["shared-memory", "import-memory", "max-memory=4294967296", "export=__wasm_init_tls", "export=__tls_size", "export=__tls_align", "export=__tls_base"].map((argument) => `link-arg=--${argument}`)];
@@ -41,16 +41,19 @@ async function sizes(file) {
   return { raw: bytes.length, gzip: gzipped.length, brotli: brotli.length };
 }
 
-/** Everything the binary is made of. The command line is part of one only. */
-async function sources(commandLine) {
+/** What the converter and the command line are made of, which are part of one binary only. */
+const ofConverter = /^src\/(build|cli|data|import|optimize|package)\//;
+
+/** Everything the binary is made of. */
+async function sources(hasConverter) {
   const entries = await readdir(join(repository, "src"), { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => relative(repository, join(entry.parentPath ?? entry.path, entry.name)));
-  return ["Cargo.toml", "Cargo.lock", ...files.filter((file) => file !== "src/main.rs" && (commandLine || !file.startsWith("src/cli/")))].sort();
+  return ["Cargo.toml", "Cargo.lock", ...files.filter((file) => file !== "src/main.rs" && (hasConverter || !ofConverter.test(file)))].sort();
 }
 
-async function digest(parts, commandLine) {
+async function digest(parts, hasConverter) {
   const hash = createHash("sha256").update(JSON.stringify(parts));
-  for (const file of await sources(commandLine)) hash.update(`\0${file}\0`).update(await readFile(join(repository, file)));
+  for (const file of await sources(hasConverter)) hash.update(`\0${file}\0`).update(await readFile(join(repository, file)));
   return hash.digest("hex");
 }
 
@@ -73,7 +76,7 @@ async function build(name, toolchains, force) {
   const toolchain = threads ? toolchains.fromSource : toolchains;
   const target = join(places.wasm, name);
   const versions = [{ ...toolchain, fromSource: undefined }, answer("wasm-bindgen", ["--version"]), JSON.parse(await readFile(join(wasmOpt, "../../package.json"), "utf8")).version];
-  const input = await digest([profile, builds[name], shared, proposals, versions], builds[name].commandLine);
+  const input = await digest([profile, builds[name], shared, proposals, versions], builds[name].hasConverter);
   const report = join(target, "sizes.json");
   const before = !force && existsSync(join(target, "firebrand_bg.wasm")) ? await readFile(report, "utf8").then(JSON.parse, () => ({})) : {};
   if (before.input === input) return before;

@@ -622,3 +622,12 @@ mod program {
         assert!(out.contains("3 the same, 0 changed") && !out.contains("Manifest"), "{out}");
     }
 }
+
+#[test]
+fn a_tensor_of_a_seed_takes_no_more_memory_than_models_need() {
+    let random = RandomInput { seed: 1, low: -1.0, high: 1.0 };
+    let input = |rows| SampleInput::Random { dtype: DataType::Float32, shape: vec![rows, 1 << 20], random };
+    let error = input(17).tensor().expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    assert_eq!(input(1).tensor().expect("made").len(), 1 << 20);
+}

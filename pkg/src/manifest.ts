@@ -155,6 +155,9 @@ const goldenDtypes: readonly string[] = "float32 float64 float16 bfloat16 int4 u
 /** Larger golden tensors are hostile. */
 const mostElements = 2 ** 28;
 
+/** Larger tensors of a seed, which take no bytes in the package, are hostile. */
+const mostDrawn = 2 ** 24;
+
 type Fail = (kind: ErrorKind, message: string) => Error;
 
 /** Reads a manifest and checks all that is used of it. What `fail` makes is thrown: `invalid_manifest`. */
@@ -216,7 +219,8 @@ export function parseManifest(text: string, fail: Fail): StoredManifest {
         for (const [name, tensor] of Object.entries<any>(tensors)) {
           const here = `${where}.${side}.${name}`;
           if (!isObject(tensor) || !goldenDtypes.includes(tensor.dtype) || !list(tensor.shape, `${here}.shape`).every(isCount)) return wrong(`${here}: expected a dtype and a shape`);
-          if (tensor.shape.reduce((count: number, size: number) => count * Math.max(size, 1), 1) > mostElements) return wrong(`${here}: a tensor of shape [${tensor.shape}] is too large`);
+          const most = tensor.random ? mostDrawn : mostElements;
+          if (tensor.shape.reduce((count: number, size: number) => count * Math.max(size, 1), 1) > most) return wrong(`${here}: a tensor of shape [${tensor.shape}] is too large`);
           const { random, offset, bytes, stride = 1 } = tensor;
           const isDrawn = side === "inputs" && isObject(random) && [random.seed, random.low, random.high].every(Number.isFinite);
           const isStored = isCount(offset) && isCount(bytes) && isCount(stride) && stride > 0 && offset + bytes <= (golden.data?.bytes ?? 0);

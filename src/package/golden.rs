@@ -248,7 +248,7 @@ pub fn random(dtype: DataType, shape: &[usize], from: &RandomInput) -> Result<Te
 }
 
 /// Larger random tensors are hostile.
-const MOST_RANDOM: usize = 1 << 28;
+const MOST_RANDOM: usize = 1 << 24;
 
 pub(super) fn check_random(dtype: DataType, from: &RandomInput) -> Result<()> {
     let RandomInput { low, high, .. } = *from;

@@ -13,6 +13,10 @@ use libfuzzer_sys::fuzz_target;
 struct One<'a>(&'a str, &'a [u8]);
 
 impl Files for One<'_> {
+    fn place(&self) -> String {
+        "fuzz".to_string()
+    }
+
     fn names(&self) -> Result<Vec<String>> {
         Ok(vec![self.0.to_string()])
     }
