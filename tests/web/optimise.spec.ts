@@ -342,7 +342,7 @@ test("the keyboard alone does it all", async ({ page }) => {
   await page.keyboard.press("Tab");
   await expect(page.getByRole("radio", { name: "int8" })).toBeFocused();
   await page.keyboard.press("ArrowLeft");
-  await expect(page.getByRole("radio", { name: "weight-only" })).toBeChecked();
+  await expect(page.getByRole("radio", { name: "weights alone" })).toBeChecked();
   // Enter in a field begins, as in any form.
   await page.getByLabel("Least agreement").press("Enter");
   await done(page);

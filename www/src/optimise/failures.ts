@@ -23,7 +23,7 @@ export const explanations: Explanations = {
 export function triesFor(precision: Precision, { pruned, kept, demo }: { pruned: boolean; kept: boolean; demo: boolean }): string[] {
   return [
     ...(pruned ? ["Prune less: without training afterwards, every zero costs."] : []),
-    ...(precision === "int8" && !kept ? ["Keep layers in float32 where int8 would cost too much."] : []),
+    ...(precision === "int8" && !kept ? ["Compute layers in float32 where int8 would cost too much."] : []),
     ...(precision === "int8" || precision === "int4" ? ["Choose float16, or dynamic where the model is of MatMul and Gemm."] : []),
     "Check how pictures become numbers: a wrong preset makes every answer a guess.",
     ...(demo ? ["Give samples of your own, a hundred or so of what the model will see."] : []),
