@@ -425,6 +425,33 @@ fn a_bias_that_does_not_fit_is_the_operators_to_refuse() {
 }
 
 #[test]
+fn signed_codes_stay_signed_where_no_zero_point_says_so() {
+    let mut random = Random::new(13);
+    let mut signed = || codes(DataType::Int8, &[2, 8], random_codes(&mut random, -128, 127, 16));
+    let (a, b) = (signed(), signed());
+    let run = |level| {
+        let model = Builder::new(17)
+            .input("a", any(DataType::Int8))
+            .input("b", any(DataType::Int8))
+            .constant("scale", f32s(&[], vec![0.5]))
+            .node("com.microsoft.QLinearAdd", &["a", "scale", "", "b", "scale", "", "scale"], &["y"], &[])
+            .output("y")
+            .model();
+        let options = SessionOptions { graph_optimization_level: level, ..SessionOptions::default() };
+        let session = Session::load_blocking(model, options).expect("it loads");
+        let feeds = [("a".to_string(), a.clone().into()), ("b".to_string(), b.clone().into())];
+        let outputs = session.run_blocking(feeds, RunOptions::default()).expect("it runs");
+        into_tensor(outputs[0].1.clone())
+    };
+    let (plain, quick) = (run(GraphOptimizationLevel::Disabled), run(GraphOptimizationLevel::All));
+    let sums: Vec<i8> = std::iter::zip(a.as_slice::<i8>().expect("int8"), b.as_slice::<i8>().expect("int8"))
+        .map(|(a, b)| a.saturating_add(*b))
+        .collect();
+    assert_eq!(plain.as_slice::<i8>().expect("int8"), sums);
+    assert_eq!(quick.as_slice::<i8>().expect("int8"), sums);
+}
+
+#[test]
 fn numbers_that_cropping_writes_outside_of_an_image_are_no_codes() {
     let mut random = Random::new(12);
     let x = f32s(&[1, 1, 4, 4], (0..16).map(|_| random.float() * 4.0).collect());

@@ -183,8 +183,15 @@ pub fn expand(draft: &mut Draft) -> Result<()> {
             .collect();
         let real = draft.slot(DataType::Float32);
         draft.put_node(&item.step.name, op_type, 13, &attributes, inputs, real, item.covers.clone())?;
-        let write = vec![Some(real), item.input(write), item.input(write + 1)];
         let Some(output) = item.output() else { continue };
+        let zero = match item.input(write + 1) {
+            // Without one QuantizeLinear gives uint8, and these operators what they are given.
+            None if draft.dtype(output) == Some(DataType::Int8) => {
+                Some(draft.add_constant(DataType::Int8, Value::from(tensor_of(DataType::Int8, &[], vec![0]))))
+            }
+            given => given,
+        };
+        let write = vec![Some(real), item.input(write), zero];
         draft.put_node(&item.step.name, "QuantizeLinear", 13, &[], write, output, vec![])?;
     }
     Ok(())
